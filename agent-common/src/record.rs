@@ -1,0 +1,184 @@
+//! Records: what the kernel programs write to the ring buffer.
+//!
+//! Every record begins with a [`Header`]. Times are `CLOCK_MONOTONIC` nanoseconds, process and
+//! thread ids are those of the root pid namespace. Writer: `agent-ebpf/src/emit.rs`; reader:
+//! `agent/src/record/decode.rs`.
+
+use crate::conn::{Address, UNIX_PATH};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Number of this layout, written at the head of saved record logs.
+pub const LAYOUT: u32 = 1;
+
+/// A connection was used by a watched process for the first time.
+pub const OPENED: u32 = 1;
+/// Bytes were sent or received.
+pub const CHUNK: u32 = 2;
+/// One direction of a connection, or all of it, ended.
+pub const ENDED: u32 = 3;
+/// A watched process or one of its threads made a process or thread.
+pub const SPAWNED: u32 = 4;
+/// A process replaced its program.
+pub const EXECUTED: u32 = 5;
+/// The last thread of a watched process ended.
+pub const EXITED: u32 = 6;
+
+/// Most bytes that one chunk carries.
+pub const CHUNK_BYTES: usize = 8192;
+/// Most bytes of the command line that [`Executed`] carries.
+pub const COMMAND_BYTES: usize = 256;
+
+/// The local end sends no more.
+pub const END_SENT: u32 = 1;
+/// The remote end sends no more, and the process has read to the end.
+pub const END_RECEIVED: u32 = 2;
+/// The connection is gone in both directions.
+pub const END_BOTH: u32 = 3;
+
+/// The bytes of this chunk were not in user memory (sendfile, splice, io_uring).
+pub const CHUNK_NO_BUFFER: u16 = 1;
+/// The bytes could not be read from user memory.
+pub const CHUNK_FAULT: u16 = 2;
+/// The offset is a TCP sequence number: the peer counts alike.
+pub const CHUNK_SEQUENCED: u16 = 4;
+
+/// Head of every record.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Header {
+    /// When the hook fired, ns of `CLOCK_MONOTONIC`.
+    pub at: u64,
+    /// Process, 0 where no task is behind the event.
+    pub tgid: u32,
+    /// Thread, 0 where no task is behind the event.
+    pub tid: u32,
+    /// One of the constants above.
+    pub kind: u32,
+    /// Bytes of the whole record, this head included.
+    pub size: u32,
+}
+
+/// First sight of a connection; always before its first [`Chunk`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Opened {
+    /// Kind [`OPENED`].
+    pub header: Header,
+    /// Made by the kernel side at first sight, never reused while the host is up.
+    pub conn: u64,
+    /// Inode of the socket, as in `/proc/PID/fd` (`socket:[N]`).
+    pub inode: u64,
+    /// UNIX sockets: inode of the peer, 0 when it is gone or unknown.
+    pub peer_inode: u64,
+    /// Offset of the next byte sent. TCP: the low 32 bits are the sequence number.
+    pub sent: u64,
+    /// Offset of the next byte received, likewise.
+    pub received: u64,
+    /// This end.
+    pub local: Address,
+    /// The other end.
+    pub remote: Address,
+    /// `AF_*`.
+    pub family: u16,
+    /// `ROLE_*`.
+    pub role: u8,
+    /// 1 when nothing went over the connection before: it starts at a message boundary.
+    pub fresh: u8,
+    /// Inode number of the network namespace, as in `/proc/PID/ns/net`.
+    pub netns: u32,
+    /// UNIX sockets: the bound path, this end's or the peer's. Starts with NUL when abstract.
+    pub path: [u8; UNIX_PATH],
+    /// Bytes of `path` in use.
+    pub path_len: u32,
+}
+
+/// Bytes sent or received by one call; `captured` bytes follow this head.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Chunk {
+    /// Kind [`CHUNK`].
+    pub header: Header,
+    /// As in [`Opened`].
+    pub conn: u64,
+    /// Offset of the first byte in its direction.
+    pub offset: u64,
+    /// How far the opposite direction had come when the hook fired: orders the directions.
+    pub opposite: u64,
+    /// Register r14 of the caller: `g` in Go, meaningless elsewhere.
+    pub goroutine: u64,
+    /// Bytes that the call moved.
+    pub len: u32,
+    /// Bytes of them that follow, from the first on.
+    pub captured: u32,
+    /// `SENT` or `RECEIVED`.
+    pub direction: u16,
+    /// `CHUNK_*` bits.
+    pub flags: u16,
+    /// System call number, for diagnosis.
+    pub syscall: u32,
+}
+
+/// End of a connection or of one direction.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Ended {
+    /// Kind [`ENDED`].
+    pub header: Header,
+    /// As in [`Opened`].
+    pub conn: u64,
+    /// Offset behind the last byte sent.
+    pub sent: u64,
+    /// Offset behind the last byte received.
+    pub received: u64,
+    /// `END_*`.
+    pub which: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// A new process (`child_tgid != header.tgid`) or thread.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Spawned {
+    /// Kind [`SPAWNED`]; the maker.
+    pub header: Header,
+    /// Process of the new task.
+    pub child_tgid: u32,
+    /// Thread id of the new task.
+    pub child_tid: u32,
+}
+
+/// A program started in a process.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Executed {
+    /// Kind [`EXECUTED`].
+    pub header: Header,
+    /// Name of the main thread, NUL padded.
+    pub comm: [u8; 16],
+    /// Head of the command line, arguments separated by NUL: outlives a short process.
+    pub command: [u8; COMMAND_BYTES],
+    /// Bytes of `command` in use.
+    pub command_len: u32,
+    /// 1 when the kernel side started watching the process at this moment.
+    pub fresh: u32,
+}
+
+/// A process ended.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Exited {
+    /// Kind [`EXITED`].
+    pub header: Header,
+}
+
+const _: () = {
+    assert!(size_of::<Header>() == 24);
+    assert!(size_of::<Opened>() == 24 + 40 + 48 + 8 + UNIX_PATH + 4);
+    assert!(size_of::<Chunk>() == 24 + 48);
+    assert!(size_of::<Ended>() == 24 + 32);
+    assert!(size_of::<Spawned>() == 32);
+    assert!(size_of::<Executed>() == 24 + 16 + COMMAND_BYTES + 8);
+};

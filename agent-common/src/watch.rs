@@ -1,0 +1,30 @@
+//! What user space tells the kernel side about processes and connections.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Value of the map `WATCHED` (key: tgid): capture what this process sends and receives.
+pub const WATCH: u32 = 1;
+/// Never watch this process; its children are watched only when they start another program.
+pub const IGNORE: u32 = 2;
+
+/// How much to copy of one connection. Map `POLICY`, key: connection, writer: user space.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Policy {
+    /// Bytes copied of each run of calls in one direction, then only `peek` a call.
+    pub turn: u32,
+    /// Bytes copied of each later call of a run: enough to see that a message begins.
+    pub peek: u32,
+}
+
+impl Policy {
+    /// Before the protocol is known, and for protocols that need every head.
+    pub const DEFAULT: Self = Self {
+        turn: 16 * 1024,
+        peek: 64,
+    };
+    /// Lengths only.
+    pub const COUNT: Self = Self { turn: 0, peek: 0 };
+}

@@ -1,0 +1,3 @@
+//! Builds the kernel object.
+
+fn main() {}

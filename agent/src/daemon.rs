@@ -1,0 +1,1 @@
+//! The running agent: the only place that starts threads and tasks.

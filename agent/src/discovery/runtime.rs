@@ -1,0 +1,1 @@
+//! Which runtime a process is.

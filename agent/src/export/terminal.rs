@@ -1,0 +1,1 @@
+//! Traces as trees on the terminal.

@@ -1,0 +1,3 @@
+//! `weft`: see the library for what it does.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The name people would give a process.

@@ -1,0 +1,1 @@
+//! The pipeline: records in, finished traces out; a pure function of its input.

@@ -1,0 +1,175 @@
+//! An exchange: one request and its answer, whatever the protocol.
+//!
+//! A protocol file fills it; span, trace, sampling and export never learn which protocol it was.
+
+use crate::record::{Nanos, Task};
+
+/// When something happened and who did it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Time.
+    pub at: Nanos,
+    /// Thread whose call moved the bytes.
+    pub task: Task,
+    /// Go's `g` of that call, meaningless elsewhere.
+    pub goroutine: u64,
+    /// Offset in its direction of the byte that is meant.
+    pub offset: u64,
+}
+
+/// How this process takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// It answers.
+    Server,
+    /// It asks.
+    Client,
+}
+
+/// The head of a request: known before its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// Number within the connection, counting from 0: requests and answers meet by it.
+    pub number: u64,
+    /// Server or client.
+    pub role: Role,
+    /// First byte of the request.
+    pub start: Moment,
+    /// What is asked for.
+    pub operation: Operation,
+    /// Trace headers as they were sent, untrusted.
+    pub carried: Carried,
+}
+
+/// What a request asks for, in words for the span.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Operation {
+    /// Low-cardinality verb, the first word of the span's name: `GET`, `SELECT`.
+    pub verb: String,
+    /// What it acts on, before any route is guessed: a URL path, a table, a topic.
+    pub target: Option<Target>,
+    /// Attributes known from the request, keys from [`crate::semconv`].
+    pub attributes: Vec<Attribute>,
+}
+
+impl Eq for Operation {}
+
+/// What a request acts on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A URL path of unbounded cardinality: the span stage guesses a route.
+    Path(String),
+    /// A name that is of low cardinality by itself.
+    Name(String),
+}
+
+/// One attribute of a span.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attribute {
+    /// Key, one of [`crate::semconv`].
+    pub key: &'static str,
+    /// Value.
+    pub value: Value,
+}
+
+impl Attribute {
+    /// Key and value.
+    pub fn new(key: &'static str, value: impl Into<Value>) -> Self {
+        Self {
+            key,
+            value: value.into(),
+        }
+    }
+}
+
+/// Value of an attribute.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value {
+    /// Text.
+    Text(String),
+    /// Whole number.
+    Int(i64),
+    /// Yes or no.
+    Bool(bool),
+    /// List of texts.
+    List(Vec<String>),
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+impl From<bool> for Value {
+    fn from(yes: bool) -> Self {
+        Self::Bool(yes)
+    }
+}
+
+/// Trace context headers as raw text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// W3C `traceparent`.
+    pub traceparent: Option<String>,
+    /// W3C `tracestate`, several lines joined by a comma.
+    pub tracestate: Option<String>,
+}
+
+/// The answer to a request, or why there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// Number of the request it belongs to.
+    pub number: u64,
+    /// First byte of the final answer.
+    pub first: Option<Moment>,
+    /// Last byte of the answer, known from framing; or when the exchange was given up.
+    pub end: Moment,
+    /// How it went.
+    pub outcome: Outcome,
+    /// Attributes known from the answer.
+    pub attributes: Vec<Attribute>,
+    /// Bytes were missing inside this exchange (not merely skipped body bytes).
+    pub cut: bool,
+}
+
+/// How an exchange went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// As the protocol's success.
+    Ok,
+    /// The caller made a mistake: an error for the client's span, not for the server's.
+    ClientError {
+        /// `error.type`.
+        kind: String,
+    },
+    /// The answering side failed: an error for both.
+    ServerError {
+        /// `error.type`.
+        kind: String,
+    },
+    /// The connection ended before the answer did, an error for both.
+    Aborted,
+    /// The agent lost sight of it; counted, never shown as an error.
+    Unknown,
+}
+
+/// What a conversation reports.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// A request's head is known.
+    Asked(Box<Request>),
+    /// An answer is complete, or was given up.
+    Answered(Box<Answer>),
+    /// A request or answer that could not be understood or paired; counted by its cause.
+    Dropped(&'static str),
+}

@@ -1,0 +1,1 @@
+//! The record log: what `weft record` writes and `weft replay` reads.

@@ -1,0 +1,154 @@
+//! Records as the rest of the agent sees them.
+//!
+//! In: bytes of the ring buffer or of a record log. Out: [`Record`]. Not here: any state.
+
+pub mod decode;
+pub mod log;
+
+use std::net::IpAddr;
+
+/// Nanoseconds of `CLOCK_MONOTONIC`.
+pub type Nanos = u64;
+
+/// A connection as the kernel side names it; never reused while the host is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+/// A thread and its process, in the root pid namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Task {
+    /// Process.
+    pub tgid: u32,
+    /// Thread.
+    pub tid: u32,
+}
+
+/// Which way bytes went, seen from the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// Handed to the kernel.
+    Sent,
+    /// Handed to the process.
+    Received,
+}
+
+impl Direction {
+    /// The other way.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Sent => Self::Received,
+            Self::Received => Self::Sent,
+        }
+    }
+
+    /// 0 for sent, 1 for received.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Sent => 0,
+            Self::Received => 1,
+        }
+    }
+}
+
+/// One end of a connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// TCP.
+    Inet(IpAddr, u16),
+    /// UNIX stream socket by its inode, 0 when unknown.
+    Unix(u64),
+}
+
+/// One event of the kernel side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// When the hook fired.
+    pub at: Nanos,
+    /// In whose context; zero for events without a task.
+    pub task: Task,
+    /// What happened.
+    pub event: Event<'a>,
+}
+
+/// What happened. See `agent-common/src/record.rs` for each field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// First sight of a connection.
+    Opened(Box<Opened>),
+    /// Bytes went over a connection.
+    Chunk(Chunk<'a>),
+    /// A direction or all of a connection ended.
+    Ended(Ended),
+    /// A process or thread was made.
+    Spawned(Task),
+    /// A program started.
+    Executed {
+        /// Name of the main thread.
+        comm: String,
+        /// Head of the command line.
+        command: Vec<String>,
+        /// The kernel side began to watch the process at this moment.
+        fresh: bool,
+    },
+    /// A process ended.
+    Exited,
+}
+
+/// First sight of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Opened {
+    /// Which.
+    pub conn: ConnId,
+    /// Socket inode.
+    pub inode: u64,
+    /// This end.
+    pub local: Endpoint,
+    /// The other end.
+    pub remote: Endpoint,
+    /// A watched process called `connect`.
+    pub client: bool,
+    /// Nothing went over it before.
+    pub fresh: bool,
+    /// Network namespace inode.
+    pub netns: u32,
+    /// Offsets of the next bytes, by [`Direction::index`].
+    pub offsets: [u64; 2],
+    /// Bound path of a UNIX socket.
+    pub path: Option<String>,
+}
+
+/// Bytes moved by one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chunk<'a> {
+    /// Where.
+    pub conn: ConnId,
+    /// Which way.
+    pub direction: Direction,
+    /// Offset of the first byte.
+    pub offset: u64,
+    /// How far the other direction had come.
+    pub opposite: u64,
+    /// Go's `g`, meaningless elsewhere.
+    pub goroutine: u64,
+    /// Bytes moved.
+    pub len: u32,
+    /// Offsets are TCP sequence numbers.
+    pub sequenced: bool,
+    /// The bytes never were in user memory or could not be read.
+    pub unreadable: bool,
+    /// The first of them.
+    pub bytes: &'a [u8],
+}
+
+/// End of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// Which.
+    pub conn: ConnId,
+    /// Offsets behind the last bytes, by [`Direction::index`].
+    pub offsets: [u64; 2],
+    /// Directions that ended, by [`Direction::index`].
+    pub directions: [bool; 2],
+}

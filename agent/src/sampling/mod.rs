@@ -1,0 +1,1 @@
+//! Sampling: which traces are kept.

@@ -1,0 +1,58 @@
+//! Every OpenTelemetry attribute key that weft writes, once. Semantic conventions 1.38.
+#![allow(missing_docs, reason = "the constants are the conventions' own names")]
+
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.38.0";
+
+// Spans: HTTP
+pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
+pub const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+pub const HTTP_ROUTE: &str = "http.route";
+pub const HTTP_REQUEST_BODY_SIZE: &str = "http.request.body.size";
+pub const HTTP_RESPONSE_BODY_SIZE: &str = "http.response.body.size";
+pub const URL_PATH: &str = "url.path";
+pub const URL_QUERY: &str = "url.query";
+pub const URL_SCHEME: &str = "url.scheme";
+pub const URL_FULL: &str = "url.full";
+pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+
+// Spans: network
+pub const CLIENT_ADDRESS: &str = "client.address";
+pub const SERVER_ADDRESS: &str = "server.address";
+pub const SERVER_PORT: &str = "server.port";
+pub const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+pub const NETWORK_PEER_PORT: &str = "network.peer.port";
+pub const NETWORK_PROTOCOL_NAME: &str = "network.protocol.name";
+pub const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+pub const NETWORK_TRANSPORT: &str = "network.transport";
+pub const ERROR_TYPE: &str = "error.type";
+pub const THREAD_ID: &str = "thread.id";
+
+// Spans: weft's own
+pub const WEFT_PARENT_EVIDENCE: &str = "weft.parent.evidence";
+pub const WEFT_CAPTURE_CUT: &str = "weft.capture.cut";
+
+// Resources
+pub const SERVICE_NAME: &str = "service.name";
+pub const SERVICE_NAMESPACE: &str = "service.namespace";
+pub const SERVICE_VERSION: &str = "service.version";
+pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
+pub const PROCESS_PID: &str = "process.pid";
+pub const PROCESS_PARENT_PID: &str = "process.parent_pid";
+pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
+pub const PROCESS_EXECUTABLE_PATH: &str = "process.executable.path";
+pub const PROCESS_COMMAND: &str = "process.command";
+pub const PROCESS_OWNER: &str = "process.owner";
+pub const PROCESS_RUNTIME_NAME: &str = "process.runtime.name";
+pub const PROCESS_RUNTIME_VERSION: &str = "process.runtime.version";
+pub const HOST_NAME: &str = "host.name";
+pub const HOST_ID: &str = "host.id";
+pub const HOST_ARCH: &str = "host.arch";
+pub const OS_TYPE: &str = "os.type";
+pub const CONTAINER_ID: &str = "container.id";
+pub const K8S_POD_UID: &str = "k8s.pod.uid";
+pub const TELEMETRY_SDK_NAME: &str = "telemetry.sdk.name";
+pub const TELEMETRY_SDK_LANGUAGE: &str = "telemetry.sdk.language";
+pub const TELEMETRY_SDK_VERSION: &str = "telemetry.sdk.version";
+pub const TELEMETRY_DISTRO_NAME: &str = "telemetry.distro.name";
+pub const TELEMETRY_DISTRO_VERSION: &str = "telemetry.distro.version";

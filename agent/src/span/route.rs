@@ -1,0 +1,1 @@
+//! Route guessing with a bound.

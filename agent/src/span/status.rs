@@ -1,0 +1,1 @@
+//! Status and `error.type` of a span.

@@ -1,0 +1,1 @@
+//! Streams: records in, contiguous bytes of each connection out.

@@ -1,0 +1,1 @@
+//! Traces: which span is whose parent.
