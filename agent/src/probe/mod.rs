@@ -1,1 +1,11 @@
 //! Probes: the kernel edge.
+//!
+//! In: nothing but the running kernel. Out: bytes of records, in the order of the ring buffer.
+//! Not here: what the records mean (`record` decodes them).
+
+pub mod attach;
+pub mod btf;
+pub mod hooks;
+pub mod object;
+pub mod offsets;
+pub mod ring;

@@ -1,1 +1,241 @@
-//! Bytes of a record to [`super::Record`].
+//! Bytes of a record to [`Record`].
+//!
+//! The bytes come from the kernel side or from a file: any bytes at all give a record or an
+//! error, never a panic.
+
+use super::{Chunk, ConnId, Direction, Ended, Endpoint, Event, Opened, Record, Task};
+use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
+use agent_common::record as raw;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use zerocopy::FromBytes;
+
+/// Why bytes are no record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Shorter than it says or than its kind needs.
+    #[error("a record of {0} bytes is too short")]
+    Short(usize),
+    /// A kind that this build does not know.
+    #[error("unknown kind of record {0}")]
+    Kind(u32),
+    /// A field with an impossible value.
+    #[error("impossible {0} in a record")]
+    Field(&'static str),
+}
+
+/// Decodes one record.
+///
+/// # Errors
+/// When the bytes are no record of this layout.
+pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
+    let short = || Error::Short(bytes.len());
+    let header: raw::Header = view(bytes).ok_or_else(short)?;
+    let event = match header.kind {
+        raw::OPENED => opened(&view(bytes).ok_or_else(short)?)?,
+        raw::CHUNK => {
+            let head: raw::Chunk = view(bytes).ok_or_else(short)?;
+            let body = bytes.get(size_of::<raw::Chunk>()..).unwrap_or_default();
+            let body = body.get(..head.captured as usize).ok_or_else(short)?;
+            chunk(&head, body)?
+        }
+        raw::ENDED => ended(&view(bytes).ok_or_else(short)?)?,
+        raw::SPAWNED => {
+            let spawned: raw::Spawned = view(bytes).ok_or_else(short)?;
+            Event::Spawned(Task {
+                tgid: spawned.child_tgid,
+                tid: spawned.child_tid,
+            })
+        }
+        raw::EXECUTED => executed(&view(bytes).ok_or_else(short)?),
+        raw::EXITED => Event::Exited,
+        kind => return Err(Error::Kind(kind)),
+    };
+    let task = Task {
+        tgid: header.tgid,
+        tid: header.tid,
+    };
+    Ok(Record {
+        at: header.at,
+        task,
+        event,
+    })
+}
+
+/// A copy of the fixed part: the bytes of a log need not be aligned.
+fn view<T: FromBytes>(bytes: &[u8]) -> Option<T> {
+    T::read_from_prefix(bytes).ok().map(|(value, _)| value)
+}
+
+fn opened(record: &raw::Opened) -> Result<Event<'static>, Error> {
+    let end = |address: &Address, inode: u64| match record.family {
+        FAMILY_INET | FAMILY_INET6 => Endpoint::Inet(ip(address, record.family), address.port),
+        _ => Endpoint::Unix(inode),
+    };
+    let path_len = (record.path_len as usize).min(UNIX_PATH);
+    let path = &record.path[..path_len];
+    Ok(Event::Opened(Box::new(Opened {
+        conn: ConnId(record.conn),
+        inode: record.inode,
+        local: end(&record.local, record.inode),
+        remote: end(&record.remote, record.peer_inode),
+        client: record.role == ROLE_CLIENT,
+        fresh: record.fresh == 1,
+        netns: record.netns,
+        offsets: [record.sent, record.received],
+        path: socket_path(path),
+    })))
+}
+
+/// A bound path as people write it: `@name` for the abstract ones.
+fn socket_path(path: &[u8]) -> Option<String> {
+    match path {
+        [] => None,
+        [0, name @ ..] => Some(format!("@{}", String::from_utf8_lossy(name))),
+        _ => {
+            let end = path
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(path.len());
+            Some(String::from_utf8_lossy(&path[..end]).into_owned())
+        }
+    }
+}
+
+/// IPv4 addresses mapped into IPv6 are IPv4: both ends of a connection must name it alike.
+fn ip(address: &Address, family: u16) -> IpAddr {
+    let b = address.ip;
+    if family == FAMILY_INET {
+        return IpAddr::V4(Ipv4Addr::new(b[0], b[1], b[2], b[3]));
+    }
+    IpAddr::V6(Ipv6Addr::from(b)).to_canonical()
+}
+
+fn chunk<'a>(head: &raw::Chunk, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
+    if head.captured > head.len {
+        return Err(Error::Field("captured length"));
+    }
+    Ok(Event::Chunk(Chunk {
+        conn: ConnId(head.conn),
+        direction: if head.direction == u16::from(SENT) {
+            Direction::Sent
+        } else {
+            Direction::Received
+        },
+        offset: head.offset,
+        opposite: head.opposite,
+        goroutine: head.goroutine,
+        len: head.len,
+        sequenced: head.flags & raw::CHUNK_SEQUENCED != 0,
+        unreadable: head.flags & (raw::CHUNK_NO_BUFFER | raw::CHUNK_FAULT) != 0,
+        bytes,
+    }))
+}
+
+fn ended(record: &raw::Ended) -> Result<Event<'static>, Error> {
+    let directions = match record.which {
+        raw::END_SENT => [true, false],
+        raw::END_RECEIVED => [false, true],
+        raw::END_BOTH => [true, true],
+        _ => return Err(Error::Field("end")),
+    };
+    Ok(Event::Ended(Ended {
+        conn: ConnId(record.conn),
+        offsets: [record.sent, record.received],
+        directions,
+    }))
+}
+
+fn executed(record: &raw::Executed) -> Event<'static> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let comm = record
+        .comm
+        .split(|byte| *byte == 0)
+        .next()
+        .unwrap_or_default();
+    let len = (record.command_len as usize).min(record.command.len());
+    let command = record.command[..len].split(|byte| *byte == 0);
+    Event::Executed {
+        comm: text(comm),
+        command: command.filter(|word| !word.is_empty()).map(text).collect(),
+        fresh: record.fresh == 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zerocopy::IntoBytes;
+
+    fn chunk_record(len: u32, captured: u32, body: &[u8]) -> Vec<u8> {
+        let size = (size_of::<raw::Chunk>() + body.len()) as u32;
+        let head = raw::Chunk {
+            header: raw::Header {
+                at: 7,
+                tgid: 1,
+                tid: 2,
+                kind: raw::CHUNK,
+                size,
+            },
+            conn: 9,
+            offset: 100,
+            opposite: 50,
+            goroutine: 0,
+            len,
+            captured,
+            direction: 1,
+            flags: raw::CHUNK_SEQUENCED,
+            syscall: 0,
+        };
+        let mut bytes = head.as_bytes().to_vec();
+        bytes.extend(body);
+        bytes
+    }
+
+    #[test]
+    fn a_chunk_keeps_its_bytes_and_its_length() {
+        let bytes = chunk_record(10, 5, b"hello");
+        let record = decode(&bytes).unwrap();
+        let Event::Chunk(chunk) = record.event else {
+            panic!("not a chunk")
+        };
+        assert_eq!((chunk.bytes, chunk.len), (&b"hello"[..], 10));
+        assert_eq!(chunk.direction, Direction::Received);
+        assert_eq!(record.task, Task { tgid: 1, tid: 2 });
+    }
+
+    #[test]
+    fn what_is_no_record_is_an_error() {
+        assert_eq!(decode(b""), Err(Error::Short(0)));
+        let cut = chunk_record(10, 5, b"hell");
+        assert_eq!(decode(&cut), Err(Error::Short(cut.len())));
+        assert_eq!(
+            decode(&chunk_record(4, 5, b"hello")),
+            Err(Error::Field("captured length"))
+        );
+    }
+
+    #[test]
+    fn any_bytes_give_an_answer() {
+        let whole = chunk_record(5, 5, b"hello");
+        for end in 0..whole.len() {
+            let _ = decode(&whole[..end]);
+        }
+        for kind in 0..10u32 {
+            for len in [24, 56, 100, 232, 304] {
+                let mut bytes = vec![0xff; len];
+                bytes[16..20].copy_from_slice(&kind.to_le_bytes());
+                let _ = decode(&bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn mapped_addresses_are_plain_ones() {
+        let mut address = Address {
+            port: 80,
+            ..Address::default()
+        };
+        address.ip[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
+        assert_eq!(ip(&address, FAMILY_INET6), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+}

@@ -1,0 +1,10 @@
+//! How we were called: each function only unpacks its context for a body in `probes`.
+//!
+//! All candidates live in this one object; user space loads the chosen ones. One backend per
+//! subject is active at a time, else events would double.
+
+pub mod lifecycle;
+pub mod process;
+pub mod sock_length;
+pub mod sys_exit;
+pub mod syscalls;

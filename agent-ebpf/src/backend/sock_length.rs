@@ -1,0 +1,58 @@
+//! Socket I/O by the tracepoints of socket lengths.
+//!
+//! Kernel: `trace_sock_send_length(struct sock *sk, int ret, int flags)` and
+//! `trace_sock_recv_length(struct sock *sk, int ret, int flags)`, since 6.3
+//! (`include/trace/events/sock.h`); `bpf_task_pt_regs` since 5.15.
+//! They fire on sockets only, in the caller's task, after the bytes were moved: other system
+//! calls cost nothing.
+
+use agent_common::conn::{RECEIVED, SENT};
+use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+
+use crate::kernel::regs;
+use crate::maps::Call;
+use crate::probes::socket_io;
+
+#[btf_tracepoint(function = "sock_send_length")]
+pub fn sock_send_length(ctx: BtfTracePointContext) -> i32 {
+    moved(&ctx, SENT as u16)
+}
+
+#[btf_tracepoint(function = "sock_recv_length")]
+pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
+    moved(&ctx, RECEIVED as u16)
+}
+
+#[inline(always)]
+fn moved(ctx: &BtfTracePointContext, direction: u16) -> i32 {
+    if !socket_io::watched() {
+        return 0;
+    }
+    let (sk, len, flags): (u64, i32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
+    socket_io::moved(sk, direction, len, &current_call(), u64::from(flags));
+    0
+}
+
+/// The system call that the current task is in, from its saved registers.
+#[inline(always)]
+fn current_call() -> Call {
+    // SAFETY: the helpers answer pointers that the verifier follows; the saved registers of a
+    // task lie on its own stack.
+    unsafe {
+        let words = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u64;
+        Call {
+            nr: *words.add(regs::ORIG_AX),
+            args: [
+                *words.add(regs::DI),
+                *words.add(regs::SI),
+                *words.add(regs::DX),
+                *words.add(regs::R10),
+                0,
+                0,
+            ],
+            goroutine: *words.add(regs::R14),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Socket I/O by the typed tracepoint of all system calls, for kernels before 6.3.
+//!
+//! Kernel: `trace_sys_exit(struct pt_regs *regs, long ret)` (`include/trace/events/syscalls.h`),
+//! typed programs since 5.5. One hook is enough: on x86-64 the argument registers still hold
+//! the arguments at exit, and the order of the two directions comes from the socket.
+
+use agent_common::conn::{RECEIVED, SENT};
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use rules::rules::{Way, way};
+
+use crate::kernel::regs;
+use crate::maps::Call;
+use crate::probes::{file, socket_io};
+
+#[btf_tracepoint(function = "sys_exit")]
+pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
+    let words: *const u64 = ctx.arg(0);
+    // SAFETY: a typed pointer that the verifier follows.
+    let nr = unsafe { *words.add(regs::ORIG_AX) };
+    let direction = match way(nr) {
+        Way::Sends => SENT,
+        Way::Receives => RECEIVED,
+        Way::Neither => return 0,
+    };
+    if !socket_io::watched() {
+        return 0;
+    }
+    // SAFETY: as above.
+    let call = unsafe {
+        if *words.add(regs::CS) == regs::CS_32 {
+            return 0;
+        }
+        Call {
+            nr,
+            args: [
+                *words.add(regs::DI),
+                *words.add(regs::SI),
+                *words.add(regs::DX),
+                *words.add(regs::R10),
+                0,
+                0,
+            ],
+            goroutine: *words.add(regs::R14),
+        }
+    };
+    finished(&call, direction as u16, ctx.arg(1));
+    0
+}
+
+/// `call` moved `ret` bytes, or messages of a batch.
+#[inline(always)]
+pub fn finished(call: &Call, direction: u16, ret: i64) {
+    if ret < 0 {
+        return;
+    }
+    let Some(sk) = file::socket_of(call.args[0]) else {
+        return;
+    };
+    let len = if ret > i64::from(i32::MAX) {
+        i32::MAX
+    } else {
+        ret as i32
+    };
+    let len = if matches!(call.nr, 299 | 307) {
+        batch_bytes(call.args[1], len)
+    } else {
+        len
+    };
+    socket_io::moved(sk, direction, len, call, socket_io::message_flags(call));
+}
+
+/// Most messages of a batch whose lengths are summed; the sequence numbers of TCP show the rest.
+const BATCH: i32 = 16;
+
+/// Sum of `msg_len` over the `count` messages at `vector`.
+#[inline(always)]
+fn batch_bytes(vector: u64, count: i32) -> i32 {
+    let mut sum = 0u32;
+    let mut i = 0;
+    while i < BATCH {
+        if i >= count {
+            break;
+        }
+        let at = vector + i as u64 * 64 + 56;
+        sum = sum.saturating_add(crate::kernel::read_user::<u32>(at).unwrap_or(0));
+        i += 1;
+    }
+    (sum & 0x7fff_ffff) as i32
+}

@@ -1,0 +1,60 @@
+//! Socket I/O by the plain tracepoints of single system calls: the last resort, where typed
+//! tracepoints are refused.
+//!
+//! Kernel: `syscalls:sys_enter_*` (number at byte 8, arguments from byte 16 on) and
+//! `syscalls:sys_exit_*` (number at 8, result at 16), stable since 2.6.33. Each call costs two
+//! hooks, as the exit does not show the arguments.
+
+use agent_common::conn::{RECEIVED, SENT};
+use agent_common::loss::Loss;
+use aya_ebpf::macros::tracepoint;
+use aya_ebpf::programs::TracePointContext;
+use rules::rules::{Way, way};
+
+use crate::backend::sys_exit::finished;
+use crate::emit::lost;
+use crate::kernel::task_id;
+use crate::maps::{Call, PENDING};
+use crate::probes::socket_io;
+
+#[tracepoint]
+pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
+    if !socket_io::watched() {
+        return 0;
+    }
+    let word = |at: usize| -> u64 {
+        // SAFETY: the helper checks the address; the layout is the tracepoint's.
+        unsafe { ctx.read_at(at) }.unwrap_or(0)
+    };
+    let call = Call {
+        nr: word(8) & 0xffff_ffff,
+        args: [word(16), word(24), word(32), word(40), 0, 0],
+        goroutine: 0,
+    };
+    if PENDING.insert(task_id(), call, 0).is_err() {
+        lost(Loss::Pending);
+    }
+    0
+}
+
+#[tracepoint]
+pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
+    if !socket_io::watched() {
+        return 0;
+    }
+    let id = task_id();
+    // SAFETY: a map value of this thread's own, copied before it is removed.
+    let Some(call) = unsafe { PENDING.get(id) }.copied() else {
+        return 0;
+    };
+    let _ = PENDING.remove(id);
+    // SAFETY: the helper checks the address.
+    let ret: i64 = unsafe { ctx.read_at(16) }.unwrap_or(-1);
+    let direction = match way(call.nr) {
+        Way::Sends => SENT,
+        Way::Receives => RECEIVED,
+        Way::Neither => return 0,
+    };
+    finished(&call, direction as u16, ret);
+    0
+}

@@ -1,0 +1,267 @@
+//! Bytes went over a socket.
+
+use agent_common::conn::{RECEIVED, SENT};
+use agent_common::loss::Loss;
+use agent_common::record::{
+    CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk, END_RECEIVED, ENDED,
+    Ended,
+};
+use agent_common::watch::{Policy, WATCH};
+use rules::rules::{FLAGS_NO_BYTES, Layout, copy, flags_argument, layout};
+
+use crate::emit::{emit, emit_bytes, header, lost};
+use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
+use crate::maps::{
+    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_READ_TO_END, FLAG_TCP, POLICY, SCRATCH,
+    Scratch, WATCHED,
+};
+use crate::probes::connection::{self, Socket};
+
+/// Most buffers of one call that are looked at.
+const BUFFERS: u64 = 8;
+/// Most bytes of one chunk, as the verifier's type.
+const BYTES: u64 = CHUNK_BYTES as u64;
+
+/// Is the current process watched?
+#[inline(always)]
+pub fn watched() -> bool {
+    // SAFETY: a map value read once; it may change, which is harmless.
+    matches!(unsafe { WATCHED.get(tgid()) }, Some(flags) if *flags & WATCH != 0)
+}
+
+/// `len` bytes went over `sk` in `direction`, moved by `call` of the current task, which is
+/// watched. `flags` are the call's `MSG_*`.
+#[inline(always)]
+pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64) {
+    if len < 0 || flags & FLAGS_NO_BYTES != 0 {
+        return;
+    }
+    if len == 0 {
+        if direction == RECEIVED as u16 {
+            read_to_end(sk);
+        }
+        return;
+    }
+    let len = len as u32;
+    let Some(socket) = Socket::of(sk) else { return };
+    let Some(found) = connection::find(&socket, direction, len) else {
+        return;
+    };
+    // SAFETY: a live map value; two CPUs may write at once, which costs at most a few bytes
+    // copied more or less, as offsets come from the socket itself.
+    let connection = unsafe { &mut *found };
+    connection::announce(&socket, connection, direction, len);
+    let opposite = connection::opposite(&socket, connection, direction);
+    let offset = connection::advance(&socket, connection, direction, len);
+    let want = budget(connection, direction, len);
+
+    let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
+        return;
+    };
+    // SAFETY: this CPU's own slot for this direction.
+    let scratch = unsafe { &mut *scratch };
+    let mut bits = if connection.flags & FLAG_TCP != 0 {
+        CHUNK_SEQUENCED
+    } else {
+        0
+    };
+    let captured = if want == 0 {
+        0
+    } else {
+        gather(scratch, call, want, len, &mut bits)
+    };
+    if captured < len {
+        lost(if bits & CHUNK_NO_BUFFER != 0 {
+            Loss::NoBuffer
+        } else if bits & CHUNK_FAULT != 0 {
+            Loss::Fault
+        } else {
+            Loss::Cut
+        });
+    }
+    scratch.head = Chunk {
+        header: header(CHUNK, size_of::<Chunk>() + captured as usize),
+        conn: connection.id,
+        offset,
+        opposite,
+        goroutine: call.goroutine,
+        len,
+        captured,
+        direction,
+        flags: bits,
+        syscall: call.nr as u32,
+    };
+    let captured = opaque(u64::from(captured));
+    if captured > BYTES {
+        return;
+    }
+    emit_bytes(
+        (&raw const *scratch).cast(),
+        size_of::<Chunk>() as u64 + captured,
+    );
+}
+
+/// How many bytes of this call to copy, by the connection's policy; moves the turn.
+#[inline(always)]
+fn budget(connection: &mut Connection, direction: u16, len: u32) -> u32 {
+    // SAFETY: a map value that user space may replace, read once.
+    let policy = unsafe { POLICY.get(connection.id) }
+        .copied()
+        .unwrap_or(Policy::DEFAULT);
+    if connection.turn != direction {
+        connection.turn = direction;
+        connection.left = policy.turn;
+    }
+    let left = if connection.left < policy.turn {
+        connection.left
+    } else {
+        policy.turn
+    };
+    let want = copy(len, left, policy);
+    connection.left = left.saturating_sub(want);
+    want
+}
+
+/// The process read the end of the stream of `sk`.
+#[inline(always)]
+fn read_to_end(sk: u64) {
+    let Some(found) = CONNECTIONS.get_ptr_mut(sk) else {
+        return;
+    };
+    // SAFETY: as in `moved`.
+    let connection = unsafe { &mut *found };
+    if connection.flags & FLAG_READ_TO_END != 0 || connection::inode(sk) != Some(connection.inode) {
+        return;
+    }
+    connection.flags |= FLAG_READ_TO_END;
+    emit(&Ended {
+        header: header(ENDED, size_of::<Ended>()),
+        conn: connection.id,
+        sent: connection.next[SENT as usize],
+        received: connection.next[RECEIVED as usize],
+        which: END_RECEIVED,
+        reserved: 0,
+    });
+}
+
+/// An `iovec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Buffer {
+    base: u64,
+    len: u64,
+}
+
+/// Copies up to `want` bytes of what `call` moved into `scratch`; answers how many.
+#[inline(always)]
+fn gather(scratch: &mut Scratch, call: &Call, want: u32, moved: u32, bits: &mut u16) -> u32 {
+    let pointer = call.args[1];
+    let (vector, count) = match layout(call.nr) {
+        Layout::Buffer => {
+            let len = opaque(u64::from(want));
+            if len > BYTES || !copy_user(scratch.bytes.as_mut_ptr(), len, pointer) {
+                *bits |= CHUNK_FAULT;
+                return 0;
+            }
+            return want;
+        }
+        Layout::Vector => (pointer, call.args[2]),
+        Layout::Message => message(pointer),
+        Layout::Batch => match batch(pointer, call.args[2], moved) {
+            Some(index) => message(pointer + u64::from(index) * MMSGHDR),
+            None => (0, 0),
+        },
+        Layout::Nowhere => {
+            *bits |= CHUNK_NO_BUFFER;
+            return 0;
+        }
+    };
+    let filled = gather_vector(scratch, vector, count, want);
+    if filled == 0 {
+        *bits |= CHUNK_FAULT;
+    }
+    filled
+}
+
+/// `msg_iov` and `msg_iovlen` of a user `struct msghdr` (at 16 and 24 on 64 bits).
+#[inline(always)]
+fn message(header: u64) -> (u64, u64) {
+    let vector = read_user(header + 16).unwrap_or(0);
+    (vector, read_user(header + 24).unwrap_or(0))
+}
+
+/// Bytes of a user `struct mmsghdr`: a `msghdr` of 56, `msg_len` at 56, padding.
+const MMSGHDR: u64 = 64;
+
+/// Which message of a batch call at `vector` has just been moved. The kernel writes `msg_len` of
+/// each message behind it: the one before must hold what was moved before.
+#[inline(always)]
+fn batch(vector: u64, count: u64, moved: u32) -> Option<u32> {
+    let id = task_id();
+    let mut index = 0;
+    // SAFETY: a map value of this thread's own.
+    if let Some(before) = unsafe { BATCHES.get(id) } {
+        let next = before.index + 1;
+        if before.vector == vector && u64::from(next) < count {
+            let written: u32 = read_user(vector + u64::from(before.index) * MMSGHDR + 56)?;
+            if written == before.last {
+                index = next;
+            }
+        }
+    }
+    let state = Batch {
+        vector,
+        index,
+        last: moved,
+    };
+    if BATCHES.insert(id, state, 0).is_err() {
+        lost(Loss::Message);
+    }
+    Some(index)
+}
+
+/// Copies from an array of `iovec`s, in order.
+#[inline(always)]
+fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32) -> u32 {
+    let want = u64::from(want);
+    let mut filled = 0u64;
+    let mut i = 0u64;
+    while i < BUFFERS {
+        if i >= count || filled >= want {
+            break;
+        }
+        let Some(buffer) = read_user::<Buffer>(vector + i * 16) else {
+            break;
+        };
+        let rest = want - filled;
+        let len = opaque(if buffer.len < rest { buffer.len } else { rest });
+        let at = opaque(filled);
+        if len > BYTES || at >= BYTES {
+            break;
+        }
+        if len > 0 {
+            // SAFETY: `at` is below the chunk's size, the scratch has room for two.
+            let to = unsafe { scratch.bytes.as_mut_ptr().add(at as usize) };
+            if !copy_user(to, len, buffer.base) {
+                break;
+            }
+        }
+        filled = at + len;
+        i += 1;
+    }
+    if filled > BYTES {
+        BYTES as u32
+    } else {
+        filled as u32
+    }
+}
+
+/// `MSG_*` flags of `call`, where they are an argument.
+#[inline(always)]
+pub fn message_flags(call: &Call) -> u64 {
+    match flags_argument(call.nr) {
+        Some(2) => call.args[2],
+        Some(3) => call.args[3],
+        _ => 0,
+    }
+}

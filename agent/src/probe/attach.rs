@@ -1,0 +1,176 @@
+//! Attaching by trial: the first candidate of each subject that the kernel takes.
+
+use super::hooks::{Candidate, Program, Subject, Target};
+use aya::programs::{BtfTracePoint, ProgramError, RawTracePoint, TracePoint};
+use aya::{Btf, Ebpf};
+use std::error::Error;
+
+/// What became of one candidate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// In use.
+    Active,
+    /// Tried and refused by the kernel.
+    Refused(String),
+    /// Not needed: a better one is in use, or the settings name another.
+    Off(String),
+}
+
+/// The fate of every candidate of one subject.
+#[derive(Debug)]
+pub struct Report {
+    /// Which.
+    pub subject: &'static Subject,
+    /// In the order of the candidates.
+    pub candidates: Vec<(&'static Candidate, State)>,
+}
+
+impl Report {
+    /// The candidate in use.
+    #[must_use]
+    pub fn active(&self) -> Option<&'static Candidate> {
+        self.candidates
+            .iter()
+            .find_map(|(candidate, state)| (*state == State::Active).then_some(*candidate))
+    }
+}
+
+/// Attaches the first working candidate of `subject`; only `forced`, where the settings name one.
+pub fn attach(
+    ebpf: &mut Ebpf,
+    btf: Option<&Btf>,
+    subject: &'static Subject,
+    forced: Option<&str>,
+) -> Report {
+    let mut active: Option<&str> = None;
+    let mut candidates = Vec::new();
+    for candidate in subject.candidates {
+        let state = if let Some(better) = active {
+            State::Off(format!("{better} is in use"))
+        } else if forced.is_some_and(|name| name != candidate.name) {
+            State::Off(format!(
+                "the settings ask for {}",
+                forced.unwrap_or_default()
+            ))
+        } else {
+            match try_candidate(ebpf, btf, candidate) {
+                Ok(()) => {
+                    active = Some(candidate.name);
+                    State::Active
+                }
+                Err(why) => State::Refused(why),
+            }
+        };
+        candidates.push((candidate, state));
+    }
+    Report {
+        subject,
+        candidates,
+    }
+}
+
+/// All programs of a candidate or none.
+fn try_candidate(
+    ebpf: &mut Ebpf,
+    btf: Option<&Btf>,
+    candidate: &'static Candidate,
+) -> Result<(), String> {
+    for (i, program) in candidate.programs.iter().enumerate() {
+        if let Err(why) = try_program(ebpf, btf, program) {
+            for started in &candidate.programs[..=i] {
+                unload(ebpf, started);
+            }
+            return Err(format!("{}: {why}", program.name));
+        }
+    }
+    Ok(())
+}
+
+fn try_program(ebpf: &mut Ebpf, btf: Option<&Btf>, program: &Program) -> Result<(), String> {
+    let found = ebpf
+        .program_mut(program.name)
+        .ok_or("not in the kernel object")?;
+    match program.target {
+        Target::TypedTracepoint(name) => {
+            let btf = btf.ok_or("the kernel offers no BTF of its own")?;
+            let probe: &mut BtfTracePoint = found.try_into().map_err(words)?;
+            probe.load(name, btf).map_err(words)?;
+            probe.attach().map_err(words)?;
+        }
+        Target::RawTracepoint(name) => {
+            let probe: &mut RawTracePoint = found.try_into().map_err(words)?;
+            probe.load().map_err(words)?;
+            probe.attach(name).map_err(words)?;
+        }
+        Target::Tracepoints(category, prefix, names) => {
+            let probe: &mut TracePoint = found.try_into().map_err(words)?;
+            probe.load().map_err(words)?;
+            let mut refusal = None;
+            let mut attached = 0;
+            for name in names {
+                match probe.attach(category, &format!("{prefix}{name}")) {
+                    Ok(_) => attached += 1,
+                    Err(error) => refusal = Some(format!("{prefix}{name}: {}", words(error))),
+                }
+            }
+            if let (0, Some(why)) = (attached, refusal) {
+                return Err(why);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Undoes what [`try_program`] did; a program that never loaded has nothing to undo.
+fn unload(ebpf: &mut Ebpf, program: &Program) {
+    let Some(found) = ebpf.program_mut(program.name) else {
+        return;
+    };
+    let undone = match program.target {
+        Target::TypedTracepoint(_) => {
+            <&mut BtfTracePoint>::try_from(found).and_then(|probe| probe.unload())
+        }
+        Target::RawTracepoint(_) => {
+            <&mut RawTracePoint>::try_from(found).and_then(|probe| probe.unload())
+        }
+        Target::Tracepoints(..) => {
+            <&mut TracePoint>::try_from(found).and_then(|probe| probe.unload())
+        }
+    };
+    if let Err(error) = undone {
+        tracing::debug!(program = program.name, %error, "not unloaded");
+    }
+}
+
+/// An error and its causes in one line; of the verifier's log only the last words.
+fn words(error: ProgramError) -> String {
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = &error
+    {
+        let log = verifier_log.to_string();
+        let tail: Vec<&str> = log
+            .lines()
+            .rev()
+            .filter(|line| !line.is_empty())
+            .take(4)
+            .collect();
+        let tail: Vec<&str> = tail.into_iter().rev().collect();
+        return if tail.is_empty() {
+            format!("refused at load: {io_error}")
+        } else {
+            format!("refused at load: {io_error} ({})", tail.join(" | "))
+        };
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    text
+}

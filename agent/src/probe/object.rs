@@ -1,0 +1,238 @@
+//! Loading the kernel object: settings and offsets in, maps and programs out.
+
+use super::attach::{self, Report};
+use super::btf;
+use super::hooks::SUBJECTS;
+use super::offsets;
+use agent_common::loss::Loss;
+use agent_common::settings::{Offsets, Settings};
+use agent_common::watch::Policy;
+use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use aya::{Btf, Ebpf, EbpfLoader};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+/// Built by `build.rs`; empty where no BPF toolchain was found.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/weft-ebpf.o"));
+
+/// Where the running kernel describes its types.
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
+
+/// Why nothing could be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Built without the kernel half.
+    #[error(
+        "this weft was built without its kernel programs\n\
+         hint: `cargo xtask setup --only bpf`, then build again"
+    )]
+    NoObject,
+    /// The kernel's types are unknown.
+    #[error(
+        "cannot read the kernel's types from {path}: {why}\n\
+         hint: a kernel with CONFIG_DEBUG_INFO_BTF has them; or name a BTF file of this very \
+         kernel with `[capture] btf = \"…\"` or WEFT_CAPTURE__BTF"
+    )]
+    NoTypes {
+        /// Where they were looked for.
+        path: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
+    /// The kernel refused the maps.
+    #[error("the kernel refused weft's maps: {0}\nhint: {1}")]
+    Refused(String, &'static str),
+    /// Something else about maps.
+    #[error("a map of the kernel object is unusable: {0}")]
+    Map(#[from] aya::maps::MapError),
+}
+
+/// What the caller chooses.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Ring buffer, bytes, a power of two.
+    pub ring_bytes: u32,
+    /// Most connections and policies kept in the kernel.
+    pub connections: u32,
+    /// Programs started from now on are watched.
+    pub watch_new: bool,
+    /// BTF to use in place of the running kernel's.
+    pub btf: Option<PathBuf>,
+    /// Subject → the only candidate to try.
+    pub forced: BTreeMap<String, String>,
+}
+
+/// The loaded programs. Dropping it, or the end of the process, detaches everything.
+pub struct Loaded {
+    ebpf: Ebpf,
+    /// What became of every hook.
+    pub reports: Vec<Report>,
+}
+
+/// Loads the object and attaches what the kernel takes.
+///
+/// # Errors
+/// When nothing could be loaded at all; refusals of single hooks stand in the reports.
+pub fn load(options: &Options) -> Result<Loaded, Error> {
+    if OBJECT.is_empty() {
+        return Err(Error::NoObject);
+    }
+    let offsets = kernel_offsets(options.btf.as_deref())?;
+    let typed = Btf::from_sys_fs().ok();
+    let settings = Settings {
+        own_tgid: std::process::id(),
+        watch_new: u32::from(options.watch_new),
+        wake_at: options.ring_bytes / 32,
+        offsets,
+    };
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(typed.as_ref())
+        .override_global("SETTINGS", &settings, true)
+        .map_max_entries("RECORDS", options.ring_bytes)
+        .map_max_entries("CONNECTIONS", options.connections)
+        .map_max_entries("POLICY", options.connections);
+    let mut ebpf = loader.load(OBJECT).map_err(|error| refusal(&error))?;
+    let reports = SUBJECTS
+        .iter()
+        .map(|subject| {
+            let forced = options.forced.get(subject.name).map(String::as_str);
+            attach::attach(&mut ebpf, typed.as_ref(), subject, forced)
+        })
+        .collect();
+    Ok(Loaded { ebpf, reports })
+}
+
+/// Offsets of the struct members that the programs read.
+fn kernel_offsets(named: Option<&Path>) -> Result<Offsets, Error> {
+    let path = named.unwrap_or(Path::new(KERNEL_BTF));
+    let no_types = |why: String| Error::NoTypes {
+        path: path.to_owned(),
+        why,
+    };
+    let bytes = fs::read(path).map_err(|error| no_types(error.to_string()))?;
+    let types = btf::Btf::parse(&bytes).map_err(|error| no_types(error.to_string()))?;
+    let (offsets, missing) = offsets::resolve(&types);
+    if !missing.is_empty() {
+        tracing::debug!(?missing, "struct members that this kernel lacks");
+    }
+    Ok(offsets)
+}
+
+/// What the loader's error means for the user.
+fn refusal(error: &aya::EbpfError) -> Error {
+    let mut text = error.to_string();
+    let mut denied = false;
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(io) = inner.downcast_ref::<io::Error>() {
+            denied |= io.kind() == io::ErrorKind::PermissionDenied;
+        }
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = inner.source();
+    }
+    Error::Refused(
+        text,
+        if denied {
+            "weft needs root, or CAP_BPF and CAP_PERFMON (CAP_SYS_ADMIN before Linux 5.8); in a \
+             container also a seccomp profile that allows bpf(2)"
+        } else {
+            "`weft check` tells what this host allows"
+        },
+    )
+}
+
+impl Loaded {
+    /// Required subjects without a working candidate.
+    #[must_use]
+    pub fn missing(&self) -> Vec<&Report> {
+        self.reports
+            .iter()
+            .filter(|report| report.subject.required && report.active().is_none())
+            .collect()
+    }
+
+    /// The ring buffer; can be taken once.
+    ///
+    /// # Errors
+    /// When it was taken before.
+    pub fn ring(&mut self) -> Result<RingBuf<MapData>, Error> {
+        Ok(RingBuf::try_from(self.take("RECORDS")?)?)
+    }
+
+    /// The maps that user space writes; can be taken once.
+    ///
+    /// # Errors
+    /// When they were taken before.
+    pub fn control(&mut self) -> Result<Control, Error> {
+        Ok(Control {
+            watched: HashMap::try_from(self.take("WATCHED")?)?,
+            policy: HashMap::try_from(self.take("POLICY")?)?,
+            losses: PerCpuArray::try_from(self.take("LOSSES")?)?,
+        })
+    }
+
+    fn take(&mut self, name: &str) -> Result<aya::maps::Map, Error> {
+        self.ebpf
+            .take_map(name)
+            .ok_or_else(|| Error::Refused(format!("no map {name}"), "this is a bug in weft"))
+    }
+
+    /// Instructions that the verifier walked, by program, for those that are loaded.
+    #[must_use]
+    pub fn verified_instructions(&self) -> Vec<(String, u32)> {
+        self.ebpf
+            .programs()
+            .filter_map(|(name, program)| {
+                let info = program.info().ok()?;
+                Some((name.to_owned(), info.verified_instruction_count()?))
+            })
+            .collect()
+    }
+}
+
+/// The maps that user space writes while the programs run.
+pub struct Control {
+    watched: HashMap<MapData, u32, u32>,
+    policy: HashMap<MapData, u64, Policy>,
+    losses: PerCpuArray<MapData, u64>,
+}
+
+impl Control {
+    /// Sets the `watch::*` bits of a process.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn watch(&mut self, tgid: u32, flags: u32) -> Result<(), Error> {
+        Ok(self.watched.insert(tgid, flags, 0)?)
+    }
+
+    /// Forgets a process: its next program is judged anew.
+    pub fn forget(&mut self, tgid: u32) {
+        // Gone already: the exit probe was faster.
+        let _ = self.watched.remove(&tgid);
+    }
+
+    /// Sets how much of a connection is copied.
+    pub fn capture(&mut self, conn: u64, policy: Policy) {
+        if let Err(error) = self.policy.insert(conn, policy, 0) {
+            tracing::debug!(conn, %error, "policy not set");
+        }
+    }
+
+    /// Losses by cause since the programs were loaded.
+    #[must_use]
+    pub fn losses(&self) -> [u64; Loss::ALL.len()] {
+        let mut sums = [0; Loss::ALL.len()];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            if let Ok(values) = self.losses.get(&(i as u32), 0) {
+                *sum = values.iter().sum();
+            }
+        }
+        sums
+    }
+}
