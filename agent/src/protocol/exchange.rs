@@ -2,20 +2,7 @@
 //!
 //! A protocol file fills it; span, trace, sampling and export never learn which protocol it was.
 
-use crate::record::{Nanos, Task};
-
-/// When something happened and who did it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// Time.
-    pub at: Nanos,
-    /// Thread whose call moved the bytes.
-    pub task: Task,
-    /// Go's `g` of that call, meaningless elsewhere.
-    pub goroutine: u64,
-    /// Offset in its direction of the byte that is meant.
-    pub offset: u64,
-}
+pub use crate::stream::Moment;
 
 /// How this process takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

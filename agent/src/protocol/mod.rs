@@ -6,6 +6,7 @@
 
 pub mod exchange;
 pub mod http1;
+pub mod session;
 
 use crate::record::Direction;
 use exchange::{Moment, Report, Role};

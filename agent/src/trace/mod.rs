@@ -1,1 +1,12 @@
 //! Traces: which span is whose parent.
+//!
+//! In: requests and answers with the connections and threads they were seen on. Out: trees of
+//! spans. Each parent is a fact with its evidence, or there is none: what is ambiguous is refused
+//! and counted. Time alone is never evidence. Not here: names and attributes (`span`).
+
+pub mod assembly;
+pub mod context;
+pub mod id;
+pub mod pairs;
+pub mod parent;
+pub mod threads;

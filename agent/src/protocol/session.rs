@@ -1,0 +1,391 @@
+//! A session: from the pieces of one connection to the reports of its conversation.
+//!
+//! It finds out which protocol is spoken, keeps the bytes that the conversation could not take
+//! yet, and starts anew at the next request when sync is lost. In: [`Piece`]. Out: [`Report`].
+
+use super::exchange::{Report, Role};
+use super::{ALL, Conversation, Limits, Progress, Protocol, Verdict};
+use crate::record::Direction;
+use crate::stream::{Moment, Piece};
+use std::collections::VecDeque;
+
+/// Turns without any recognised request after which a connection is left alone.
+const PATIENCE: u32 = 12;
+/// Most bytes kept while the protocol is not decided.
+const UNDECIDED: usize = 16 * 1024;
+/// Losses of sync after which a connection is left alone.
+const LOSSES: u32 = 64;
+
+/// The state of one connection.
+#[derive(Default)]
+pub struct Session {
+    talk: Talk,
+    halves: [Half; 2],
+    /// Direction of the last bytes: a change is a turn.
+    last: Option<Direction>,
+    losses: u32,
+}
+
+enum Talk {
+    Seeking { turns: u32 },
+    Talking(Box<Talking>),
+    Opaque,
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Self::Seeking { turns: 0 }
+    }
+}
+
+struct Talking {
+    conversation: Box<dyn Conversation>,
+    /// Direction of the answers, and the offset of the first request: answers that were moved
+    /// before it belong to requests that were not seen.
+    answers: Direction,
+    first: u64,
+}
+
+/// Bytes of one direction that were offered and not taken.
+#[derive(Default)]
+struct Half {
+    kept: Vec<u8>,
+    /// Calls that moved the kept bytes, with the offset behind their last byte.
+    calls: VecDeque<(u64, Moment)>,
+}
+
+/// What a piece led to, beyond reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing of note.
+    None,
+    /// From now on nothing of this connection needs to be copied.
+    Opaque,
+    /// Sync was lost; it is sought from here on.
+    Lost,
+}
+
+impl Session {
+    /// Takes one piece; reports go to `out`.
+    pub fn take(&mut self, piece: &Piece<'_>, limits: Limits, out: &mut Vec<Report>) -> Change {
+        match *piece {
+            Piece::Bytes {
+                direction,
+                bytes,
+                moment,
+                opposite,
+                call_start,
+            } => {
+                let turned = self.last != Some(direction);
+                self.last = Some(direction);
+                match &mut self.talk {
+                    Talk::Opaque => Change::None,
+                    Talk::Seeking { turns } => {
+                        *turns += u32::from(turned);
+                        let turns = *turns;
+                        self.seek(direction, bytes, moment, call_start, turns, limits, out)
+                    }
+                    Talk::Talking(talking) => {
+                        if direction == talking.answers && opposite <= talking.first {
+                            return Change::None;
+                        }
+                        self.offer(direction, bytes, moment, limits, out)
+                    }
+                }
+            }
+            Piece::Gap {
+                direction,
+                missing,
+                moment,
+            } => self.gap(direction, missing, moment, out),
+            Piece::Torn { moment, .. } => self.lose(moment, out),
+            Piece::End { direction, moment } => {
+                if let Talk::Talking(talking) = &mut self.talk {
+                    talking.conversation.end(direction, moment, out);
+                }
+                Change::None
+            }
+        }
+    }
+
+    /// The connection is forgotten.
+    pub fn abandon(&mut self, moment: Moment, out: &mut Vec<Report>) {
+        if let Talk::Talking(talking) = &mut self.talk {
+            talking.conversation.abandon(moment, out);
+        }
+        self.talk = Talk::Opaque;
+    }
+
+    /// Bytes held in memory.
+    #[must_use]
+    pub fn kept(&self) -> usize {
+        self.halves.iter().map(|half| half.kept.len()).sum()
+    }
+
+    /// Looks for a request at the start of a call.
+    #[expect(clippy::too_many_arguments, reason = "the fields of one piece")]
+    fn seek(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        moment: Moment,
+        call_start: bool,
+        turns: u32,
+        limits: Limits,
+        out: &mut Vec<Report>,
+    ) -> Change {
+        let half = &mut self.halves[direction.index()];
+        if half.kept.is_empty() && !call_start {
+            return Change::None;
+        }
+        let seen: &[u8] = if half.kept.is_empty() {
+            bytes
+        } else {
+            half.keep(bytes, moment);
+            &half.kept
+        };
+        match recognise(direction, seen) {
+            Recognised::Yes(protocol, role) => {
+                let fresh = half.kept.is_empty();
+                let first = if fresh { moment.offset } else { half.start() };
+                self.talk = Talk::Talking(Box::new(Talking {
+                    conversation: protocol.open(role, limits),
+                    answers: match role {
+                        Role::Server => Direction::Sent,
+                        Role::Client => Direction::Received,
+                    },
+                    first,
+                }));
+                self.halves[direction.opposite().index()].clear();
+                if fresh {
+                    self.offer(direction, bytes, moment, limits, out)
+                } else {
+                    self.feed_kept(direction, moment, limits, out)
+                }
+            }
+            Recognised::More if seen.len() < UNDECIDED => {
+                if half.kept.is_empty() {
+                    half.keep(bytes, moment);
+                }
+                Change::None
+            }
+            Recognised::More | Recognised::No => {
+                half.clear();
+                if turns > PATIENCE || is_tls(bytes) {
+                    self.talk = Talk::Opaque;
+                    self.halves = Default::default();
+                    return Change::Opaque;
+                }
+                Change::None
+            }
+        }
+    }
+
+    /// Offers new bytes to the conversation, behind what it left.
+    fn offer(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        moment: Moment,
+        limits: Limits,
+        out: &mut Vec<Report>,
+    ) -> Change {
+        if !self.halves[direction.index()].kept.is_empty() {
+            self.halves[direction.index()].keep(bytes, moment);
+            return self.feed_kept(direction, moment, limits, out);
+        }
+        // The common case: whole messages in one call, nothing copied.
+        let Talk::Talking(talking) = &mut self.talk else {
+            return Change::None;
+        };
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let first = Moment {
+                offset: moment.offset + taken as u64,
+                ..moment
+            };
+            let last = Moment {
+                offset: moment.offset + bytes.len() as u64 - 1,
+                ..moment
+            };
+            match talking
+                .conversation
+                .feed(direction, &bytes[taken..], first, last, out)
+            {
+                Progress::Took(0) | Progress::Want => {
+                    self.halves[direction.index()].keep(&bytes[taken..], first);
+                    return Change::None;
+                }
+                Progress::Took(n) => taken += n.min(bytes.len() - taken),
+                Progress::Lost => return self.lose(first, out),
+                Progress::Opaque => return self.close(),
+            }
+        }
+        Change::None
+    }
+
+    /// Offers all that is kept of a direction.
+    fn feed_kept(
+        &mut self,
+        direction: Direction,
+        moment: Moment,
+        limits: Limits,
+        out: &mut Vec<Report>,
+    ) -> Change {
+        let Talk::Talking(talking) = &mut self.talk else {
+            return Change::None;
+        };
+        let half = &mut self.halves[direction.index()];
+        while !half.kept.is_empty() {
+            let first = half.first_moment();
+            let last = Moment {
+                offset: half.end() - 1,
+                ..moment
+            };
+            match talking
+                .conversation
+                .feed(direction, &half.kept, first, last, out)
+            {
+                Progress::Took(0) | Progress::Want => {
+                    if half.kept.len() > limits.head + UNDECIDED {
+                        return self.lose(first, out);
+                    }
+                    return Change::None;
+                }
+                Progress::Took(n) => half.drop_front(n),
+                Progress::Lost => return self.lose(first, out),
+                Progress::Opaque => return self.close(),
+            }
+        }
+        Change::None
+    }
+
+    fn gap(
+        &mut self,
+        direction: Direction,
+        missing: u64,
+        moment: Moment,
+        out: &mut Vec<Report>,
+    ) -> Change {
+        let half = &mut self.halves[direction.index()];
+        let had = !half.kept.is_empty();
+        half.clear();
+        let Talk::Talking(talking) = &mut self.talk else {
+            return Change::None;
+        };
+        if had {
+            // Part of a head, and then a hole.
+            return self.lose(moment, out);
+        }
+        let mut left = missing;
+        while left > 0 {
+            let at = Moment {
+                offset: moment.offset + (missing - left),
+                ..moment
+            };
+            match talking.conversation.gap(direction, left, at, out) {
+                Progress::Took(n) if n > 0 => left -= (n as u64).min(left),
+                Progress::Opaque => return self.close(),
+                Progress::Took(_) | Progress::Want | Progress::Lost => {
+                    return self.lose(at, out);
+                }
+            }
+        }
+        Change::None
+    }
+
+    /// Sync is lost: what is open is given up, and the next request is sought.
+    fn lose(&mut self, moment: Moment, out: &mut Vec<Report>) -> Change {
+        if let Talk::Talking(talking) = &mut self.talk {
+            talking.conversation.abandon(moment, out);
+            self.losses += 1;
+        } else if matches!(self.talk, Talk::Opaque) {
+            return Change::None;
+        }
+        self.halves = Default::default();
+        if self.losses > LOSSES {
+            return self.close();
+        }
+        self.talk = Talk::default();
+        Change::Lost
+    }
+
+    fn close(&mut self) -> Change {
+        self.talk = Talk::Opaque;
+        self.halves = Default::default();
+        Change::Opaque
+    }
+}
+
+impl Half {
+    fn keep(&mut self, bytes: &[u8], moment: Moment) {
+        self.kept.extend_from_slice(bytes);
+        self.calls
+            .push_back((moment.offset + bytes.len() as u64, moment));
+    }
+
+    fn clear(&mut self) {
+        self.kept = Vec::new();
+        self.calls.clear();
+    }
+
+    /// Offset behind the last kept byte.
+    fn end(&self) -> u64 {
+        self.calls.back().map_or(0, |(end, _)| *end)
+    }
+
+    /// Offset of the first kept byte.
+    fn start(&self) -> u64 {
+        self.end() - self.kept.len() as u64
+    }
+
+    /// Moment of the first kept byte.
+    fn first_moment(&self) -> Moment {
+        let offset = self.start();
+        let moment = self
+            .calls
+            .front()
+            .map(|(_, moment)| *moment)
+            .unwrap_or_default();
+        Moment { offset, ..moment }
+    }
+
+    fn drop_front(&mut self, count: usize) {
+        self.kept.drain(..count.min(self.kept.len()));
+        let start = self.start();
+        while self.calls.front().is_some_and(|(end, _)| *end <= start) && self.calls.len() > 1 {
+            self.calls.pop_front();
+        }
+        if self.kept.is_empty() {
+            self.clear();
+        }
+    }
+}
+
+enum Recognised {
+    Yes(&'static dyn Protocol, Role),
+    More,
+    No,
+}
+
+/// The first protocol that knows these bytes as the start of a request.
+fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
+    let mut open = false;
+    for protocol in ALL {
+        match protocol.probe(direction, bytes) {
+            Verdict::Yes(role) if !open => return Recognised::Yes(*protocol, role),
+            Verdict::Yes(_) | Verdict::No => {}
+            Verdict::More => open = true,
+        }
+    }
+    if open {
+        Recognised::More
+    } else {
+        Recognised::No
+    }
+}
+
+/// A TLS handshake or data record (RFC 8446, 5.1): the plaintext is not on this socket.
+fn is_tls(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x14..=0x17, 3, 0..=4, ..])
+}

@@ -1,0 +1,541 @@
+//! Assembly: open requests, the trees they form, and when a tree is complete.
+//!
+//! A node is a request as one process saw it. Nodes that are joined form a tree, which leaves
+//! as one batch when nothing in it is open and nothing more is expected; what is finished in a
+//! tree that stays open for long leaves before the rest.
+
+use super::context::{self, Context};
+use super::id::Ids;
+use super::pairs::{PairKey, Pairs};
+use super::parent::{self, Parent, Refusal};
+use super::threads::{Handler, Threading, Threads};
+use crate::protocol::exchange::{Answer, Request, Role};
+use crate::record::{ConnId, Nanos, Opened};
+use crate::span::{Evidence, SpanId, TraceId};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// A node of the assembly; reused after its span has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct TreeId(u64);
+
+/// Bounds and waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Most nodes at once.
+    pub nodes: usize,
+    /// After the last end in a tree, how long the other end of a connection may still be
+    /// reported, ns.
+    pub settle: Nanos,
+    /// How long a finished node waits for the rest of its tree, ns.
+    pub hold: Nanos,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            nodes: 65_536,
+            settle: 250_000_000,
+            hold: 2_000_000_000,
+        }
+    }
+}
+
+/// A request as one process saw it, finished or given up.
+#[derive(Debug)]
+pub struct Node {
+    /// Its span.
+    pub id: SpanId,
+    /// Parent span, its evidence, and whether only a header names it.
+    pub parent: Option<(SpanId, Evidence, bool)>,
+    /// The connection.
+    pub info: Arc<Opened>,
+    /// The request.
+    pub request: Box<Request>,
+    /// The answer.
+    pub answer: Option<Box<Answer>>,
+    /// Process.
+    pub tgid: u32,
+    context: Option<Context>,
+    handler: Handler,
+    pair: Option<PairKey>,
+    tree: TreeId,
+    /// When it may leave although its tree is open.
+    due: Nanos,
+}
+
+impl Node {
+    /// When it began.
+    #[must_use]
+    pub fn start(&self) -> Nanos {
+        self.request.start.at
+    }
+}
+
+#[derive(Default)]
+struct Tree {
+    nodes: Vec<NodeId>,
+    open: usize,
+    trace: Option<TraceId>,
+    sampled: Option<bool>,
+    state: Option<String>,
+    /// When it may leave, once nothing is open.
+    due: Nanos,
+}
+
+/// Spans of one trace that leave together.
+#[derive(Debug)]
+pub struct Batch {
+    /// The trace.
+    pub trace: TraceId,
+    /// Its sampled flag.
+    pub sampled: bool,
+    /// `tracestate` as carried.
+    pub state: Option<String>,
+    /// Nothing of this tree is missing.
+    pub complete: bool,
+    /// Its nodes, in the order of their starts.
+    pub nodes: Vec<Node>,
+}
+
+/// What happened, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Possible parents not taken, by [`Refusal::ALL`].
+    pub refused: [u64; Refusal::ALL.len()],
+    /// Parents taken: header, socket pair, task, thread.
+    pub joined: [u64; 4],
+    /// Nodes dropped because there were too many.
+    pub evicted: u64,
+    /// Answers whose request is unknown.
+    pub orphans: u64,
+}
+
+/// All open requests and the trees they form.
+pub struct Assembly {
+    limits: Limits,
+    ids: Ids,
+    nodes: Vec<Option<Node>>,
+    free: Vec<u32>,
+    open: HashMap<(ConnId, u64), NodeId>,
+    pairs: Pairs,
+    threads: Threads,
+    trees: HashMap<TreeId, Tree>,
+    next_tree: u64,
+    /// Trees in the order in which they fall due; entries may be stale.
+    due: VecDeque<(Nanos, TreeId)>,
+    /// Finished nodes of open trees, in the order in which they fall due; may be stale.
+    held: VecDeque<(Nanos, NodeId, SpanId)>,
+    /// Nodes in the order in which they were made, to find the oldest.
+    order: VecDeque<(NodeId, SpanId)>,
+    /// What happened.
+    pub counts: Counts,
+}
+
+impl Assembly {
+    /// Nothing open.
+    #[must_use]
+    pub fn new(limits: Limits, ids: Ids) -> Self {
+        Self {
+            limits,
+            ids,
+            nodes: Vec::new(),
+            free: Vec::new(),
+            open: HashMap::new(),
+            pairs: Pairs::default(),
+            threads: Threads::default(),
+            trees: HashMap::new(),
+            next_tree: 0,
+            due: VecDeque::new(),
+            held: VecDeque::new(),
+            order: VecDeque::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Nodes at present.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.nodes.len() - self.free.len()
+    }
+
+    /// No node.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// A request was seen; its head was completed by `reader`.
+    pub fn asked(
+        &mut self,
+        info: &Arc<Opened>,
+        request: Box<Request>,
+        reader: Handler,
+        threading: Threading,
+    ) {
+        if self.len() >= self.limits.nodes {
+            self.evict();
+        }
+        let role = request.role;
+        let key = (info.conn, request.number);
+        let context = context::parse(&request.carried);
+        let pair = PairKey::new(info, role, request.start.offset);
+        let tree = self.plant(context.as_ref());
+        let id = self.ids.span();
+        let node = self.insert(Node {
+            id,
+            parent: None,
+            info: Arc::clone(info),
+            tgid: reader.task.tgid,
+            request,
+            answer: None,
+            context,
+            handler: reader,
+            pair,
+            tree,
+            due: Nanos::MAX,
+        });
+        self.open.insert(key, node);
+        let other = self.meet(node, role);
+        match role {
+            Role::Server => {
+                self.threads.begin(node, reader);
+                self.settle_server(node, other);
+            }
+            Role::Client => {
+                self.settle_client(node, threading);
+                if let Some(server) = other {
+                    self.settle_server(server, Some(node));
+                }
+            }
+        }
+    }
+
+    /// An answer was seen or given up at `at`.
+    pub fn answered(&mut self, conn: ConnId, answer: Box<Answer>) {
+        let Some(node) = self.open.remove(&(conn, answer.number)) else {
+            self.counts.orphans += 1;
+            return;
+        };
+        let end = answer.end.at;
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
+        let (id, tree, handler, role) = (entry.id, entry.tree, entry.handler, entry.request.role);
+        entry.answer = Some(answer);
+        let hold = self.limits.hold;
+        if let Some(entry) = self.node_mut(node) {
+            entry.due = end + hold;
+        }
+        if role == Role::Server {
+            self.threads.finish(node, handler);
+        }
+        self.closed(tree, end);
+        self.held.push_back((end + self.limits.hold, node, id));
+    }
+
+    /// A process ended: it handles nothing any more.
+    pub fn exited(&mut self, tgid: u32) {
+        self.threads.exited(tgid);
+    }
+
+    /// Trees and nodes that may leave at `now`.
+    pub fn due(&mut self, now: Nanos, each: &mut impl FnMut(Batch)) {
+        while let Some((due, tree)) = self.due.front().copied() {
+            if due > now {
+                break;
+            }
+            self.due.pop_front();
+            let ripe = self
+                .trees
+                .get(&tree)
+                .is_some_and(|t| t.open == 0 && t.due <= now);
+            if ripe {
+                self.thin(tree, |_| true, each);
+            }
+        }
+        while let Some((due, node, id)) = self.held.front().copied() {
+            if due > now {
+                break;
+            }
+            self.held.pop_front();
+            let tree = match self.node(node) {
+                Some(found) if found.id == id => found.tree,
+                _ => continue,
+            };
+            self.thin(tree, |node| node.due <= now, each);
+        }
+    }
+
+    /// Lets everything go that is finished, whether its tree is complete or not: the agent stops.
+    pub fn flush(&mut self, each: &mut impl FnMut(Batch)) {
+        let mut trees: Vec<TreeId> = self.trees.keys().copied().collect();
+        trees.sort_unstable();
+        for tree in trees {
+            self.thin(tree, |node| node.answer.is_some(), each);
+        }
+    }
+
+    fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {
+        let key = self.node(node)?.pair.clone()?;
+        self.pairs.meet(&key, role, node)
+    }
+
+    /// Chooses the parent of a client's request.
+    fn settle_client(&mut self, node: NodeId, threading: Threading) {
+        let Some(entry) = self.node(node) else { return };
+        let handler = Handler {
+            task: entry.request.start.task,
+            goroutine: entry.request.start.goroutine,
+        };
+        let evidence = if threading == Threading::Goroutines {
+            Evidence::Task
+        } else {
+            Evidence::Thread
+        };
+        let handling = match self.threads.current(handler, threading) {
+            Ok(found) => found.map(|found| (found, evidence)),
+            Err(refusal) => {
+                self.refuse(refusal);
+                None
+            }
+        };
+        let header = self.node(node).and_then(|entry| entry.context.clone());
+        let handled = handling.and_then(|(found, _)| self.node(found)?.context.clone());
+        self.adopt(
+            node,
+            parent::of_client(header.as_ref(), handling, handled.as_ref()),
+        );
+    }
+
+    /// Chooses the parent of a server's request.
+    fn settle_server(&mut self, node: NodeId, client: Option<NodeId>) {
+        let header = self.node(node).and_then(|entry| entry.context.clone());
+        self.adopt(node, parent::of_server(header.as_ref(), client));
+    }
+
+    /// Gives `node` its parent and joins their trees.
+    fn adopt(&mut self, node: NodeId, parent: Option<Parent>) {
+        let link = match parent {
+            None => return,
+            Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
+            Some(Parent::Local(above, evidence)) => {
+                let Some(found) = self.node(above) else {
+                    return;
+                };
+                let id = found.id;
+                if !self.join(above, node) {
+                    self.refuse(Refusal::Late);
+                    return;
+                }
+                (id, evidence, false)
+            }
+        };
+        self.counts.joined[match link.1 {
+            Evidence::Header => 0,
+            Evidence::SocketPair => 1,
+            Evidence::Task => 2,
+            Evidence::Thread => 3,
+        }] += 1;
+        if let Some(entry) = self.node_mut(node) {
+            entry.parent = Some(link);
+        }
+    }
+
+    /// Makes one tree of the trees of two nodes; refuses when they are different traces.
+    fn join(&mut self, above: NodeId, below: NodeId) -> bool {
+        let (Some(one), Some(other)) = (self.node(above), self.node(below)) else {
+            return false;
+        };
+        let (keep, give) = (one.tree, other.tree);
+        if keep == give {
+            return true;
+        }
+        let trace = |tree| self.trees.get(tree).and_then(|tree: &Tree| tree.trace);
+        if let (Some(one), Some(other)) = (trace(&keep), trace(&give))
+            && one != other
+        {
+            return false;
+        }
+        let size = |tree| self.trees.get(tree).map_or(0, |tree| tree.nodes.len());
+        let (keep, give) = if size(&keep) < size(&give) {
+            (give, keep)
+        } else {
+            (keep, give)
+        };
+        let Some(given) = self.trees.remove(&give) else {
+            return false;
+        };
+        for node in &given.nodes {
+            if let Some(entry) = self.node_mut(*node) {
+                entry.tree = keep;
+            }
+        }
+        let Some(kept) = self.trees.get_mut(&keep) else {
+            return false;
+        };
+        kept.nodes.extend(given.nodes);
+        kept.open += given.open;
+        kept.trace = kept.trace.or(given.trace);
+        kept.sampled = kept.sampled.or(given.sampled);
+        kept.state = kept.state.take().or(given.state);
+        kept.due = kept.due.max(given.due);
+        if kept.open == 0 {
+            let due = kept.due;
+            self.due.push_back((due, keep));
+        }
+        true
+    }
+
+    /// One node of `tree` ended.
+    fn closed(&mut self, tree: TreeId, end: Nanos) {
+        let settle = self.limits.settle;
+        let Some(entry) = self.trees.get_mut(&tree) else {
+            return;
+        };
+        entry.open -= 1;
+        entry.due = entry.due.max(end + settle);
+        if entry.open == 0 {
+            self.due.push_back((entry.due, tree));
+        }
+    }
+
+    /// The nodes of a tree that are `ripe` leave, the others stay.
+    fn thin(&mut self, id: TreeId, ripe: impl Fn(&Node) -> bool, each: &mut impl FnMut(Batch)) {
+        let Some(mut tree) = self.trees.remove(&id) else {
+            return;
+        };
+        let (leaving, staying): (Vec<NodeId>, Vec<NodeId>) = std::mem::take(&mut tree.nodes)
+            .into_iter()
+            .partition(|node| self.node(*node).is_some_and(&ripe));
+        let nodes: Vec<Node> = leaving
+            .into_iter()
+            .filter_map(|node| self.remove(node))
+            .collect();
+        tree.nodes = staying;
+        let complete = tree.nodes.is_empty();
+        if !nodes.is_empty() {
+            let batch = self.batch(&mut tree, nodes, complete);
+            each(batch);
+        }
+        if !complete {
+            self.trees.insert(id, tree);
+        }
+    }
+
+    fn batch(&mut self, tree: &mut Tree, mut nodes: Vec<Node>, complete: bool) -> Batch {
+        nodes.sort_by_key(Node::start);
+        let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
+        Batch {
+            trace,
+            sampled: tree.sampled.unwrap_or(true),
+            state: tree.state.clone(),
+            complete,
+            nodes,
+        }
+    }
+
+    /// A tree of one open node, in the trace that its header names.
+    fn plant(&mut self, context: Option<&Context>) -> TreeId {
+        self.next_tree += 1;
+        let id = TreeId(self.next_tree);
+        let tree = Tree {
+            open: 1,
+            trace: context.map(|context| context.trace),
+            sampled: context.map(|context| context.sampled),
+            state: context.and_then(|context| context.state.clone()),
+            ..Tree::default()
+        };
+        self.trees.insert(id, tree);
+        id
+    }
+
+    fn insert(&mut self, node: Node) -> NodeId {
+        let (tree, id) = (node.tree, node.id);
+        let slot = match self.free.pop() {
+            Some(slot) => {
+                self.nodes[slot as usize] = Some(node);
+                NodeId(slot)
+            }
+            None => {
+                self.nodes.push(Some(node));
+                NodeId((self.nodes.len() - 1) as u32)
+            }
+        };
+        if let Some(tree) = self.trees.get_mut(&tree) {
+            tree.nodes.push(slot);
+        }
+        self.order.push_back((slot, id));
+        slot
+    }
+
+    /// Takes a node out; nothing refers to it afterwards.
+    fn remove(&mut self, node: NodeId) -> Option<Node> {
+        let found = self.nodes.get_mut(node.0 as usize)?.take()?;
+        self.free.push(node.0);
+        if let Some(key) = &found.pair {
+            self.pairs.forget(key, node);
+        }
+        // Amortised: the order is cleared of what left when it has grown to twice the rest.
+        if self.order.len() > 64 + 2 * self.len() {
+            let nodes = &self.nodes;
+            self.order.retain(|(node, id)| {
+                nodes[node.0 as usize]
+                    .as_ref()
+                    .is_some_and(|entry| entry.id == *id)
+            });
+        }
+        Some(found)
+    }
+
+    /// Too many nodes: the oldest is dropped.
+    fn evict(&mut self) {
+        while let Some((node, id)) = self.order.pop_front() {
+            let Some(entry) = self.node(node).filter(|entry| entry.id == id) else {
+                continue;
+            };
+            let (tree, handler, role) = (entry.tree, entry.handler, entry.request.role);
+            let key = (entry.info.conn, entry.request.number);
+            let start = entry.start();
+            if entry.answer.is_none() {
+                self.open.remove(&key);
+                if role == Role::Server {
+                    self.threads.finish(node, handler);
+                }
+                self.closed(tree, start);
+            }
+            if let Some(tree) = self.trees.get_mut(&tree) {
+                tree.nodes.retain(|other| *other != node);
+            }
+            self.remove(node);
+            self.counts.evicted += 1;
+            return;
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if let Some(i) = Refusal::ALL.iter().position(|other| *other == refusal) {
+            self.counts.refused[i] += 1;
+        }
+    }
+
+    fn node(&self, node: NodeId) -> Option<&Node> {
+        self.nodes.get(node.0 as usize)?.as_ref()
+    }
+
+    fn node_mut(&mut self, node: NodeId) -> Option<&mut Node> {
+        self.nodes.get_mut(node.0 as usize)?.as_mut()
+    }
+}
+
+/// Times that causality corrects: what was received was sent before. The hook of a sender may
+/// run later than that of the receiver on another CPU.
+pub fn tighten(client: (&mut Nanos, &mut Nanos), server: (&mut Nanos, &mut Nanos)) {
+    let (client_start, client_end) = client;
+    let (server_start, server_end) = server;
+    *client_start = (*client_start).min(*server_start);
+    *server_end = (*server_end).min(*client_end).max(*server_start);
+}

@@ -1,0 +1,81 @@
+//! Joins by socket pair: both ends of a connection are watched, and a request that begins at an
+//! offset of the one is the request that begins at the same offset of the other. Exact, and
+//! needs nothing in the request itself.
+
+use super::assembly::NodeId;
+use crate::protocol::exchange::Role;
+use crate::record::{Endpoint, Opened};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+/// What both ends know of a request. TCP: both addresses and the sequence number of its first
+/// byte (random in 32 bits, so reused ports cannot deceive). UNIX: the client's socket and the
+/// count of bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PairKey {
+    client: Endpoint,
+    server: Endpoint,
+    offset: u32,
+}
+
+impl PairKey {
+    /// The key of the request that begins at `offset`, seen from this end in `role`.
+    #[must_use]
+    pub fn new(info: &Opened, role: Role, offset: u64) -> Option<Self> {
+        let (client, server) = match role {
+            Role::Client => (&info.local, &info.remote),
+            Role::Server => (&info.remote, &info.local),
+        };
+        let server = match (client, server) {
+            (Endpoint::Unix(0), _) => return None,
+            // The accepted socket has no inode yet when the client speaks first.
+            (Endpoint::Unix(_), _) => Endpoint::Unix(0),
+            _ => server.clone(),
+        };
+        Some(Self {
+            client: client.clone(),
+            server,
+            offset: offset as u32,
+        })
+    }
+}
+
+/// Ends that wait for their other end.
+#[derive(Default)]
+pub struct Pairs(HashMap<PairKey, (Role, NodeId)>);
+
+impl Pairs {
+    /// Meets the other end of `key`, or waits for it.
+    pub fn meet(&mut self, key: &PairKey, role: Role, node: NodeId) -> Option<NodeId> {
+        match self.0.entry(key.clone()) {
+            Entry::Occupied(entry) if entry.get().0 != role => Some(entry.remove().1),
+            Entry::Occupied(mut entry) => {
+                entry.insert((role, node));
+                None
+            }
+            Entry::Vacant(entry) => {
+                entry.insert((role, node));
+                None
+            }
+        }
+    }
+
+    /// `node` waits no longer.
+    pub fn forget(&mut self, key: &PairKey, node: NodeId) {
+        if self.0.get(key).is_some_and(|(_, waiting)| *waiting == node) {
+            self.0.remove(key);
+        }
+    }
+
+    /// Number of ends that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// None waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
