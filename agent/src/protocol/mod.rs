@@ -6,6 +6,7 @@
 
 pub mod exchange;
 pub mod http1;
+pub mod text;
 
 use crate::record::Direction;
 use exchange::{Moment, Report, Role};
