@@ -7,6 +7,7 @@
 pub mod exchange;
 pub mod http1;
 pub mod session;
+pub mod text;
 
 use crate::record::Direction;
 use exchange::{Moment, Report, Role};
