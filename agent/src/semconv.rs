@@ -38,6 +38,7 @@ pub const SERVICE_NAMESPACE: &str = "service.namespace";
 pub const SERVICE_VERSION: &str = "service.version";
 pub const SERVICE_INSTANCE_ID: &str = "service.instance.id";
 pub const PROCESS_PID: &str = "process.pid";
+pub const PROCESS_VPID: &str = "process.vpid";
 pub const PROCESS_PARENT_PID: &str = "process.parent_pid";
 pub const PROCESS_EXECUTABLE_NAME: &str = "process.executable.name";
 pub const PROCESS_EXECUTABLE_PATH: &str = "process.executable.path";

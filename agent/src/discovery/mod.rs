@@ -1,5 +1,15 @@
 //! Discovery: which processes there are and which are watched.
+//!
+//! In: `/proc`, always below a root path that the caller names. Out: [`procs::Process`], its
+//! runtime, its listening sockets and the decision to watch it. Not here: protocols, spans, and
+//! the name of the service (`metadata`).
 
+pub mod elf;
+pub mod environment;
+pub mod files;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod glob;
 pub mod procs;
 pub mod runtime;
 pub mod select;

@@ -1,9 +1,12 @@
 //! Metadata: which service a process is, in which container, on which host.
 //!
-//! In: process ids, `/proc`. Out: [`Service`]. Not here: protocols, spans.
+//! In: processes, `/proc`. Out: [`Service`]. Not here: protocols, spans, and any question to the
+//! network: all that is said of a process, its container and its host is read from files.
 
+pub mod attributes;
 pub mod container;
 pub mod host;
+pub mod name;
 pub mod service;
 
 /// The runtime of a process, as far as it changes what weft does or says.

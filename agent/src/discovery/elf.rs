@@ -1,0 +1,243 @@
+//! Marks that compilers leave in executables.
+//!
+//! In: an open executable. Out: [`GoBuild`], the version of rustc. Not here: symbols.
+//!
+//! Only headers and the named sections are read, each by its offset and with a bound, so that a
+//! large binary costs what a small one costs. Files of the agent's own byte order and of 64 bits
+//! are understood; others have no marks.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+
+/// Most sections that are looked at.
+const SECTIONS: usize = 4096;
+/// Most bytes of the section names.
+const NAME_BYTES: usize = 64 * 1024;
+/// Most bytes of a section that is read.
+const SECTION_BYTES: usize = 64 * 1024;
+/// Bytes of one section header.
+const HEADER: usize = 64;
+/// Head of Go's build information.
+const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
+/// Go: the strings follow the head (Go 1.18 and later).
+const GO_INLINE: u8 = 2;
+/// Go: offset of the strings, and length of the marks around the module's description.
+const GO_STRINGS: usize = 32;
+const GO_SENTINEL: usize = 16;
+
+/// Where the sections of an executable are.
+pub struct Sections {
+    file: File,
+    /// Name, offset and length in the file.
+    found: Vec<(String, u64, u64)>,
+}
+
+/// What Go writes about a build. All empty in binaries of Go before 1.18.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GoBuild {
+    /// Version of Go, such as `go1.24.1`.
+    pub version: String,
+    /// Import path of the main package.
+    pub path: String,
+    /// Path of the main module.
+    pub module: String,
+    /// Version of the main module.
+    pub module_version: String,
+}
+
+impl Sections {
+    /// Reads the section headers of `file`; `None` when it is no executable of this machine.
+    #[must_use]
+    pub fn of(file: File) -> Option<Self> {
+        let head = read(&file, 0, 64)?;
+        let class = if cfg!(target_endian = "little") { 1 } else { 2 };
+        if head.get(..6)? != [0x7f, b'E', b'L', b'F', 2, class] {
+            return None;
+        }
+        let table = u64_at(&head, 40)?;
+        let size = usize::from(u16_at(&head, 58)?);
+        let count = usize::from(u16_at(&head, 60)?).min(SECTIONS);
+        let names = usize::from(u16_at(&head, 62)?);
+        if size != HEADER {
+            return None;
+        }
+        let headers = read(&file, table, count.checked_mul(HEADER)?)?;
+        let header = |index: usize| headers.get(index * HEADER..(index + 1) * HEADER);
+        let extent = |header: &[u8]| Some((u64_at(header, 24)?, u64_at(header, 32)?));
+        let (offset, len) = extent(header(names)?)?;
+        let names = read(&file, offset, usize::try_from(len).ok()?.min(NAME_BYTES))?;
+        let section = |index| {
+            let header = header(index)?;
+            let name = names.get(usize::try_from(u32_at(header, 0)?).ok()?..)?;
+            let name = name.split(|byte| *byte == 0).next()?;
+            let (offset, len) = extent(header)?;
+            Some((String::from_utf8_lossy(name).into_owned(), offset, len))
+        };
+        let found = (0..count).filter_map(section).collect();
+        Some(Self { file, found })
+    }
+
+    /// The beginning of section `name`.
+    #[must_use]
+    pub fn head(&self, name: &str) -> Option<Vec<u8>> {
+        let (_, offset, len) = self.found.iter().find(|section| section.0 == name)?;
+        let len = usize::try_from(*len).ok()?.min(SECTION_BYTES);
+        read(&self.file, *offset, len)
+    }
+
+    /// What Go wrote about the build, when Go built it.
+    #[must_use]
+    pub fn go(&self) -> Option<GoBuild> {
+        GoBuild::parse(&self.head(".go.buildinfo")?)
+    }
+
+    /// Version of the rustc that built it, when one did.
+    #[must_use]
+    pub fn rustc(&self) -> Option<String> {
+        let comment = self.head(".comment")?;
+        let text = String::from_utf8_lossy(&comment);
+        let (_, after) = text.split_once("rustc version ")?;
+        let version = after.split([' ', '\0']).next()?;
+        Some(version.to_owned())
+    }
+}
+
+impl GoBuild {
+    /// Reads the section `.go.buildinfo`; `None` when it is none.
+    #[must_use]
+    pub fn parse(section: &[u8]) -> Option<Self> {
+        if !section.starts_with(GO_MAGIC) {
+            return None;
+        }
+        let mut build = Self::default();
+        if section.get(15)? & GO_INLINE == 0 {
+            return Some(build);
+        }
+        let strings = section.get(GO_STRINGS..)?;
+        let Some((version, rest)) = string(strings) else {
+            return Some(build);
+        };
+        build.version = String::from_utf8_lossy(version).into_owned();
+        if let Some((description, _)) = string(rest)
+            && let Some(lines) = description.get(GO_SENTINEL..)
+        {
+            build.describe(&String::from_utf8_lossy(lines));
+        }
+        Some(build)
+    }
+
+    fn describe(&mut self, lines: &str) {
+        for line in lines.lines() {
+            let mut fields = line.split('\t');
+            match (fields.next(), fields.next()) {
+                (Some("path"), Some(path)) => path.clone_into(&mut self.path),
+                (Some("mod"), Some(module)) => {
+                    module.clone_into(&mut self.module);
+                    fields
+                        .next()
+                        .unwrap_or_default()
+                        .clone_into(&mut self.module_version);
+                }
+                // Dependencies and settings follow.
+                (Some("dep"), _) => break,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// A string after its length as a varint, and what follows it. One that is cut is as long as
+/// what is there.
+fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut len = 0_usize;
+    for (index, byte) in bytes.iter().take(4).enumerate() {
+        len |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 == 0 {
+            let rest = bytes.get(index + 1..)?;
+            return Some(rest.split_at(len.min(rest.len())));
+        }
+    }
+    None
+}
+
+fn read(file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; len];
+    file.read_exact_at(&mut bytes, offset).ok()?;
+    Some(bytes)
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn section(flags: u8, version: &str, description: &str) -> Vec<u8> {
+        let mut bytes = GO_MAGIC.to_vec();
+        bytes.extend([8, flags]);
+        bytes.resize(GO_STRINGS, 0);
+        bytes.push(u8::try_from(version.len()).unwrap());
+        bytes.extend(version.bytes());
+        let len = description.len() + 2 * GO_SENTINEL;
+        bytes.extend([u8::try_from(len & 0x7f).unwrap() | 0x80]);
+        bytes.push(u8::try_from(len >> 7).unwrap());
+        bytes.extend([b'>'; GO_SENTINEL]);
+        bytes.extend(description.bytes());
+        bytes.extend([b'<'; GO_SENTINEL]);
+        bytes
+    }
+
+    #[test]
+    fn go_build_information() {
+        let lines = "path\tacme.dev/shop/cmd/cart\nmod\tacme.dev/shop\tv1.4.0\th1:x=\n\
+                     dep\tacme.dev/other\tv9.9.9\nmod\tnot.this/one\tv0\n";
+        let bytes = section(GO_INLINE, "go1.24.1", lines);
+        let build = GoBuild::parse(&bytes).unwrap();
+        assert_eq!(build.version, "go1.24.1");
+        assert_eq!(build.path, "acme.dev/shop/cmd/cart");
+        assert_eq!(build.module, "acme.dev/shop");
+        assert_eq!(build.module_version, "v1.4.0");
+
+        let old = GoBuild::parse(&section(0, "go1.17", "")).unwrap();
+        assert_eq!(old, GoBuild::default(), "pointers are not followed");
+        for cut in 0..bytes.len() {
+            // Every prefix is either refused or gives a prefix of the truth.
+            if let Some(build) = GoBuild::parse(&bytes[..cut]) {
+                assert!("acme.dev/shop".starts_with(&build.module), "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn own_executable_is_of_rustc() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let sections = Sections::of(file).unwrap();
+        assert!(sections.go().is_none());
+        assert!(sections.rustc().unwrap().starts_with("1."));
+    }
+
+    #[test]
+    fn garbage_is_no_executable() {
+        let own = std::fs::read("/proc/self/exe").unwrap();
+        let mut hostile = own[..64].to_vec();
+        for byte in &mut hostile[40..64] {
+            *byte = 0xff;
+        }
+        for bytes in [&b""[..], b"\x7fELF", b"#!/bin/sh\n", &own[..64], &hostile] {
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(bytes).unwrap();
+            assert!(Sections::of(file).is_none());
+        }
+    }
+}
