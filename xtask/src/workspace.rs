@@ -16,7 +16,6 @@ pub(crate) fn root() -> PathBuf {
 
 /// Cargo's target folder: `CARGO_TARGET_DIR` where set.
 #[must_use]
-#[allow(dead_code)]
 pub(crate) fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

@@ -13,6 +13,4 @@ def data(name):
 
 
 if __name__ == "__main__":
-    port = int(os.environ.get("PORT", "3001"))
-    print(f"data-processor listening on {port}", flush=True)
-    app.run(host="127.0.0.1", port=port)
+    app.run(host="127.0.0.1", port=int(os.environ.get("PORT", "3001")))
