@@ -1,3 +1,106 @@
-//! Development commands.
+//! `cargo xtask`: every development command of weft, so that one tool proves a change here and
+//! in CI. Only the command line is here; each command has its file.
 
-fn main() {}
+mod apt;
+mod bpf_toolchain;
+mod build;
+mod demo;
+mod dist;
+mod fuzz;
+mod libtest;
+mod mounts;
+mod process;
+mod setup;
+mod step;
+mod test;
+mod tidy;
+mod workloads;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "Development commands of weft",
+    max_term_width = 100
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Find or install what the other commands need
+    Setup {
+        /// Only these parts
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<setup::Part>,
+    },
+    /// Build the agent with its kernel object
+    Build {
+        /// As released, optimised
+        #[arg(long)]
+        release: bool,
+    },
+    /// Run all tests, or one layer of them; the last line sums up
+    Test {
+        /// The layer
+        #[arg(value_enum)]
+        layer: Option<test::Layer>,
+        /// Names of tests (for vm: kernels such as 6.1)
+        filters: Vec<String>,
+    },
+    /// Check the rules of the house
+    Tidy,
+    /// Show traces of services that nobody changed, from nothing, in one command
+    Demo {
+        /// Leave everything running at the end
+        #[arg(long)]
+        keep: bool,
+        /// Added to the services' ports 3000 and 3001
+        #[arg(long, default_value_t = 0)]
+        port_offset: u16,
+        /// This weft instead of one built now
+        #[arg(long, value_name = "PATH")]
+        binary: Option<std::path::PathBuf>,
+    },
+    /// Run the fuzz targets
+    Fuzz {
+        /// Time for each target
+        #[arg(default_value = "60s")]
+        time: String,
+        /// Only these targets
+        targets: Vec<String>,
+    },
+    /// Build the static release binary
+    Dist,
+}
+
+fn dispatch(verb: Verb) -> Result<ExitCode> {
+    match verb {
+        Verb::Setup { only } => setup::run(&only)?,
+        Verb::Build { release } => build::run(release)?,
+        Verb::Test { layer, filters } => return test::run(layer, &filters),
+        Verb::Tidy => tidy::run()?,
+        Verb::Demo {
+            keep,
+            port_offset,
+            binary,
+        } => demo::run(keep, port_offset, binary)?,
+        Verb::Fuzz { time, targets } => fuzz::run(&time, &targets)?,
+        Verb::Dist => dist::run()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn main() -> ExitCode {
+    dispatch(Arguments::parse().command).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,67 @@
+import com.sun.net.httpserver.HttpExchange;
+import com.sun.net.httpserver.HttpServer;
+import java.io.IOException;
+import java.net.HttpURLConnection;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.URL;
+import java.util.concurrent.Executors;
+
+public class Server {
+    private static final String UPSTREAM = System.getenv("UPSTREAM");
+
+    public static void main(String[] args) throws IOException {
+        int port = Integer.parseInt(System.getenv().getOrDefault("PORT", "8080"));
+        InetAddress loopback = InetAddress.getByName("127.0.0.1");
+        HttpServer server = HttpServer.create(new InetSocketAddress(loopback, port), 128);
+        server.setExecutor(Executors.newFixedThreadPool(4));
+        server.createContext("/", Server::handle);
+        server.start();
+        System.out.println("listening on " + port);
+    }
+
+    private static void handle(HttpExchange exchange) throws IOException {
+        try (exchange) {
+            String[] parts = exchange.getRequestURI().getPath().split("/");
+            String verb = parts.length > 1 ? parts[1] : "";
+            String value = parts.length > 2 ? parts[2] : "";
+            switch (verb) {
+                case "" -> send(exchange, 200, "hello\n".getBytes());
+                case "status" -> send(exchange, Integer.parseInt(value), ("status " + value + "\n").getBytes());
+                case "slow" -> slow(exchange, Long.parseLong(value));
+                case "call" -> call(exchange);
+                case "echo" -> send(exchange, 200, exchange.getRequestBody().readAllBytes());
+                default -> send(exchange, 404, "no such path\n".getBytes());
+            }
+        }
+    }
+
+    private static void slow(HttpExchange exchange, long millis) throws IOException {
+        try {
+            Thread.sleep(millis);
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        }
+        send(exchange, 200, "late\n".getBytes());
+    }
+
+    private static void call(HttpExchange exchange) throws IOException {
+        HttpURLConnection connection = (HttpURLConnection) new URL(UPSTREAM + "/").openConnection();
+        int status = connection.getResponseCode();
+        var body = status < 400 ? connection.getInputStream() : connection.getErrorStream();
+        if (body != null) {
+            body.readAllBytes();
+            body.close();
+        }
+        send(exchange, status, "called\n".getBytes());
+    }
+
+    private static void send(HttpExchange exchange, int status, byte[] body) throws IOException {
+        exchange.getResponseHeaders().set("Content-Type", "text/plain");
+        boolean bodyless = status == 204 || status == 304;
+        exchange.sendResponseHeaders(status, bodyless || body.length == 0 ? -1 : body.length);
+        if (!bodyless) {
+            exchange.getResponseBody().write(body);
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Installs the test services: the folders of `tests/workloads` go in, ready-to-run copies
+//! below `target/xtask/workloads` and one Python environment come out. Each copy has a `run`
+//! that starts the service on the port that `PORT` names. Repeated only when a source changed.
+
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::{step, workspace};
+
+/// Holds the digest of the sources that an installed copy was made from.
+const STAMP: &str = ".stamp";
+
+/// Installs the Python environment and every service; returns how many failed.
+#[must_use]
+pub(crate) fn install_all() -> usize {
+    let mut failed = 0;
+    let mut report = |result: Result<()>| {
+        if let Err(error) = result {
+            step::warn(format!("{error:#}"));
+            failed += 1;
+        }
+    };
+    report(python_environment());
+    match names() {
+        Ok(names) => names.iter().for_each(|name| report(install(name))),
+        Err(error) => report(Err(error)),
+    }
+    failed
+}
+
+/// The services there are: every folder that has a `run`, named by its path.
+///
+/// # Errors
+/// When the sources cannot be read.
+pub(crate) fn names() -> Result<Vec<String>> {
+    let sources = workspace::workload_sources();
+    let mut names: Vec<String> = files_below(&sources)?
+        .iter()
+        .filter(|path| path.file_name().is_some_and(|name| name == "run"))
+        .filter_map(|path| path.parent()?.strip_prefix(&sources).ok())
+        .map(|path| path.display().to_string())
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn install(name: &str) -> Result<()> {
+    let source = workspace::workload_sources().join(name);
+    let installed = workspace::workloads().join(name);
+    let digest = digest(&files_below(&source)?)?;
+    if stamp(&installed).is_some_and(|stamp| stamp == digest) {
+        return Ok(());
+    }
+    copy(&source, &installed)?;
+    let log = format!("workload-{}", name.replace('/', "-"));
+    for (file, command) in [
+        ("package.json", npm as fn() -> Command),
+        ("go.mod", go),
+        ("Server.java", javac),
+    ] {
+        if installed.join(file).is_file() {
+            let mut command = command();
+            step::run(
+                &format!("install service {name}"),
+                &log,
+                command.current_dir(&installed),
+            )
+            .with_context(|| format!("service {name} is not ready"))?;
+        }
+    }
+    fs::write(installed.join(STAMP), digest)?;
+    Ok(())
+}
+
+fn npm() -> Command {
+    let mut command = Command::new("npm");
+    command.args([
+        "install",
+        "--no-package-lock",
+        "--no-audit",
+        "--no-fund",
+        "--omit=dev",
+    ]);
+    command
+}
+
+fn go() -> Command {
+    let mut command = Command::new("go");
+    // no toolchain of another release is fetched behind our back
+    command
+        .env("GOTOOLCHAIN", "local")
+        .env("CGO_ENABLED", "0")
+        .args(["build", "-o", "server", "."]);
+    command
+}
+
+fn javac() -> Command {
+    let mut command = Command::new("javac");
+    command.arg("Server.java");
+    command
+}
+
+/// One environment for all Python services and for the test backend.
+fn python_environment() -> Result<()> {
+    let sources = workspace::workload_sources();
+    let wanted: Vec<PathBuf> = files_below(&sources)?
+        .into_iter()
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name == "requirements.txt")
+        })
+        .collect();
+    let digest = digest(&wanted)?;
+    let venv = workspace::venv();
+    let python = venv.join("bin/python");
+    if python.exists() && stamp(&venv).is_some_and(|stamp| stamp == digest) {
+        return Ok(());
+    }
+    let mut create = Command::new("python3");
+    create.args(["-m", "venv", "--clear"]).arg(&venv);
+    step::run("create the Python environment", "venv", &mut create)?;
+    // one call for each file: a package that has no build for this Python spoils only its own
+    let mut failures = Vec::new();
+    for file in &wanted {
+        let mut install = Command::new(&python);
+        install.args([
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]);
+        install.arg("-r").arg(file);
+        let place = file
+            .parent()
+            .and_then(Path::file_name)
+            .unwrap_or_default()
+            .to_string_lossy();
+        if let Err(error) = step::run(
+            &format!("install Python packages of {place}"),
+            "pip",
+            &mut install,
+        ) {
+            failures.push(format!("{error:#}"));
+        }
+    }
+    if !failures.is_empty() {
+        bail!("{}", failures.join("\n"));
+    }
+    fs::write(venv.join(STAMP), digest)?;
+    Ok(())
+}
+
+fn stamp(dir: &Path) -> Option<String> {
+    fs::read_to_string(dir.join(STAMP)).ok()
+}
+
+fn digest(files: &[PathBuf]) -> Result<String> {
+    let mut hasher = DefaultHasher::new();
+    for file in files {
+        file.hash(&mut hasher);
+        let bytes = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        bytes.hash(&mut hasher);
+    }
+    Ok(format!("{:016x}", hasher.finish()))
+}
+
+/// Copies a service; what an earlier install left beside it (modules, binaries) stays.
+fn copy(source: &Path, target: &Path) -> Result<()> {
+    for file in files_below(source)? {
+        let to = target.join(file.strip_prefix(source)?);
+        let Some(dir) = to.parent() else {
+            bail!("{} has no folder", to.display())
+        };
+        fs::create_dir_all(dir)?;
+        fs::copy(&file, &to).with_context(|| format!("cannot write {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// All files below a folder, in order, without what package managers leave there.
+fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut left = vec![dir.to_path_buf()];
+    while let Some(dir) = left.pop() {
+        let entries =
+            fs::read_dir(&dir).with_context(|| format!("cannot read {}", dir.display()))?;
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == "node_modules" || name == "__pycache__" {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                left.push(entry.path());
+            } else {
+                found.push(entry.path());
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
