@@ -1,1 +1,451 @@
 //! The pipeline: records in, finished traces out; a pure function of its input.
+//!
+//! No IO, no clock, no task: time is that of the records and of [`Input::Tick`], ids come from
+//! one seeded source. A record log holds exactly these inputs, so a replay gives the same
+//! traces.
+
+use crate::metadata::{Runtime, Service};
+use crate::protocol::exchange::{Moment, Outcome, Report, Role};
+use crate::protocol::session::{Change, Session};
+use crate::protocol::{self, Limits as ProtocolLimits};
+use crate::record::{ConnId, Event, Nanos, Opened, Record, Task};
+use crate::span::build::{self, Peer};
+use crate::span::route::Routes;
+use crate::span::{Parent, Span};
+use crate::stream::table::{self, Table};
+use crate::stream::time::Clock;
+use crate::stream::Piece;
+use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
+use crate::trace::id::Ids;
+use crate::trace::parent::Refusal;
+use crate::trace::threads::{Handler, Threading};
+use agent_common::watch::Policy;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Connections without records are looked for at this interval.
+const EXPIRY: Nanos = 10_000_000_000;
+/// How long the identity of an ended process is kept for its last spans.
+const AFTERLIFE: Nanos = 30_000_000_000;
+/// Most processes known at once.
+const PROCESSES: usize = 65_536;
+
+/// All that can happen to the pipeline.
+pub enum Input<'a> {
+    /// Something happened in the kernel.
+    Record(Record<'a>),
+    /// A process was identified.
+    Process(u32, Arc<Service>),
+    /// A process is not watched after all: what is known of it is dropped.
+    Unwatched(u32),
+    /// The clocks were compared.
+    Clock(Clock),
+    /// Time went on, ns of the records' clock.
+    Tick(Nanos),
+    /// The end: everything finished leaves now.
+    Stop,
+}
+
+/// What the pipeline wants done.
+pub enum Output {
+    /// Spans of one trace, parents first; `complete` when nothing of it is missing.
+    Trace {
+        /// The spans.
+        spans: Vec<Span>,
+        /// Nothing of this tree is missing.
+        complete: bool,
+    },
+    /// How much of a connection is to be copied from now on.
+    Capture(ConnId, Policy),
+}
+
+/// Bounds and choices.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections and order.
+    pub table: table::Limits,
+    /// Conversations.
+    pub protocol: ProtocolLimits,
+    /// Traces.
+    pub assembly: assembly::Limits,
+    /// Route guessing and span names.
+    pub routes: crate::span::route::Limits,
+    /// What is told of requests.
+    pub privacy: crate::span::redact::Privacy,
+}
+
+/// What went through, and what did not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Records by kind would be noise: all of them.
+    pub records: u64,
+    /// Bytes of chunks that were copied.
+    pub captured_bytes: u64,
+    /// Spans that left.
+    pub spans: u64,
+    /// Times that sync was lost.
+    pub lost_sync: u64,
+    /// Connections left alone.
+    pub opaque: u64,
+    /// Requests or answers that could not be understood or paired, by cause.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Spans whose exchange was lost sight of.
+    pub unknown_outcome: u64,
+    /// Connections and order.
+    pub table: table::Counts,
+    /// Traces.
+    pub assembly: assembly::Counts,
+}
+
+/// A process as the pipeline knows it.
+struct Process {
+    service: Option<Arc<Service>>,
+    /// From the kernel's record, for processes that end before they are identified.
+    comm: String,
+    command: Vec<String>,
+    unwatched: bool,
+    ended: Option<Nanos>,
+}
+
+/// From records to traces.
+pub struct Pipeline {
+    options: Options,
+    table: Table<Session>,
+    assembly: Assembly,
+    routes: Routes,
+    processes: HashMap<u32, Process>,
+    clock: Clock,
+    next_expiry: Nanos,
+    reports: Vec<Report>,
+    counts: Counts,
+    /// Identity of a process that ended before it could be identified.
+    provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
+}
+
+impl Pipeline {
+    /// An empty pipeline. `provisional` names a process by what the kernel told of it.
+    #[must_use]
+    pub fn new(
+        options: Options,
+        ids: Ids,
+        provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
+    ) -> Self {
+        Self {
+            table: Table::new(options.table),
+            assembly: Assembly::new(options.assembly, ids),
+            routes: Routes::new(options.routes.clone()),
+            options,
+            processes: HashMap::new(),
+            clock: Clock::default(),
+            next_expiry: 0,
+            reports: Vec::new(),
+            counts: Counts::default(),
+            provisional,
+        }
+    }
+
+    /// Takes one input; what it leads to goes to `out`.
+    pub fn handle(&mut self, input: Input<'_>, out: &mut impl FnMut(Output)) {
+        match input {
+            Input::Record(record) => self.record(record, out),
+            Input::Process(tgid, service) => self.process(tgid).service = Some(service),
+            Input::Unwatched(tgid) => self.process(tgid).unwatched = true,
+            Input::Clock(clock) => self.clock = clock,
+            Input::Tick(now) => self.tick(now, out),
+            Input::Stop => {
+                let batches = self.collect(|assembly, each| assembly.flush(each));
+                self.leave(batches, out);
+            }
+        }
+    }
+
+    /// What went through so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            table: self.table.counts,
+            assembly: self.assembly.counts.clone(),
+            ..self.counts.clone()
+        }
+    }
+
+    /// Sizes for the agent's own metrics: connections, open requests, processes.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 3] {
+        [self.table.len(), self.assembly.len(), self.processes.len()]
+    }
+
+    fn record(&mut self, record: Record<'_>, out: &mut impl FnMut(Output)) {
+        self.counts.records += 1;
+        let Record { at, task, event } = record;
+        match event {
+            Event::Chunk(chunk) => {
+                if self.processes.get(&task.tgid).is_some_and(|process| process.unwatched) {
+                    return;
+                }
+                self.counts.captured_bytes += chunk.bytes.len() as u64;
+                let reader = Handler { task, goroutine: chunk.goroutine };
+                self.with_sessions(reader, out, |table, each| table.chunk(at, task, &chunk, each));
+            }
+            Event::Opened(opened) => {
+                self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
+                    table.opened(at, task, *opened, each);
+                });
+            }
+            Event::Ended(ended) => {
+                self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
+                    table.ended(at, task, &ended, each);
+                });
+            }
+            Event::Spawned(child) => self.spawned(task, child),
+            Event::Executed { comm, command, .. } => {
+                // Another program: what was known of the process is of the one before.
+                let process = self.process(task.tgid);
+                *process = Process { comm, command, ..Process::unknown() };
+            }
+            Event::Exited => self.exited(at, task, out),
+        }
+    }
+
+    /// A child that runs the same program is the same service until told otherwise.
+    fn spawned(&mut self, maker: Task, child: Task) {
+        if maker.tgid == child.tgid {
+            return;
+        }
+        let Some(parent) = self.processes.get(&maker.tgid) else { return };
+        let inherited = Process {
+            service: parent.service.clone(),
+            comm: parent.comm.clone(),
+            command: parent.command.clone(),
+            unwatched: parent.unwatched,
+            ended: None,
+        };
+        *self.process(child.tgid) = inherited;
+    }
+
+    fn exited(&mut self, at: Nanos, task: Task, out: &mut impl FnMut(Output)) {
+        self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
+            table.exited(at, task.tgid, each);
+        });
+        self.assembly.exited(task.tgid);
+        if let Some(process) = self.processes.get_mut(&task.tgid) {
+            process.ended = Some(at);
+        }
+    }
+
+    fn tick(&mut self, now: Nanos, out: &mut impl FnMut(Output)) {
+        let nobody = Handler { task: Task::default(), goroutine: 0 };
+        self.with_sessions(nobody, out, |table, each| table.tick(now, each));
+        if now >= self.next_expiry {
+            self.next_expiry = now + EXPIRY;
+            self.with_sessions(nobody, out, |table, each| table.expire(now, each));
+            self.processes
+                .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
+        }
+        let batches = self.collect(|assembly, each| assembly.due(now, each));
+        self.leave(batches, out);
+    }
+
+    fn process(&mut self, tgid: u32) -> &mut Process {
+        if self.processes.len() >= PROCESSES && !self.processes.contains_key(&tgid) {
+            self.processes.retain(|_, process| process.ended.is_none());
+        }
+        self.processes.entry(tgid).or_insert_with(Process::unknown)
+    }
+
+    /// Runs the table; its pieces go through the sessions into the assembly.
+    fn with_sessions(
+        &mut self,
+        reader: Handler,
+        out: &mut impl FnMut(Output),
+        run: impl FnOnce(&mut Table<Session>, &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>)),
+    ) {
+        let Self { options, table, assembly, processes, reports, counts, .. } = self;
+        let mut each = |info: &Arc<Opened>, session: &mut Session, piece: Piece<'_>| {
+            let (moment, goroutine) = piece_moment(&piece);
+            let reader = if moment.task.tgid == 0 {
+                reader
+            } else {
+                Handler { task: moment.task, goroutine }
+            };
+            match session.take(&piece, options.protocol, reports) {
+                Change::None => {}
+                Change::Lost => counts.lost_sync += 1,
+                Change::Opaque => {
+                    counts.opaque += 1;
+                    out(Output::Capture(info.conn, Policy::COUNT));
+                }
+            }
+            for report in reports.drain(..) {
+                match report {
+                    Report::Asked(request) => {
+                        let reader = if reader.task.tgid == 0 {
+                            Handler {
+                                task: request.start.task,
+                                goroutine: request.start.goroutine,
+                            }
+                        } else {
+                            reader
+                        };
+                        let threading = threading(processes, reader.task.tgid);
+                        assembly.asked(info, request, reader, threading);
+                    }
+                    Report::Answered(answer) => assembly.answered(info.conn, answer),
+                    Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
+                }
+            }
+        };
+        run(table, &mut each);
+    }
+
+    fn collect(
+        &mut self,
+        run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch)),
+    ) -> Vec<Batch> {
+        let mut batches = Vec::new();
+        run(&mut self.assembly, &mut |batch| batches.push(batch));
+        batches
+    }
+
+    fn leave(&mut self, batches: Vec<Batch>, out: &mut impl FnMut(Output)) {
+        for batch in batches {
+            let complete = batch.complete;
+            let spans = self.spans(batch);
+            if spans.is_empty() {
+                continue;
+            }
+            self.counts.spans += spans.len() as u64;
+            out(Output::Trace { spans, complete });
+        }
+    }
+
+    /// The spans of a batch; those of processes that are not watched are left out.
+    fn spans(&mut self, mut batch: Batch) -> Vec<Span> {
+        tighten_batch(&mut batch.nodes);
+        let nodes = std::mem::take(&mut batch.nodes);
+        nodes.into_iter().filter_map(|node| self.span(node, &batch)).collect()
+    }
+
+    fn span(&mut self, node: Node, batch: &Batch) -> Option<Span> {
+        let service = self.service(node.tgid)?;
+        let answer = node.answer.as_deref();
+        if answer.is_none_or(|answer| answer.outcome == Outcome::Unknown) {
+            self.counts.unknown_outcome += 1;
+        }
+        let peer = Peer {
+            local: &node.info.local,
+            remote: &node.info.remote,
+            path: node.info.path.as_deref(),
+        };
+        let draft = build::draft(
+            &node.request,
+            answer,
+            &peer,
+            &mut self.routes,
+            &service.name,
+            &self.options.privacy,
+        );
+        let end = answer.map_or(node.start(), |answer| answer.end.at);
+        Some(Span {
+            trace: batch.trace,
+            id: node.id,
+            parent: node.parent.map(|(id, evidence, remote)| Parent { id, remote, evidence }),
+            state: batch.state.clone(),
+            sampled: batch.sampled,
+            role: node.request.role,
+            name: draft.name,
+            start: self.clock.wall(node.start()),
+            end: self.clock.wall(end),
+            status: draft.status,
+            attributes: draft.attributes,
+            service,
+        })
+    }
+
+    /// Identity of a process; `None` when it is not watched.
+    fn service(&mut self, tgid: u32) -> Option<Arc<Service>> {
+        let provisional = &self.provisional;
+        let process = self.processes.entry(tgid).or_insert_with(Process::unknown);
+        if process.unwatched {
+            return None;
+        }
+        let service = process.service.get_or_insert_with(|| {
+            Arc::new(provisional(tgid, &process.comm, &process.command))
+        });
+        Some(Arc::clone(service))
+    }
+}
+
+impl Process {
+    fn unknown() -> Self {
+        Self {
+            service: None,
+            comm: String::new(),
+            command: Vec::new(),
+            unwatched: false,
+            ended: None,
+        }
+    }
+}
+
+/// What is known of how a process maps requests to threads.
+fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
+    match processes.get(&tgid).and_then(|process| process.service.as_ref()) {
+        None => Threading::Unknown,
+        Some(service) => match service.runtime {
+            Runtime::Go => Threading::Goroutines,
+            Runtime::Rust => Threading::Migrating,
+            _ => Threading::Bound,
+        },
+    }
+}
+
+fn piece_moment(piece: &Piece<'_>) -> (Moment, u64) {
+    let moment = match piece {
+        Piece::Bytes { moment, .. }
+        | Piece::Gap { moment, .. }
+        | Piece::End { moment, .. }
+        | Piece::Torn { moment, .. } => *moment,
+    };
+    (moment, moment.goroutine)
+}
+
+/// Corrects the times of both ends of a connection by causality.
+fn tighten_batch(nodes: &mut [Node]) {
+    let clients: HashMap<_, usize> = nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, node)| node.request.role == Role::Client)
+        .map(|(i, node)| (node.id, i))
+        .collect();
+    for i in 0..nodes.len() {
+        let Some((parent, crate::span::Evidence::SocketPair, _)) = nodes[i].parent else {
+            continue;
+        };
+        let Some(&client) = clients.get(&parent) else { continue };
+        let Ok([above, below]) = nodes.get_disjoint_mut([client, i]) else { continue };
+        let (Some(asked), Some(answered)) = (&mut above.answer, &mut below.answer) else {
+            continue;
+        };
+        tighten(
+            (&mut above.request.start.at, &mut asked.end.at),
+            (&mut below.request.start.at, &mut answered.end.at),
+        );
+    }
+}
+
+/// Names of the causes by which joins were refused, with their counts.
+#[must_use]
+pub fn refusals(counts: &Counts) -> Vec<(&'static str, u64)> {
+    Refusal::ALL
+        .iter()
+        .zip(counts.assembly.refused)
+        .map(|(refusal, count)| (refusal.name(), count))
+        .collect()
+}
+
+/// Names of all protocols, in the order of detection.
+#[must_use]
+pub fn protocols() -> Vec<&'static str> {
+    protocol::ALL.iter().map(|protocol| protocol.name()).collect()
+}

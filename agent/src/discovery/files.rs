@@ -114,7 +114,7 @@ fn walk(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
 pub fn head(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let file: File = OpenOptions::new()
         .read(true)
-        .custom_flags((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY).bits() as i32)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32)
         .open(path)?;
     let mut bytes = Vec::new();
     file.take(limit as u64).read_to_end(&mut bytes)?;
