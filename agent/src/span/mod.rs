@@ -2,6 +2,7 @@
 //!
 //! In: exchanges, connections, services. Out: [`Span`]. Not here: who its parent is (`trace`).
 
+pub mod build;
 pub mod name;
 pub mod redact;
 pub mod route;

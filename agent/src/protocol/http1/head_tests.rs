@@ -169,7 +169,7 @@ fn check_against_httparse(text: &[u8]) {
 }
 
 fn text_of(value: &[u8]) -> String {
-    crate::protocol::text::text(value.trim_ascii(), LONGEST_NAME)
+    text(value.trim_ascii(), LONGEST_NAME)
 }
 
 proptest::proptest! {

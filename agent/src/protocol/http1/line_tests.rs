@@ -51,7 +51,7 @@ fn long_lines_are_waited_for_only_where_they_look_like_http() {
     let line = |method: &str, len: usize| {
         let mut line = format!("{method} /").into_bytes();
         line.resize(len, b'a');
-        request(&line).to_owned() == Start::Partial
+        request(&line) == Start::Partial
     };
     assert!(line("GET", 20_000));
     assert!(!line("GET", 70_000));

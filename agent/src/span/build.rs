@@ -1,0 +1,223 @@
+//! Name, status and attributes of a span.
+//!
+//! In: request, answer, connection, service. Out: a [`Draft`] with unique keys, redacted. Not
+//! here: ids, times, parents (`trace`). Nothing here knows a protocol but by the attribute keys
+//! that it uses.
+
+use super::redact::{self, Query};
+use super::route::{ANY, Routes};
+use super::status::status;
+use super::{Status, name};
+use crate::protocol::exchange::{Answer, Attribute, Outcome, Request, Role, Target, Value};
+use crate::record::Endpoint;
+use crate::semconv;
+use std::fmt::Write;
+
+/// The connection of an exchange, seen from the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer<'a> {
+    /// This end.
+    pub local: &'a Endpoint,
+    /// The other end.
+    pub remote: &'a Endpoint,
+    /// Bound path of a UNIX socket.
+    pub path: Option<&'a str>,
+    /// The bytes were seen before or after TLS.
+    pub encrypted: bool,
+}
+
+/// What a span says, without what places it in a trace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Draft {
+    /// Low-cardinality name.
+    pub name: String,
+    /// Status.
+    pub status: Status,
+    /// Attributes, unique keys.
+    pub attributes: Vec<Attribute>,
+}
+
+/// Builds what a span says about `request`. Without an answer it is shown as cut.
+#[must_use]
+pub fn build(
+    request: &Request,
+    answer: Option<&Answer>,
+    peer: &Peer<'_>,
+    service: &str,
+    routes: &mut Routes,
+    query: Query,
+) -> Draft {
+    let mut all = Attributes::default();
+    let answered = answer.map_or(&[][..], |answer| &answer.attributes);
+    for attribute in request.operation.attributes.iter().chain(answered) {
+        all.put(attribute.key, attribute.value.clone());
+    }
+    if peer.encrypted && all.text(semconv::URL_SCHEME) == Some("http") {
+        all.replace(semconv::URL_SCHEME, "https");
+    }
+    server(request.role, peer, &mut all);
+    network(peer, &mut all);
+    if request.role == Role::Client {
+        full_url(&mut all);
+    }
+    let route = route(request, service, routes, &all);
+    if let Some(route) = route.as_deref().filter(|route| *route != ANY) {
+        all.put(semconv::HTTP_ROUTE, route);
+    }
+    let outcome = answer.map_or(&Outcome::Unknown, |answer| &answer.outcome);
+    let (status, kind) = status(outcome, request.role);
+    if let Some(kind) = kind {
+        all.put(semconv::ERROR_TYPE, kind);
+    }
+    if *outcome == Outcome::Unknown || answer.is_some_and(|answer| answer.cut) {
+        all.put(semconv::WEFT_CAPTURE_CUT, true);
+    }
+    Draft {
+        name: name::name(&request.operation, route.as_deref()),
+        status,
+        attributes: all.redacted(query),
+    }
+}
+
+/// Guesses the route of a server's path. Paths that the server does not know teach nothing.
+fn route(
+    request: &Request,
+    service: &str,
+    routes: &mut Routes,
+    all: &Attributes,
+) -> Option<String> {
+    let Some(Target::Path(path)) = &request.operation.target else {
+        return None;
+    };
+    if request.role == Role::Client {
+        return None;
+    }
+    match all.find(semconv::HTTP_RESPONSE_STATUS_CODE) {
+        Some(Value::Int(404)) => routes.known(service, path),
+        _ => routes.route(service, path),
+    }
+}
+
+/// `server.address` and `server.port`: as the request says, else by the connection.
+fn server(role: Role, peer: &Peer<'_>, all: &mut Attributes) {
+    if all.has(semconv::SERVER_ADDRESS) {
+        // The request named a host without a port: its scheme's own.
+        let port = match all.text(semconv::URL_SCHEME) {
+            Some("http") => 80,
+            Some("https") => 443,
+            _ => return,
+        };
+        all.put(semconv::SERVER_PORT, port);
+        return;
+    }
+    let endpoint = match role {
+        Role::Server => peer.local,
+        Role::Client => peer.remote,
+    };
+    match endpoint {
+        Endpoint::Inet(address, port) => {
+            all.put(semconv::SERVER_ADDRESS, address.to_canonical().to_string());
+            all.put(semconv::SERVER_PORT, i64::from(*port));
+        }
+        Endpoint::Unix(_) => {
+            if let Some(path) = peer.path {
+                all.put(semconv::SERVER_ADDRESS, path);
+            }
+        }
+    }
+}
+
+/// `network.*`; the transport only where it is not TCP.
+fn network(peer: &Peer<'_>, all: &mut Attributes) {
+    match peer.remote {
+        Endpoint::Inet(address, port) => {
+            let address = address.to_canonical().to_string();
+            all.put(semconv::NETWORK_PEER_ADDRESS, address);
+            all.put(semconv::NETWORK_PEER_PORT, i64::from(*port));
+        }
+        Endpoint::Unix(_) => {
+            if let Some(path) = peer.path {
+                all.put(semconv::NETWORK_PEER_ADDRESS, path);
+            }
+            all.put(semconv::NETWORK_TRANSPORT, "unix");
+        }
+    }
+}
+
+/// `url.full` of a client, from its parts.
+fn full_url(all: &mut Attributes) {
+    let (Some(scheme), Some(host), Some(path)) = (
+        all.text(semconv::URL_SCHEME),
+        all.text(semconv::SERVER_ADDRESS),
+        all.text(semconv::URL_PATH),
+    ) else {
+        return;
+    };
+    // A path of a UNIX socket is no host.
+    let host = match host {
+        host if host.starts_with('/') => "localhost".to_owned(),
+        host if host.contains(':') => format!("[{host}]"),
+        host => host.to_owned(),
+    };
+    let mut full = format!("{scheme}://{host}");
+    match (scheme, all.find(semconv::SERVER_PORT)) {
+        ("http", Some(Value::Int(80))) | ("https", Some(Value::Int(443))) => {}
+        (_, Some(Value::Int(port))) => {
+            // Writing to a String cannot fail.
+            let _ = write!(full, ":{port}");
+        }
+        _ => {}
+    }
+    if path.starts_with('/') {
+        full.push_str(path);
+    }
+    if let Some(query) = all.text(semconv::URL_QUERY) {
+        full.push('?');
+        full.push_str(query);
+    }
+    all.put(semconv::URL_FULL, full);
+}
+
+/// Attributes with unique keys; the first of a key counts.
+#[derive(Default)]
+struct Attributes(Vec<Attribute>);
+
+impl Attributes {
+    fn find(&self, key: &str) -> Option<&Value> {
+        let found = self.0.iter().find(|attribute| attribute.key == key);
+        found.map(|attribute| &attribute.value)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        match self.find(key) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn put(&mut self, key: &'static str, value: impl Into<Value>) {
+        if !self.has(key) {
+            self.0.push(Attribute::new(key, value));
+        }
+    }
+
+    fn replace(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.0.retain(|attribute| attribute.key != key);
+        self.0.push(Attribute::new(key, value));
+    }
+
+    fn redacted(self, query: Query) -> Vec<Attribute> {
+        self.0
+            .into_iter()
+            .filter_map(|attribute| redact::attribute(attribute, query))
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod tests;
