@@ -10,8 +10,9 @@ use crate::protocol::session::{Change, Session};
 use crate::protocol::{self, Limits as ProtocolLimits};
 use crate::record::{ConnId, Event, Nanos, Opened, Record, Task};
 use crate::span::build::{self, Peer};
-use crate::span::route::Routes;
-use crate::span::{Parent, Span};
+use crate::span::redact::Query;
+use crate::span::route::{self, Routes};
+use crate::span::{Evidence, Parent, Span};
 use crate::stream::table::{self, Table};
 use crate::stream::time::Clock;
 use crate::stream::Piece;
@@ -69,9 +70,9 @@ pub struct Options {
     /// Traces.
     pub assembly: assembly::Limits,
     /// Route guessing and span names.
-    pub routes: crate::span::route::Limits,
-    /// What is told of requests.
-    pub privacy: crate::span::redact::Privacy,
+    pub routes: route::Limits,
+    /// What becomes of query strings.
+    pub query: Query,
 }
 
 /// What went through, and what did not.
@@ -336,14 +337,15 @@ impl Pipeline {
             local: &node.info.local,
             remote: &node.info.remote,
             path: node.info.path.as_deref(),
+            encrypted: false,
         };
-        let draft = build::draft(
+        let draft = build::build(
             &node.request,
             answer,
             &peer,
-            &mut self.routes,
             &service.name,
-            &self.options.privacy,
+            &mut self.routes,
+            self.options.query,
         );
         let end = answer.map_or(node.start(), |answer| answer.end.at);
         Some(Span {
@@ -419,7 +421,7 @@ fn tighten_batch(nodes: &mut [Node]) {
         .map(|(i, node)| (node.id, i))
         .collect();
     for i in 0..nodes.len() {
-        let Some((parent, crate::span::Evidence::SocketPair, _)) = nodes[i].parent else {
+        let Some((parent, Evidence::SocketPair, _)) = nodes[i].parent else {
             continue;
         };
         let Some(&client) = clients.get(&parent) else { continue };

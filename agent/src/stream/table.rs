@@ -57,6 +57,9 @@ struct Held {
     bytes: Box<[u8]>,
 }
 
+/// Gets what happens on a connection, with the state that later stages keep of it.
+pub type Each<'f, T> = dyn FnMut(&Arc<Opened>, &mut T, Piece<'_>) + 'f;
+
 /// One connection and what later stages keep of it.
 pub struct Connection<T> {
     /// As it was announced.
@@ -113,7 +116,7 @@ impl<T: Default> Table<T> {
         at: Nanos,
         task: Task,
         info: Opened,
-        each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>),
+        each: &mut Each<'_, T>,
     ) {
         if self.connections.len() >= self.limits.connections {
             self.evict(at, each);
@@ -137,7 +140,7 @@ impl<T: Default> Table<T> {
         at: Nanos,
         task: Task,
         chunk: &Chunk<'_>,
-        each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>),
+        each: &mut Each<'_, T>,
     ) {
         let Some(connection) = self.connections.get_mut(&chunk.conn) else {
             self.counts.unknown += 1;
@@ -187,7 +190,7 @@ impl<T: Default> Table<T> {
         at: Nanos,
         task: Task,
         ended: &Ended,
-        each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>),
+        each: &mut Each<'_, T>,
     ) {
         let Some(connection) = self.connections.get_mut(&ended.conn) else {
             return;
@@ -221,7 +224,7 @@ impl<T: Default> Table<T> {
         &mut self,
         at: Nanos,
         tgid: u32,
-        each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>),
+        each: &mut Each<'_, T>,
     ) {
         let gone: Vec<ConnId> = self
             .connections
@@ -235,7 +238,7 @@ impl<T: Default> Table<T> {
     }
 
     /// Time went on: what waited too long goes on without the other direction.
-    pub fn tick(&mut self, now: Nanos, each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>)) {
+    pub fn tick(&mut self, now: Nanos, each: &mut Each<'_, T>) {
         let patience = self.limits.patience;
         let counts = &mut self.counts;
         let connections = &mut self.connections;
@@ -255,7 +258,7 @@ impl<T: Default> Table<T> {
     }
 
     /// Forgets connections that were idle for long. Call it now and then.
-    pub fn expire(&mut self, now: Nanos, each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>)) {
+    pub fn expire(&mut self, now: Nanos, each: &mut Each<'_, T>) {
         let old: Vec<ConnId> = self
             .connections
             .iter()
@@ -269,7 +272,7 @@ impl<T: Default> Table<T> {
 
     /// Makes room: forgets the oldest sixteenth at once, so that a full table is not searched
     /// again for each new connection.
-    fn evict(&mut self, at: Nanos, each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>)) {
+    fn evict(&mut self, at: Nanos, each: &mut Each<'_, T>) {
         let mut ages: Vec<(Nanos, ConnId)> = self
             .connections
             .iter()
@@ -301,7 +304,7 @@ impl<T> Connection<T> {
         &mut self,
         mut force: bool,
         counts: &mut Counts,
-        each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>),
+        each: &mut Each<'_, T>,
     ) {
         loop {
             let ready = self
@@ -346,7 +349,7 @@ impl<T> Connection<T> {
         missing: u64,
         moment: Moment,
         counts: &mut Counts,
-        each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>),
+        each: &mut Each<'_, T>,
     ) {
         let next = &mut self.next[direction.index()];
         let moment = Moment {
@@ -378,7 +381,7 @@ impl<T> Connection<T> {
         len: u32,
         bytes: &[u8],
         counts: &mut Counts,
-        each: &mut impl FnMut(&Arc<Opened>, &mut T, Piece<'_>),
+        each: &mut Each<'_, T>,
     ) {
         let i = direction.index();
         if moment.offset < self.next[i] {

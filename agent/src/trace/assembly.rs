@@ -243,7 +243,7 @@ impl Assembly {
     }
 
     /// Trees and nodes that may leave at `now`.
-    pub fn due(&mut self, now: Nanos, each: &mut impl FnMut(Batch)) {
+    pub fn due(&mut self, now: Nanos, each: &mut dyn FnMut(Batch)) {
         while let Some((due, tree)) = self.due.front().copied() {
             if due > now {
                 break;
@@ -271,7 +271,7 @@ impl Assembly {
     }
 
     /// Lets everything go that is finished, whether its tree is complete or not: the agent stops.
-    pub fn flush(&mut self, each: &mut impl FnMut(Batch)) {
+    pub fn flush(&mut self, each: &mut dyn FnMut(Batch)) {
         let mut trees: Vec<TreeId> = self.trees.keys().copied().collect();
         trees.sort_unstable();
         for tree in trees {
@@ -404,7 +404,7 @@ impl Assembly {
     }
 
     /// The nodes of a tree that are `ripe` leave, the others stay.
-    fn thin(&mut self, id: TreeId, ripe: impl Fn(&Node) -> bool, each: &mut impl FnMut(Batch)) {
+    fn thin(&mut self, id: TreeId, ripe: impl Fn(&Node) -> bool, each: &mut dyn FnMut(Batch)) {
         let Some(mut tree) = self.trees.remove(&id) else {
             return;
         };
