@@ -206,4 +206,6 @@ fn executable(launch: &Launch<'_>) -> Option<Name> {
 }
 
 #[cfg(test)]
+mod live;
+#[cfg(test)]
 mod tests;
