@@ -359,3 +359,157 @@ impl Status {
         status
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{Fixture, PID, Spec};
+    use super::*;
+
+    #[test]
+    fn reads_a_process() {
+        let fixture = Fixture::new();
+        fixture.add(
+            1,
+            Spec {
+                files: "/etc/passwd => broken\\nshop:x:1001:1::/:/sh\\nlate:x:1001:1::/:/sh",
+                ..Spec::default()
+            },
+        );
+        fixture.add(
+            PID,
+            Spec {
+                ppid: 7,
+                exe: "/usr/bin/node (deleted)",
+                command: "node|a b|",
+                cwd: "/srv/shop",
+                environment: "OTEL_SERVICE_NAME=x SECRET=y",
+                cgroup: "/system.slice/shop.service",
+                ..Spec::default()
+            },
+        );
+        fixture.link("100/ns/net", "net:[4026531840]");
+        fixture.link("100/ns/pid", "pid:[4026531836]");
+        let process = fixture.process();
+        assert_eq!(
+            process,
+            Process {
+                tgid: PID,
+                ppid: 7,
+                comm: "node (deleted)".to_owned(),
+                exe: Some("/usr/bin/node".into()),
+                exe_deleted: true,
+                args: vec!["node".to_owned(), "a b".to_owned()],
+                cwd: Some("/srv/shop".into()),
+                start: 5000,
+                uid: 1001,
+                gid: 8,
+                owner: Some("shop".to_owned()),
+                cgroups: vec!["/system.slice/shop.service".to_owned()],
+                environment: Environment::parse(b"OTEL_SERVICE_NAME=x"),
+                pid_namespace: Some(4_026_531_836),
+                net_namespace: Some(4_026_531_840),
+                namespace_pids: vec![PID, 12],
+                kernel_thread: false,
+            }
+        );
+        assert_eq!(process.own_pid(), Some(12));
+        assert_eq!(process.program(), "node");
+    }
+
+    #[test]
+    fn lines_of_stat() {
+        for (text, expected) in [
+            (
+                "1 (a) S 2 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 77 0",
+                Some(("a", 2, 77, true)),
+            ),
+            (
+                "1 (a) b) (c) R 2 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 77",
+                Some(("a) b) (c", 2, 77, true)),
+            ),
+            (
+                "1 () Z 2 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 77",
+                Some(("", 2, 77, false)),
+            ),
+            (
+                "1 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 9",
+                Some(("kthreadd", 0, 9, false)),
+            ),
+            ("1 (a) S 2 1 1 0 -1 64 0 0", None),
+            ("1 (a S 2", None),
+            (") S 2 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 77", None),
+            ("1 (a) S x 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 77", None),
+            ("", None),
+        ] {
+            let stat = Stat::parse(text);
+            let found = stat.as_ref().map(|stat| {
+                (
+                    stat.comm.as_str(),
+                    stat.ppid,
+                    stat.start,
+                    stat.runs_a_program(),
+                )
+            });
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn scans_programs_only() {
+        let fixture = Fixture::of(Spec {
+            exe: "/x",
+            ..Spec::default()
+        });
+        fixture.add(
+            101,
+            Spec {
+                flags: KERNEL_THREAD,
+                ..Spec::default()
+            },
+        );
+        fixture.write(
+            "102/stat",
+            b"102 (gone) Z 1 1 1 0 -1 64 0 0 0 0 0 0 0 0 20 0 1 0 77",
+        );
+        fixture.write("103/stat", b"garbage");
+        fixture.write("sys/kernel/x", b"");
+        assert_eq!(fixture.proc().scan().unwrap().collect::<Vec<_>>(), [PID]);
+    }
+
+    #[test]
+    fn what_is_gone_is_an_error_that_says_so() {
+        let fixture = Fixture::new();
+        let error = fixture.proc().read(PID).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        let message = error.to_string();
+        assert!(
+            message.starts_with("cannot read /") && message.contains("/100/stat"),
+            "{message}"
+        );
+        assert!(Proc::at("/nowhere").scan().is_err());
+    }
+
+    #[test]
+    fn ancestors_end_at_the_top_and_in_rings() {
+        let fixture = Fixture::of(Spec {
+            ppid: 7,
+            ..Spec::default()
+        });
+        fixture.add(
+            7,
+            Spec {
+                ppid: 3,
+                ..Spec::default()
+            },
+        );
+        assert_eq!(fixture.proc().ancestors(PID), [7, 3]);
+        fixture.add(
+            3,
+            Spec {
+                ppid: PID,
+                ..Spec::default()
+            },
+        );
+        assert_eq!(fixture.proc().ancestors(PID).len(), ANCESTORS);
+    }
+}

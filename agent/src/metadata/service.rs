@@ -286,3 +286,158 @@ const fn language(runtime: Runtime) -> &'static str {
         Runtime::Native => "cpp",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::fixture::{Fixture, PID, Spec};
+
+    fn host() -> Host {
+        Host {
+            name: "host01".to_owned(),
+            id: Some("machine".to_owned()),
+            boot: "boot".to_owned(),
+            arch: "amd64",
+        }
+    }
+
+    fn shown(service: &Service) -> String {
+        let line = |(key, value): &(String, ResourceValue)| match value {
+            ResourceValue::Int(number) => format!("{key}={number}"),
+            ResourceValue::Text(text) => format!("{key}={text}"),
+        };
+        service
+            .resource
+            .iter()
+            .map(line)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    fn cart(environment: &str) -> Arc<Service> {
+        let id = "3f2a91c0d4b5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f";
+        let cgroup = format!("/kubepods/pod0a1b2c3d-1111-2222-3333-444455556666/{id}");
+        let fixture = Fixture::of(Spec {
+            ppid: 7,
+            exe: "/opt/node-v18.1.0/bin/node",
+            command: "node server.js --password=hunter2",
+            cwd: "/srv/x",
+            environment,
+            cgroup: &cgroup,
+            files: r#"/srv/x/package.json => {"name":"cart","version":"1.2.0"}"#,
+            ..Spec::default()
+        });
+        fixture.add(
+            1,
+            Spec {
+                files: "/etc/passwd => root:x:0:0::/:/sh\\nshop:x:1001:1::/:/sh",
+                ..Spec::default()
+            },
+        );
+        Identifier::new(fixture.proc(), host()).identify(&fixture.process())
+    }
+
+    #[test]
+    fn a_resource_in_full() {
+        let service = cart("SECRET=hunter2");
+        assert_eq!(service.name, "cart");
+        assert_eq!(service.tgid, PID);
+        assert_eq!(service.runtime, Runtime::Node);
+        insta::assert_snapshot!(shown(&service).replace(VERSION, "VERSION"), @r"
+        container.id=3f2a91c0d4b5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f
+        host.arch=amd64
+        host.id=machine
+        host.name=host01
+        k8s.pod.uid=0a1b2c3d-1111-2222-3333-444455556666
+        os.type=linux
+        process.command=node
+        process.executable.name=node
+        process.executable.path=/opt/node-v18.1.0/bin/node
+        process.owner=shop
+        process.parent_pid=7
+        process.pid=100
+        process.runtime.name=nodejs
+        process.runtime.version=18.1.0
+        process.vpid=12
+        service.instance.id=70784938-c036-568b-8822-fb2b08a5e986
+        service.name=cart
+        service.version=1.2.0
+        telemetry.distro.name=weft
+        telemetry.distro.version=VERSION
+        telemetry.sdk.language=nodejs
+        telemetry.sdk.name=weft
+        telemetry.sdk.version=VERSION
+        ");
+        assert!(
+            !format!("{service:?}").contains("hunter2"),
+            "secrets stay where they are"
+        );
+    }
+
+    #[test]
+    fn attributes_that_the_user_gives() {
+        for (given, expected) in [
+            ("service.namespace=shops", "service.namespace=shops"),
+            ("service.version=9", "service.version=9"),
+            ("service.instance.id=mine", "service.instance.id=mine"),
+            ("host.name=other", "host.name=other"),
+            ("team=a%20b", "team=a b"),
+            ("process.pid=1", "process.pid=100"),
+            ("telemetry.sdk.name=x", "telemetry.sdk.name=weft"),
+        ] {
+            let resource = shown(&cart(&format!("OTEL_RESOURCE_ATTRIBUTES={given}")));
+            let key = expected.split('=').next().unwrap();
+            let found: Vec<_> = resource
+                .lines()
+                .filter(|line| line.starts_with(key))
+                .collect();
+            assert!(found.contains(&expected), "{given}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn instances_differ_by_process_and_start_and_are_stable() {
+        let identifier = Identifier::new(Proc::at("/nowhere"), host());
+        let id = |tgid, start| {
+            identifier.instance(&Process {
+                tgid,
+                start,
+                ..Process::default()
+            })
+        };
+        assert_eq!(id(1, 2), id(1, 2));
+        assert_eq!(id(1, 2).get_version_num(), 5);
+        let distinct = [id(1, 2), id(1, 3), id(2, 2), id(12, 1), id(1, 21)];
+        let set: std::collections::BTreeSet<_> = distinct.iter().collect();
+        assert_eq!(set.len(), distinct.len());
+    }
+
+    #[test]
+    fn processes_that_are_gone() {
+        let identifier = Identifier::new(Proc::at("/nowhere"), host());
+        for (comm, command, name, runtime) in [
+            ("node", "node server.js", "server", Runtime::Node),
+            (
+                "node",
+                "/usr/bin/node /srv/shop/server.js",
+                "shop",
+                Runtime::Node,
+            ),
+            ("python3", "python3 -m shop.job", "shop", Runtime::Python),
+            ("java", "java -jar shop-1.0.jar", "shop", Runtime::Java),
+            ("curl", "curl http://x", "curl", Runtime::Native),
+            ("curl", "", "curl", Runtime::Native),
+            ("sh", "sh -c true", "sh", Runtime::Native),
+            ("", "", "unknown_service", Runtime::Native),
+        ] {
+            let command: Vec<_> = command.split_whitespace().map(str::to_owned).collect();
+            let service = identifier.from_command(5, comm, &command);
+            assert_eq!(
+                (service.name.as_str(), service.runtime),
+                (name, runtime),
+                "{command:?}"
+            );
+            assert_eq!(service.tgid, 5);
+        }
+    }
+}

@@ -166,7 +166,7 @@ pub fn of(launch: &Launch<'_>) -> Name {
 
 fn hint(launch: &Launch<'_>) -> Hint {
     match launch.runtime {
-        Runtime::Python if python::is_server(launch.program) => python::hint(launch),
+        _ if python::is_server(launch.program) => python::hint(launch),
         _ if script::is_interpreter(launch.program) => script::hint(launch),
         _ if !launch.interprets() => compiled::hint(launch),
         Runtime::Node => node::hint(launch),
@@ -205,5 +205,7 @@ fn executable(launch: &Launch<'_>) -> Option<Name> {
     Name::from_text(name, "executable")
 }
 
+#[cfg(test)]
+mod live;
 #[cfg(test)]
 mod tests;

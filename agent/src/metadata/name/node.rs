@@ -165,10 +165,11 @@ fn of_script(launch: &Launch<'_>, script: &str) -> Hint {
 
 /// The project in or above a folder.
 fn project(launch: &Launch<'_>, folder: Option<PathBuf>) -> Option<Name> {
-    let folder = folder?;
-    manifest::node(launch, &folder)
+    let folder = folder.as_deref();
+    folder
+        .and_then(|folder| manifest::node(launch, folder))
         .or_else(|| npm(launch))
-        .or_else(|| super::in_folder(&folder))
+        .or_else(|| super::in_folder(folder?))
 }
 
 /// What pm2 was told to call the application. Its default is the script's stem.

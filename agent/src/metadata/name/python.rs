@@ -343,16 +343,9 @@ fn of_module(launch: &Launch<'_>, module: &str, args: &[String]) -> Hint {
     }
 }
 
-fn of_server(launch: &Launch<'_>, server: &Server, args: &[String]) -> Hint {
+fn of_server(launch: &Launch<'_>, server: &'static Server, args: &[String]) -> Hint {
     let application = if server.application.is_empty() {
-        // Options that the tables do not know may have left a value in front.
-        let mut operands = server.table.parse(args).operands;
-        while let [first, rest @ ..] = operands
-            && !is_application(first)
-        {
-            operands = server.table.parse(rest).operands;
-        }
-        operands.first().map(String::as_str)
+        application_operand(&server.table, args)
     } else {
         options::value(args, server.application)
     };
@@ -363,6 +356,23 @@ fn of_server(launch: &Launch<'_>, server: &Server, args: &[String]) -> Hint {
         Some(application) => of_application(launch, application),
         None => of_folder(launch, launch.cwd, None),
     }
+}
+
+/// The operand that names the application. Options that the table does not know may leave
+/// their values among the operands: one with a colon is surer, then the last.
+fn application_operand<'a>(table: &'static Table, args: &'a [String]) -> Option<&'a str> {
+    let mut last = None;
+    let mut operands = table.parse(args).operands;
+    while let [first, rest @ ..] = operands {
+        if is_application(first) {
+            last = Some(first.as_str());
+            if first.contains(':') {
+                break;
+            }
+        }
+        operands = table.parse(rest).operands;
+    }
+    last
 }
 
 /// `shop.wsgi:app`, `shop.wsgi`, `shop/wsgi.py`.

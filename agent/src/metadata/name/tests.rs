@@ -266,7 +266,7 @@ fn python() {
                 "python3 /venv/bin/gunicorn --unknown value shop.wsgi",
                 "/srv/y",
                 "",
-                "value",
+                "shop",
             ),
             (
                 "python3 /venv/bin/gunicorn config.wsgi:application",
@@ -353,7 +353,7 @@ fn python() {
             "uwsgi --http :80 --module shop.wsgi:app",
             "/srv/y",
             "",
-            "uwsgi",
+            "shop",
         )],
     );
     let flask = Spec {
