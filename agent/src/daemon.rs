@@ -1,1 +1,0 @@
-//! The running agent: the only place that starts threads and tasks.

@@ -1,0 +1,251 @@
+//! The capture thread's work: ring buffer, pipeline, process discovery.
+//!
+//! In: the running kernel. Out: [`Output::Trace`]. One thread does it all, so nothing is locked
+//! and nothing is queued between a record and its trace.
+
+use super::discover::{Discoverer, Discovery};
+use crate::discovery::select::Rules;
+use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
+use crate::probe::object::{self, Control, Loaded};
+use crate::probe::ring::Reader;
+use crate::record::decode::decode;
+use crate::record::log::{Frame, Writer};
+use crate::record::{Event, Nanos};
+use crate::stream::time::{Clock, monotonic};
+use crate::trace::id::Ids;
+use agent_common::loss::Loss;
+use agent_common::watch::{IGNORE, WATCH};
+use std::fs::File;
+use std::io::{self, BufWriter};
+use std::sync::Arc;
+
+/// Records taken from the ring before the pipeline's time goes on.
+const BATCH: usize = 4096;
+/// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
+const CLOCK: Nanos = 5_000_000_000;
+
+/// Where the inputs of the pipeline are saved.
+pub type RecordLog = Writer<BufWriter<File>>;
+
+/// What a capture is started with.
+pub struct Plan {
+    /// The kernel side.
+    pub probes: object::Options,
+    /// The pipeline.
+    pub pipeline: Options,
+    /// Which processes.
+    pub rules: Rules,
+    /// Only these processes and what they start, instead of the whole host.
+    pub only: Option<Vec<u32>>,
+    /// Save all inputs.
+    pub log: Option<RecordLog>,
+}
+
+/// A running capture.
+pub struct Capture {
+    /// Hooks; dropping them detaches.
+    pub loaded: Loaded,
+    reader: Reader,
+    control: Control,
+    pipeline: Pipeline,
+    discoverer: Discoverer,
+    log: Option<RecordLog>,
+    next_clock: Nanos,
+    undecodable: u64,
+    watched: usize,
+}
+
+/// Why a capture did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The kernel side.
+    #[error(transparent)]
+    Probe(#[from] object::Error),
+    /// No way to see socket I/O.
+    #[error(
+        "this host lets weft see no {purpose}: {reasons}\n\
+         hint: `weft check` tells what each hook needs"
+    )]
+    Blind {
+        /// What is not seen.
+        purpose: &'static str,
+        /// Each candidate's refusal.
+        reasons: String,
+    },
+    /// A descriptor.
+    #[error("cannot wait for the ring buffer: {0}")]
+    Io(#[from] io::Error),
+}
+
+impl Capture {
+    /// Attaches the hooks, then looks who is there already: nobody falls between.
+    ///
+    /// # Errors
+    /// When nothing can be captured on this host.
+    pub fn start(plan: Plan) -> Result<Self, Error> {
+        let mut loaded = object::load(&plan.probes)?;
+        if let Some(report) = loaded.missing().first() {
+            let refused = report.candidates.iter().map(|(candidate, state)| {
+                format!("{}: {state:?}", candidate.name)
+            });
+            return Err(Error::Blind {
+                purpose: report.subject.purpose,
+                reasons: refused.collect::<Vec<_>>().join("; "),
+            });
+        }
+        let reader = Reader::new(loaded.ring()?)?;
+        let mut control = loaded.control()?;
+        let discovery = Discovery::new(plan.rules);
+        let identifier = discovery.identifier.clone();
+        for tgid in discovery.ignored() {
+            control.watch(tgid, IGNORE)?;
+        }
+        let ignored = discovery.ignored();
+        let known = plan.only.unwrap_or_else(|| discovery.scan());
+        let known: Vec<u32> = known.into_iter().filter(|tgid| !ignored.contains(tgid)).collect();
+        for tgid in &known {
+            control.watch(*tgid, WATCH)?;
+        }
+        let watched = known.len();
+        let pipeline = Pipeline::new(
+            plan.pipeline,
+            Ids::random(),
+            Box::new(move |tgid, comm, command| identifier.from_command(tgid, comm, command)),
+        );
+        Ok(Self {
+            loaded,
+            reader,
+            control,
+            pipeline,
+            discoverer: Discoverer::start(discovery, known),
+            log: plan.log,
+            next_clock: 0,
+            undecodable: 0,
+            watched,
+        })
+    }
+
+    /// Waits for records or a while, and takes them through the pipeline.
+    ///
+    /// # Errors
+    /// When the ring buffer cannot be waited for or the log not be written.
+    pub fn turn(&mut self, out: &mut impl FnMut(Output)) -> io::Result<()> {
+        self.reader.wait()?;
+        self.compare_clocks()?;
+        self.take_identities()?;
+        let Self { reader, control, pipeline, discoverer, log, undecodable, .. } = self;
+        let mut failed = None;
+        let mut give = |output: Output| match output {
+            Output::Capture(conn, policy) => control.capture(conn.0, policy),
+            trace @ Output::Trace { .. } => out(trace),
+        };
+        loop {
+            let count = reader.drain(BATCH, |bytes| {
+                if let Some(log) = log
+                    && let Err(error) = log.write(&Frame::Record(bytes))
+                {
+                    failed = Some(error);
+                }
+                let Ok(record) = decode(bytes) else {
+                    *undecodable += 1;
+                    return;
+                };
+                match &record.event {
+                    Event::Executed { .. } => discoverer.ask(record.task.tgid),
+                    Event::Spawned(child) if child.tgid != record.task.tgid => {
+                        discoverer.ask(child.tgid);
+                    }
+                    _ => {}
+                }
+                pipeline.handle(Input::Record(record), &mut give);
+            });
+            let now = monotonic();
+            if let Some(log) = log {
+                log.write(&Frame::Tick(now))?;
+            }
+            pipeline.handle(Input::Tick(now), &mut give);
+            if count < BATCH {
+                break;
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// The end: what is finished leaves.
+    ///
+    /// # Errors
+    /// When the log cannot be written.
+    pub fn stop(&mut self, out: &mut impl FnMut(Output)) -> io::Result<()> {
+        self.turn(out)?;
+        self.pipeline.handle(Input::Stop, &mut |output| {
+            if let trace @ Output::Trace { .. } = output {
+                out(trace);
+            }
+        });
+        self.log.as_mut().map_or(Ok(()), Writer::flush)
+    }
+
+    /// What went through.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.pipeline.counts()
+    }
+
+    /// Losses in the kernel by cause.
+    #[must_use]
+    pub fn losses(&self) -> [u64; Loss::ALL.len()] {
+        self.control.losses()
+    }
+
+    /// Connections, open requests, processes.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 3] {
+        self.pipeline.sizes()
+    }
+
+    /// Processes watched at the start.
+    #[must_use]
+    pub const fn watched(&self) -> usize {
+        self.watched
+    }
+
+    /// Records that this build could not decode: a bug if ever above zero.
+    #[must_use]
+    pub const fn undecodable(&self) -> u64 {
+        self.undecodable
+    }
+
+    fn compare_clocks(&mut self) -> io::Result<()> {
+        let now = monotonic();
+        if now < self.next_clock {
+            return Ok(());
+        }
+        self.next_clock = now + CLOCK;
+        let clock = Clock::read();
+        if let Some(log) = &mut self.log {
+            log.write(&Frame::Clock(clock.offset))?;
+        }
+        self.pipeline.handle(Input::Clock(clock), &mut |_| {});
+        Ok(())
+    }
+
+    fn take_identities(&mut self) -> io::Result<()> {
+        for found in self.discoverer.found() {
+            if !found.decision.watch {
+                self.control.forget(found.tgid);
+                self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
+                continue;
+            }
+            if let Some(log) = &mut self.log {
+                let json = serde_json::to_vec(&*found.service)?;
+                log.write(&Frame::Service(found.tgid, &json))?;
+            }
+            let service = Arc::clone(&found.service);
+            self.pipeline.handle(Input::Process(found.tgid, service), &mut |_| {});
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! The thread that finds out who processes are: reading `/proc` may block, capture must not.
+//!
+//! In: process ids, from the scan at start and from exec and fork records. Out: identities and
+//! decisions. The queue is bounded; what does not fit is asked for again by the next scan.
+
+use crate::discovery::procs::Proc;
+use crate::discovery::select::{Decision, Rules, Selector};
+use crate::discovery::sockets::Listeners;
+use crate::metadata::Service;
+use crate::metadata::host::Host;
+use crate::metadata::service::Identifier;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+/// Processes that may wait to be identified.
+const QUEUE: usize = 8192;
+
+/// What was found out about a process.
+pub struct Found {
+    /// Which.
+    pub tgid: u32,
+    /// Who it is.
+    pub service: Arc<Service>,
+    /// Whether it is watched.
+    pub decision: Decision,
+}
+
+/// How processes are found, identified and chosen. Shared by the verbs that only look.
+#[derive(Clone)]
+pub struct Discovery {
+    /// `/proc`.
+    pub proc: Proc,
+    /// Gives processes their identity.
+    pub identifier: Identifier,
+    selector: Selector,
+}
+
+impl Discovery {
+    /// On this host, with the rules of the settings.
+    #[must_use]
+    pub fn new(rules: Rules) -> Self {
+        let proc = Proc::at("/proc");
+        let own = std::process::id();
+        let ancestors = proc.ancestors(own);
+        let identifier = Identifier::new(proc.clone(), Host::of(&proc));
+        Self { proc, identifier, selector: Selector::new(rules, own, ancestors) }
+    }
+
+    /// Processes that are never watched whatever the rules: the agent and those that started it.
+    #[must_use]
+    pub fn ignored(&self) -> Vec<u32> {
+        let own = std::process::id();
+        let mut ignored = self.proc.ancestors(own);
+        ignored.push(own);
+        ignored
+    }
+
+    /// All processes at present, oldest ids first.
+    #[must_use]
+    pub fn scan(&self) -> Vec<u32> {
+        let mut pids: Vec<u32> = self.proc.scan().map(Iterator::collect).unwrap_or_default();
+        pids.sort_unstable();
+        pids
+    }
+
+    /// Who `tgid` is and whether it is watched; `None` when it is gone.
+    #[must_use]
+    pub fn find(&self, tgid: u32, ports: &[u16]) -> Option<Found> {
+        let process = self.proc.read(tgid).ok()?;
+        let service = self.identifier.identify(&process);
+        let decision = self.selector.decide(&process, &service, ports);
+        Some(Found { tgid, service, decision })
+    }
+}
+
+/// The running thread.
+pub struct Discoverer {
+    requests: SyncSender<u32>,
+    found: Receiver<Found>,
+    /// Requests that did not fit.
+    pub refused: u64,
+}
+
+impl Discoverer {
+    /// Starts the thread; `known` is what is there already.
+    #[must_use]
+    pub fn start(discovery: Discovery, known: Vec<u32>) -> Self {
+        let (requests, incoming) = sync_channel(QUEUE);
+        let (outgoing, found) = sync_channel(QUEUE);
+        let name = "weft-discover".to_owned();
+        let spawned = thread::Builder::new().name(name).spawn(move || {
+            let listeners = Listeners::read(&discovery.proc, &known);
+            let ports: HashMap<u32, Vec<u16>> =
+                known.iter().map(|tgid| (*tgid, listeners.ports(*tgid))).collect();
+            for tgid in known {
+                let ports = ports.get(&tgid).map_or(&[][..], Vec::as_slice);
+                if let Some(found) = discovery.find(tgid, ports)
+                    && outgoing.send(found).is_err()
+                {
+                    return;
+                }
+            }
+            while let Ok(tgid) = incoming.recv() {
+                let ports = Listeners::read(&discovery.proc, &[tgid]).ports(tgid);
+                if let Some(found) = discovery.find(tgid, &ports)
+                    && outgoing.send(found).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread for discovery: processes keep provisional names");
+        }
+        Self { requests, found, refused: 0 }
+    }
+
+    /// Asks who `tgid` is.
+    pub fn ask(&mut self, tgid: u32) {
+        if let Err(TrySendError::Full(_)) = self.requests.try_send(tgid) {
+            self.refused += 1;
+        }
+    }
+
+    /// What was found out since the last call.
+    pub fn found(&self) -> impl Iterator<Item = Found> + '_ {
+        self.found.try_iter()
+    }
+}

@@ -1,0 +1,44 @@
+//! `weft replay`: the pipeline over a record log, on any machine, without root.
+
+use crate::metadata::Service;
+use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
+use crate::record::decode::decode;
+use crate::record::log::{Error, Frame, Reader};
+use crate::stream::time::Clock;
+use crate::trace::id::Ids;
+use std::io::Read;
+use std::sync::Arc;
+
+/// Ids of a replay: the same every time.
+const SEED: u64 = 0x7765_6674;
+
+/// Runs a log through a pipeline; answers what went through and how many frames made no sense.
+///
+/// # Errors
+/// When the log cannot be read.
+pub fn replay(
+    input: impl Read,
+    options: Options,
+    provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
+    out: &mut impl FnMut(Output),
+) -> Result<(Counts, u64), Error> {
+    let mut reader = Reader::new(input)?;
+    let mut pipeline = Pipeline::new(options, Ids::seeded(SEED), provisional);
+    let mut senseless = 0;
+    while let Some(frame) = reader.next_frame()? {
+        let input = match frame {
+            Frame::Record(bytes) => decode(bytes).ok().map(Input::Record),
+            Frame::Service(tgid, json) => serde_json::from_slice::<Service>(json)
+                .ok()
+                .map(|service| Input::Process(tgid, Arc::new(service))),
+            Frame::Clock(offset) => Some(Input::Clock(Clock { offset })),
+            Frame::Tick(now) => Some(Input::Tick(now)),
+        };
+        match input {
+            Some(input) => pipeline.handle(input, out),
+            None => senseless += 1,
+        }
+    }
+    pipeline.handle(Input::Stop, out);
+    Ok((pipeline.counts(), senseless))
+}
