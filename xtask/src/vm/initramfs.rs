@@ -89,7 +89,7 @@ mod tests {
         // field 7 is the size, field 12 the length of the name with its end
         assert_eq!(&text[second + 6 + 6 * 8..second + 6 + 7 * 8], "00000005");
         assert_eq!(&text[second + 6 + 11 * 8..second + 6 + 12 * 8], "00000006");
-        assert!(text.contains("bin/a\0\0hello\0\0\0"), "{text:?}");
+        assert!(text.contains("bin/a\0hello\0\0\0"), "{text:?}");
         assert!(text.trim_end_matches('\0').ends_with(TRAILER));
     }
 }
