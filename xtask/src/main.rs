@@ -14,6 +14,7 @@ mod setup;
 mod step;
 mod test;
 mod tidy;
+mod vm;
 mod workloads;
 mod workspace;
 

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::libtest::{Counts, Line, Reader};
-use crate::{build, setup, step, tidy, workspace};
+use crate::{build, setup, step, tidy, vm, workspace};
 
 /// A line this often while the tests are silent.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ pub(crate) enum Layer {
     Kernel,
     /// Unmodified services to traces (root)
     E2e,
+    /// The whole on other kernels, under qemu; such as `vm 6.1 5.10`
+    Vm,
 }
 
 /// What runs when no layer is named: all that one machine can do in minutes.
@@ -59,10 +61,9 @@ const DEFAULT: [Layer; 7] = [
 pub(crate) fn run(layer: Option<Layer>, filters: &[String]) -> Result<ExitCode> {
     let layers = layer.map_or_else(|| DEFAULT.to_vec(), |layer| vec![layer]);
     let mut counts = Counts::default();
-    for part in needed(&layers) {
-        if let Err(error) = setup::try_all(&[part]) {
-            step::warn(format!("{error:#}"));
-        }
+    // what cannot be had is told there; tests that need it skip themselves
+    if let Err(error) = setup::try_all(&needed(&layers)) {
+        step::warn(format!("{error:#}"));
     }
     for layer in &layers {
         counts.add(run_layer(*layer, filters)?);
@@ -79,7 +80,13 @@ fn needed(layers: &[Layer]) -> Vec<setup::Part> {
     use setup::Part;
     let any = |wanted: &[Layer]| layers.iter().any(|layer| wanted.contains(layer));
     let mut parts = vec![Part::Build];
-    if any(&[Layer::Clippy, Layer::Unit, Layer::Kernel, Layer::E2e]) {
+    if any(&[
+        Layer::Clippy,
+        Layer::Unit,
+        Layer::Kernel,
+        Layer::E2e,
+        Layer::Vm,
+    ]) {
         parts.push(Part::Bpf);
     }
     if any(&[Layer::Kernel, Layer::E2e]) {
@@ -87,6 +94,9 @@ fn needed(layers: &[Layer]) -> Vec<setup::Part> {
     }
     if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e]) {
         parts.push(Part::Services);
+    }
+    if any(&[Layer::Vm]) {
+        parts.push(Part::Vm);
     }
     parts
 }
@@ -100,6 +110,7 @@ fn run_layer(layer: Layer, filters: &[String]) -> Result<Counts> {
         Layer::Deploy => deploy_layer(),
         Layer::Kernel => target_layer("kernel", filters),
         Layer::E2e => target_layer("e2e", filters),
+        Layer::Vm => vm::run(filters),
     }
 }
 
@@ -312,7 +323,7 @@ fn cargo_test(
 }
 
 /// Runs a test command and counts from its lines as they come.
-fn stream(layer: &str, mut command: Command, verbose: bool) -> Result<Counts> {
+pub(crate) fn stream(layer: &str, mut command: Command, verbose: bool) -> Result<Counts> {
     step::say(format!("test: {layer}"));
     let path = step::log_path(&format!("test-{layer}"))?;
     let mut log = std::fs::File::create(&path)?;

@@ -104,10 +104,12 @@ fn javac() -> Command {
     command
 }
 
-/// One environment for all Python services and for the test backend.
+/// One environment for all Python services, the test backend and the checks of deploy/.
 fn python_environment() -> Result<()> {
-    let sources = workspace::workload_sources();
-    let wanted: Vec<PathBuf> = files_below(&sources)?
+    // the services', and what checks deploy/
+    let mut files = files_below(&workspace::workload_sources())?;
+    files.extend(files_below(&workspace::root().join("tests/deploy"))?);
+    let wanted: Vec<PathBuf> = files
         .into_iter()
         .filter(|path| {
             path.file_name()

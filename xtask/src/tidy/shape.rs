@@ -111,6 +111,8 @@ mod tests {
             &[],
         );
         case("agent/src/a.rs", "//! x\n// use a::*;\n", &[]);
+        case("agent/src/a_tests.rs", "use super::*;\n", &[]);
+        case("agent/src/a/tests.rs", "use super::*;\n", &[]);
         case("deploy/Dockerfile", "FROM scratch\n", &[]);
         case(
             "agent/src/a.rs",

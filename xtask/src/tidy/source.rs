@@ -23,8 +23,7 @@ impl Source {
         } else {
             Vec::new()
         };
-        let is_test_file = path.starts_with("tests/") || path.ends_with("/tests.rs");
-        let tests_from = if is_test_file {
+        let tests_from = if is_test_file(path) {
             0
         } else {
             code.iter()
@@ -37,6 +36,11 @@ impl Source {
             code,
             tests_from,
         }
+    }
+
+    /// Whether it holds the tests of the file beside it, whose header is its own.
+    pub(super) fn is_beside(&self) -> bool {
+        self.path.ends_with("/tests.rs") || self.path.ends_with("_tests.rs")
     }
 
     /// Whether it is Rust.
@@ -62,6 +66,10 @@ impl Source {
     pub(super) fn finding(&self, line: usize, why: impl std::fmt::Display) -> String {
         format!("{}:{line}: {why}", self.path)
     }
+}
+
+fn is_test_file(path: &str) -> bool {
+    path.starts_with("tests/") || path.ends_with("/tests.rs") || path.ends_with("_tests.rs")
 }
 
 /// Whether `name` stands in `line` as a whole path segment or word.

@@ -1,0 +1,230 @@
+"""Checks what is in deploy/ as far as one machine can: manifests against the Kubernetes schemas,
+collector configurations by their references and, where there is one, by a real collector, the
+unit by systemd. Prints a line a test in the form of cargo's tests; exits 1 when one failed."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy"
+# the oldest release that knows every field used, and a current one
+KUBERNETES = ["1.31", "1.34"]
+# of systemd-analyze's scale from 0 (tight) to 10; the unit needs root and four capabilities
+MOST_EXPOSED = 3.0
+CAPABILITIES = {"BPF", "PERFMON", "SYS_PTRACE", "DAC_READ_SEARCH"}
+
+
+class Skipped(Exception):
+    """Something is missing: what, and how to get it."""
+
+
+def yaml_documents(name):
+    try:
+        import yaml
+    except ImportError:
+        raise Skipped("PyYAML: cargo xtask setup --only services")
+    return [d for d in yaml.safe_load_all((DEPLOY / name).read_text()) if d]
+
+
+def daemonset():
+    return next(d for d in yaml_documents("daemonset.yaml") if d["kind"] == "DaemonSet")
+
+
+def manifests_fit_their_schemas():
+    documents = yaml_documents("daemonset.yaml")
+    try:
+        import kubernetes_validate
+    except ImportError:
+        raise Skipped("kubernetes-validate: cargo xtask setup --only services")
+    assert documents
+    for version in KUBERNETES:
+        for document in documents:
+            kubernetes_validate.validate(document, version, strict=True)
+
+
+def schemas_refuse_a_wrong_manifest():
+    document = daemonset()
+    try:
+        import kubernetes_validate
+    except ImportError:
+        raise Skipped("kubernetes-validate: cargo xtask setup --only services")
+    document["spec"]["template"]["spec"]["hostPid"] = True
+    try:
+        kubernetes_validate.validate(document, KUBERNETES[-1], strict=True)
+    except kubernetes_validate.ValidationError:
+        return
+    raise AssertionError("a misspelt field was accepted")
+
+
+def daemonset_asks_for_no_more_than_it_needs():
+    pod = daemonset()["spec"]["template"]["spec"]
+    context = pod["containers"][0]["securityContext"]
+    assert set(context["capabilities"]["add"]) == CAPABILITIES, context
+    assert context["capabilities"]["drop"] == ["ALL"]
+    assert context["readOnlyRootFilesystem"] and not context["privileged"]
+    assert not context["allowPrivilegeEscalation"]
+    assert pod["hostPID"] and "hostNetwork" not in pod
+    assert not pod["automountServiceAccountToken"]
+    assert pod["containers"][0]["resources"]["limits"]["memory"]
+    volumes = {v["name"] for v in pod["volumes"]}
+    mounts = pod["containers"][0]["volumeMounts"]
+    assert {m["name"] for m in mounts} == volumes
+    assert all(m["readOnly"] for m in mounts)
+
+
+def daemonset_selects_its_own_pods():
+    spec = daemonset()["spec"]
+    labels = spec["template"]["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+
+
+def problems(config):
+    """What does not fit between a collector's components and its pipelines."""
+    found = []
+    used = {"receivers": set(), "processors": set(), "exporters": set()}
+    pipelines = config.get("service", {}).get("pipelines", {})
+    if not pipelines:
+        found.append("no pipeline")
+    for name, pipeline in pipelines.items():
+        for kind, uses in used.items():
+            for component in pipeline.get(kind, []):
+                uses.add(component)
+                if component not in config.get(kind, {}):
+                    found.append(f"{name}: no {kind[:-1]} {component}")
+        if not pipeline.get("receivers") or not pipeline.get("exporters"):
+            found.append(f"{name}: nothing comes in or nothing goes out")
+        if pipeline.get("processors", ["memory_limiter"])[0] != "memory_limiter":
+            found.append(f"{name}: memory_limiter must be first")
+    for kind, uses in used.items():
+        found += [f"{kind[:-1]} {unused} is not used" for unused in set(config.get(kind, {})) - uses]
+    return found
+
+
+def collector_pipelines_name_what_there_is():
+    for name in ["collector/node.yaml", "collector/gateway.yaml"]:
+        (config,) = yaml_documents(name)
+        assert problems(config) == [], (name, problems(config))
+    wrong = {"receivers": {"a": {}}, "service": {"pipelines": {"traces": {"receivers": ["b"]}}}}
+    assert len(problems(wrong)) == 3, problems(wrong)
+
+
+def tiers_fit_together():
+    (node,) = yaml_documents("collector/node.yaml")
+    (gateway,) = yaml_documents("collector/gateway.yaml")
+    balancing = node["exporters"]["loadbalancing"]
+    assert balancing["routing_key"] == "traceID"
+    port = balancing["resolver"]["dns"]["port"]
+    assert gateway["receivers"]["otlp"]["protocols"]["grpc"]["endpoint"].endswith(":" + port)
+    policies = {p["name"]: p for p in gateway["processors"]["tail_sampling"]["policies"]}
+    assert policies["errors"]["status_code"]["status_codes"] == ["ERROR"]
+    assert policies["slow"]["latency"]["threshold_ms"] == 2000
+    assert policies["rest"]["probabilistic"]["sampling_percentage"] == 10
+    documented = (DEPLOY / "collector/README.md").read_text()
+    for name in ["node", "gateway"]:
+        text = (DEPLOY / f"collector/{name}.yaml").read_text()
+        for variable in re.findall(r"\$\{env:(\w+)\}", text):
+            assert f"`{variable}`" in documented, variable
+
+
+def a_collector_accepts_its_configurations():
+    collector = os.environ.get("OTELCOL") or next(
+        filter(None, map(shutil.which, ["otelcol-contrib", "otelcol"])), None
+    )
+    if not collector:
+        raise Skipped("a collector: put otelcol-contrib on PATH or its path into OTELCOL")
+    env = os.environ | {
+        "POD_IP": "127.0.0.1",
+        "GATEWAY_HOSTNAME": "localhost",
+        "BACKEND_ENDPOINT": "127.0.0.1:14317",
+    }
+    for name in ["node", "gateway"]:
+        path = DEPLOY / f"collector/{name}.yaml"
+        run([collector, "validate", f"--config={path}"], env=env)
+
+
+def run(command, **options):
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, **options)
+    assert done.returncode == 0, f"{command[0]}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def unit_copy(folder):
+    """The unit with a program that is there, and no units of a machine that may lack them."""
+    text = (DEPLOY / "weft.service").read_text()
+    text = text.replace("/usr/bin/weft", "/bin/true")
+    path = pathlib.Path(folder) / "weft.service"
+    path.write_text(text)
+    return path
+
+
+def systemd_analyze(*args):
+    if not shutil.which("systemd-analyze"):
+        raise Skipped("systemd-analyze: apt-get install systemd")
+    with tempfile.TemporaryDirectory() as folder:
+        return run(["systemd-analyze", *args, str(unit_copy(folder))])
+
+
+def systemd_accepts_the_unit():
+    assert systemd_analyze("verify", "--man=no", "--recursive-errors=no").strip() == ""
+
+
+def the_unit_is_hardened():
+    report = systemd_analyze("security", "--offline=true", "--no-pager")
+    exposure = float(re.search(r"exposure level for \S+ ([0-9.]+)", report).group(1))
+    assert exposure <= MOST_EXPOSED, f"{exposure}\n{report}"
+
+
+def the_unit_and_the_daemonset_agree():
+    text = (DEPLOY / "weft.service").read_text()
+    bounding = re.search(r"^CapabilityBoundingSet=(.*)$", text, re.M).group(1).split()
+    assert {name.removeprefix("CAP_") for name in bounding} == CAPABILITIES
+
+
+def the_image_holds_nothing_but_the_agent():
+    text = (DEPLOY / "Dockerfile").read_text()
+    stages = re.split(r"^FROM ", text, flags=re.M)
+    final = stages[-1]
+    assert final.startswith("scratch\n") and "RUN" not in final
+    # what it copies is what the build stage makes
+    assert "/src/target/dist/weft" in final and "cargo xtask dist" in stages[-2]
+
+
+TESTS = [
+    manifests_fit_their_schemas,
+    schemas_refuse_a_wrong_manifest,
+    daemonset_asks_for_no_more_than_it_needs,
+    daemonset_selects_its_own_pods,
+    collector_pipelines_name_what_there_is,
+    tiers_fit_together,
+    a_collector_accepts_its_configurations,
+    systemd_accepts_the_unit,
+    the_unit_is_hardened,
+    the_unit_and_the_daemonset_agree,
+    the_image_holds_nothing_but_the_agent,
+]
+
+
+def main():
+    failures = []
+    for test in TESTS:
+        name = test.__name__
+        try:
+            test()
+            print(f"test {name} ... ok", flush=True)
+        except Skipped as missing:
+            # a skip counts through its own line: no result line
+            print(f"SKIPPED {name}: {missing}", flush=True)
+        except Exception as error:
+            print(f"test {name} ... FAILED", flush=True)
+            failures.append(f"---- {name} stdout ----\n{type(error).__name__}: {error}")
+    if failures:
+        print("failures:\n" + "\n".join(failures), flush=True)
+    sys.exit(1 if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
