@@ -23,6 +23,8 @@ pub enum Layout {
 pub enum Way {
     Sends,
     Receives,
+    /// From the first argument to the third, either of which may be the socket.
+    Splices,
     Neither,
 }
 
@@ -39,13 +41,12 @@ pub const fn layout(nr: u64) -> Layout {
 }
 
 /// Which way system call `nr` moves bytes on the socket in its first argument.
-/// `sendfile` (40) has the socket first; `splice` (275) may have it on either side and is left
-/// to the sequence numbers of TCP.
 #[inline(always)]
 pub const fn way(nr: u64) -> Way {
     match nr {
         1 | 20 | 40 | 44 | 46 | 307 | 328 => Way::Sends,
         0 | 19 | 45 | 47 | 299 | 327 => Way::Receives,
+        275 => Way::Splices,
         _ => Way::Neither,
     }
 }

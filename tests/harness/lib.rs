@@ -1,1 +1,5 @@
 //! What the tests share.
+
+pub mod host;
+pub mod probes;
+pub mod process;

@@ -1,31 +1,153 @@
-use std::collections::BTreeMap;
-use weft::probe::object::{Options, load};
+//! Every way to send and receive, by every backend, byte by byte.
+
+use harness::host::{python, root};
+use harness::probes::Probes;
+use harness::process::Child;
+use harness::skip;
+use std::collections::HashMap;
+use std::time::Duration;
+use weft::probe::attach::State;
+use weft::record::decode::decode;
+use weft::record::{Chunk, ConnId, Direction, Event, Opened};
+
+/// One connection as `ways.py` made it.
+#[derive(Debug, serde::Deserialize)]
+struct Way {
+    family: String,
+    way: String,
+    sender: u64,
+    receiver: u64,
+    bytes: u64,
+    head: String,
+}
+
+/// The chunks of one connection, with their bytes.
+#[derive(Default)]
+struct Seen<'a> {
+    opened: Option<Opened>,
+    chunks: Vec<Chunk<'a>>,
+}
+
+/// Senders whose bytes never are in user memory.
+const BUFFERLESS: [&str; 2] = ["sendfile-", "splice-"];
 
 #[test]
-fn loads() {
-    let options = Options {
-        ring_bytes: 1 << 20,
-        connections: 1024,
-        watch_new: true,
-        btf: None,
-        forced: BTreeMap::new(),
+fn sock_length_sees_every_way() {
+    check("sock_length");
+}
+
+#[test]
+fn sys_exit_sees_every_way() {
+    check("sys_exit");
+}
+
+#[test]
+fn syscalls_see_every_way() {
+    check("syscalls");
+}
+
+fn check(backend: &str) {
+    let (Some(python), true) = (python(), root()) else {
+        return skip!("every way by {backend}", "python3 and root", "run as root, install python3");
     };
-    let mut loaded = load(&options).unwrap();
-    for report in &loaded.reports {
-        for (c, s) in &report.candidates {
-            println!("{} {} {:?}", report.subject.name, c.name, s);
+    let mut probes = Probes::start(backend).expect("the kernel object loads");
+    let report = &probes.loaded.reports[0];
+    if report.active().is_none() {
+        let why: Vec<_> =
+            report.candidates.iter().filter(|(_, s)| matches!(s, State::Refused(_))).collect();
+        return skip!("every way by {backend}", format!("the hook ({why:?})"), "another kernel");
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/kernel/ways.py");
+    let mut child = Child::start(&python, &[script]);
+    child.line_with("ready");
+    probes.watch(child.id()).unwrap();
+    child.say("go");
+    let mut lines = Vec::new();
+    // The ring is drained meanwhile: it is smaller than all the bytes together.
+    while !lines.iter().any(|line| line == "done") {
+        probes.collect(Duration::from_millis(20), |_| false).unwrap();
+        lines.extend(child.lines());
+        assert!(child.alive(), "ways.py failed: {}", child.errors());
+    }
+    probes.collect(Duration::from_millis(100), |_| false).unwrap();
+    let ways: Vec<Way> = lines
+        .iter()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert!(ways.len() > 50, "ways.py told of {} connections", ways.len());
+    let seen = by_inode(&probes.records);
+    let mut wrong = Vec::new();
+    for way in &ways {
+        if let Err(why) = judge(way, &seen, backend) {
+            wrong.push(format!("{} {}: {why}", way.family, way.way));
         }
     }
-    println!("{:?}", loaded.verified_instructions());
-    for forced in ["sys_exit", "syscalls"] {
-        let options = Options {
-            forced: BTreeMap::from([("socket_io".to_owned(), forced.to_owned())]),
-            ..options.clone()
-        };
-        loaded = load(&options).unwrap();
-        for (c, s) in &loaded.reports[0].candidates {
-            println!("{} {:?}", c.name, s);
+    assert!(wrong.is_empty(), "{} of {} ways:\n{}", wrong.len(), ways.len(), wrong.join("\n"));
+    assert_eq!(probes.control.losses()[0], 0, "records were lost");
+}
+
+fn by_inode(records: &[Vec<u8>]) -> HashMap<u64, Seen<'_>> {
+    let mut inodes: HashMap<ConnId, u64> = HashMap::new();
+    let mut seen: HashMap<u64, Seen<'_>> = HashMap::new();
+    for bytes in records {
+        match decode(bytes).expect("the kernel side writes records").event {
+            Event::Opened(opened) => {
+                inodes.insert(opened.conn, opened.inode);
+                let inode = opened.inode;
+                seen.entry(inode).or_default().opened = Some(*opened);
+            }
+            Event::Chunk(chunk) => {
+                let inode = inodes[&chunk.conn];
+                seen.entry(inode).or_default().chunks.push(chunk);
+            }
+            _ => {}
         }
-        println!("{:?}", loaded.verified_instructions());
     }
+    seen
+}
+
+/// Both ends of one connection say what went over it.
+fn judge(way: &Way, seen: &HashMap<u64, Seen<'_>>, backend: &str) -> Result<(), String> {
+    let start = |inode, direction: Direction| -> Result<u64, String> {
+        let end = seen.get(&inode).ok_or(format!("no record of the socket ({direction:?})"))?;
+        let opened = end.opened.as_ref().ok_or("not announced")?;
+        if way.family != "unix" && !opened.fresh {
+            return Err("a new connection was taken for an old one".to_owned());
+        }
+        let chunks: Vec<_> = end.chunks.iter().filter(|c| c.direction == direction).collect();
+        let bufferless = direction == Direction::Sent
+            && BUFFERLESS.iter().any(|sender| way.way.starts_with(sender));
+        let mut next = opened.offsets[direction.index()];
+        let mut copied = Vec::new();
+        for chunk in &chunks {
+            if chunk.offset != next {
+                return Err(format!("{direction:?} chunk at {} instead of {next}", chunk.offset));
+            }
+            next += u64::from(chunk.len);
+            if copied.len() as u64 == chunk.offset - opened.offsets[direction.index()] {
+                copied.extend_from_slice(chunk.bytes);
+            }
+        }
+        let total = next - opened.offsets[direction.index()];
+        if total != way.bytes {
+            return Err(format!("{direction:?} {total} bytes instead of {}", way.bytes));
+        }
+        let head = way.head.as_bytes();
+        if !bufferless && !copied.starts_with(&head[..head.len().min(way.bytes as usize)]) {
+            let found = String::from_utf8_lossy(&copied[..copied.len().min(64)]).into_owned();
+            return Err(format!("{direction:?} bytes begin with {found:?}"));
+        }
+        let whole = way.bytes <= 8192 && copied.len() as u64 != way.bytes;
+        if whole && !bufferless && !(backend != "sock_length" && way.way.contains("mmsg")) {
+            return Err(format!("{direction:?} {} of {} copied", copied.len(), way.bytes));
+        }
+        Ok(opened.offsets[direction.index()])
+    };
+    let sent = start(way.sender, Direction::Sent)?;
+    let received = start(way.receiver, Direction::Received)?;
+    if sent != received {
+        return Err(format!("sent at offset {sent}, received at {received}"));
+    }
+    Ok(())
 }

@@ -18,11 +18,9 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let words: *const u64 = ctx.arg(0);
     // SAFETY: a typed pointer that the verifier follows.
     let nr = unsafe { *words.add(regs::ORIG_AX) };
-    let direction = match way(nr) {
-        Way::Sends => SENT,
-        Way::Receives => RECEIVED,
-        Way::Neither => return 0,
-    };
+    if way(nr) == Way::Neither {
+        return 0;
+    }
     if !socket_io::watched() {
         return 0;
     }
@@ -44,17 +42,17 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
             goroutine: *words.add(regs::R14),
         }
     };
-    finished(&call, direction as u16, ctx.arg(1));
+    finished(&call, ctx.arg(1));
     0
 }
 
 /// `call` moved `ret` bytes, or messages of a batch.
 #[inline(always)]
-pub fn finished(call: &Call, direction: u16, ret: i64) {
+pub fn finished(call: &Call, ret: i64) {
     if ret < 0 {
         return;
     }
-    let Some(sk) = file::socket_of(call.args[0]) else {
+    let Some((sk, direction)) = socket_and_direction(call) else {
         return;
     };
     let len = if ret > i64::from(i32::MAX) {
@@ -68,6 +66,24 @@ pub fn finished(call: &Call, direction: u16, ret: i64) {
         len
     };
     socket_io::moved(sk, direction, len, call, socket_io::message_flags(call));
+}
+
+/// The socket that `call` used, and which way.
+#[inline(always)]
+fn socket_and_direction(call: &Call) -> Option<(u64, u16)> {
+    let mut fd = call.args[0];
+    let mut direction = RECEIVED;
+    match way(call.nr) {
+        Way::Sends => direction = SENT,
+        Way::Receives => {}
+        Way::Splices => {
+            if let Some(sk) = file::socket_of(call.args[2]) {
+                return Some((sk, SENT as u16));
+            }
+        }
+        Way::Neither => fd = u64::MAX,
+    }
+    Some((file::socket_of(fd)?, direction as u16))
 }
 
 /// Most messages of a batch whose lengths are summed; the sequence numbers of TCP show the rest.

@@ -5,11 +5,9 @@
 //! `syscalls:sys_exit_*` (number at 8, result at 16), stable since 2.6.33. Each call costs two
 //! hooks, as the exit does not show the arguments.
 
-use agent_common::conn::{RECEIVED, SENT};
 use agent_common::loss::Loss;
 use aya_ebpf::macros::tracepoint;
 use aya_ebpf::programs::TracePointContext;
-use rules::rules::{Way, way};
 
 use crate::backend::sys_exit::finished;
 use crate::emit::lost;
@@ -50,11 +48,6 @@ pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
     let _ = PENDING.remove(id);
     // SAFETY: the helper checks the address.
     let ret: i64 = unsafe { ctx.read_at(16) }.unwrap_or(-1);
-    let direction = match way(call.nr) {
-        Way::Sends => SENT,
-        Way::Receives => RECEIVED,
-        Way::Neither => return 0,
-    };
-    finished(&call, direction as u16, ret);
+    finished(&call, ret);
     0
 }

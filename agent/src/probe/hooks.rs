@@ -64,6 +64,7 @@ const CALLS: &[&str] = &[
     "recvmmsg",
     "sendmmsg",
     "sendfile64",
+    "splice",
     "preadv2",
     "pwritev2",
 ];

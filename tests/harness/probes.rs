@@ -1,0 +1,66 @@
+//! The kernel side alone: hooks in, raw records out.
+
+use agent_common::watch::WATCH;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+use weft::probe::object::{Control, Loaded, Options, load};
+use weft::probe::ring::Reader;
+
+/// Loaded hooks and what they have reported.
+pub struct Probes {
+    /// What became of each hook.
+    pub loaded: Loaded,
+    /// The maps.
+    pub control: Control,
+    reader: Reader,
+    /// Raw records so far.
+    pub records: Vec<Vec<u8>>,
+}
+
+impl Probes {
+    /// Loads the hooks, `socket_io` forced to one candidate.
+    ///
+    /// # Errors
+    /// When nothing can be loaded.
+    pub fn start(socket_io: &str) -> anyhow::Result<Self> {
+        let options = Options {
+            ring_bytes: 8 << 20,
+            connections: 4096,
+            watch_new: false,
+            btf: None,
+            forced: BTreeMap::from([("socket_io".to_owned(), socket_io.to_owned())]),
+        };
+        let mut loaded = load(&options)?;
+        let reader = Reader::new(loaded.ring()?)?;
+        let control = loaded.control()?;
+        Ok(Self { loaded, control, reader, records: Vec::new() })
+    }
+
+    /// Watches a process.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn watch(&mut self, pid: u32) -> anyhow::Result<()> {
+        Ok(self.control.watch(pid, WATCH)?)
+    }
+
+    /// Collects records until `enough`, or for `limit`.
+    ///
+    /// # Errors
+    /// When the ring cannot be read.
+    pub fn collect(
+        &mut self,
+        limit: Duration,
+        mut enough: impl FnMut(&[Vec<u8>]) -> bool,
+    ) -> anyhow::Result<()> {
+        let end = Instant::now() + limit;
+        loop {
+            self.reader.wait()?;
+            let records = &mut self.records;
+            self.reader.drain(usize::MAX, |bytes| records.push(bytes.to_vec()));
+            if enough(records) || Instant::now() > end {
+                return Ok(());
+            }
+        }
+    }
+}
