@@ -77,12 +77,14 @@ pub struct Process {
 }
 
 impl Process {
-    /// The program's file name: of `exe`, else of the first argument, else `comm`.
+    /// The program's file name: of `exe`, else of the first argument, else `comm`. A program
+    /// that was started from memory has a file name that says nothing.
     #[must_use]
     pub fn program(&self) -> &str {
-        let exe = self.exe.as_deref().and_then(Path::file_name);
-        exe.and_then(|name| name.to_str())
-            .or_else(|| self.args.first().map(|first| file_name(first)))
+        let exe = self.exe.as_deref().and_then(Path::to_str);
+        exe.filter(|exe| !exe.starts_with("/memfd:"))
+            .or_else(|| self.args.first().map(String::as_str))
+            .map(file_name)
             .filter(|name| !name.is_empty())
             .unwrap_or(&self.comm)
     }
@@ -414,6 +416,25 @@ mod tests {
         );
         assert_eq!(process.own_pid(), Some(12));
         assert_eq!(process.program(), "node");
+    }
+
+    #[test]
+    fn programs() {
+        for (exe, first, expected) in [
+            ("/usr/bin/node", "x", "node"),
+            ("/memfd:sealed-1", "./bin/tool", "tool"),
+            ("/memfd:sealed-1", "", "comm"),
+            ("", "/usr/bin/tool", "tool"),
+            ("", "/", "comm"),
+        ] {
+            let process = Process {
+                exe: Some(exe).filter(|exe| !exe.is_empty()).map(PathBuf::from),
+                args: vec![first.to_owned()],
+                comm: "comm".to_owned(),
+                ..Process::default()
+            };
+            assert_eq!(process.program(), expected, "{exe} {first}");
+        }
     }
 
     #[test]

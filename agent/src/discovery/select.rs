@@ -31,7 +31,7 @@ const COLLECTORS: &[&str] = &[
     "jaeger*",
     "zipkin*",
     "tempo",
-    "weft*",
+    "weft",
     // Agents.
     "beyla*",
     "obi",

@@ -376,6 +376,20 @@ mod tests {
     }
 
     #[test]
+    fn finds_a_real_socket() {
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = socket.local_addr().unwrap().port();
+        let proc = Proc::at("/proc");
+        let own = std::process::id();
+        let listeners = Listeners::read(&proc, &[own]);
+        assert!(listeners.ports(own).contains(&port));
+        let netns = proc.net_namespace(own).unwrap();
+        let found: Vec<_> = listeners.on_port(netns, port).collect();
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].address, Address::Tcp(socket.local_addr().unwrap()));
+    }
+
+    #[test]
     fn does_not_read_on_through_all_connections() {
         let connection = "   1: 0100007F:1F90 0100007F:C350 01 0:0 00:0 0  1000        0 9 1\n";
         let late = "   0: 0100007F:1F90 00000000:0000 0A 0:0 00:0 0  1000        0 5 1\n";

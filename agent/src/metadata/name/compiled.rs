@@ -71,3 +71,44 @@ fn is_major_version(part: &str) -> bool {
     part.strip_prefix('v')
         .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn go_packages_and_modules() {
+        for (path, module, version, expected) in [
+            (
+                "acme.dev/shop/cmd/cart",
+                "acme.dev/shop",
+                "v1.2.0",
+                "cart v1.2.0",
+            ),
+            (
+                "acme.dev/shop/cmd/server",
+                "acme.dev/shop",
+                "(devel)",
+                "shop",
+            ),
+            ("acme.dev/shop/v2", "acme.dev/shop/v2", "", "shop"),
+            ("acme.dev/shop/v2/cmd", "acme.dev/shop/v2", "", "shop"),
+            ("acme.dev/vault", "acme.dev/vault", "", "vault"),
+            ("shop", "shop", "", "shop"),
+            ("command-line-arguments", "", "", ""),
+            ("v2", "v2", "", ""),
+        ] {
+            let name = of_go(&GoBuild {
+                path: path.to_owned(),
+                module: module.to_owned(),
+                module_version: version.to_owned(),
+                ..GoBuild::default()
+            });
+            let shown = name.map(|name| {
+                let version = name.version.map(|version| format!(" {version}"));
+                name.name + &version.unwrap_or_default()
+            });
+            assert_eq!(shown.unwrap_or_default(), expected, "{path} of {module}");
+        }
+    }
+}

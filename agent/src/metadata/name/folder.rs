@@ -141,6 +141,11 @@ pub(super) fn is_telling_package(name: &str) -> bool {
 
 /// The name of the nearest folder, `path` itself first, that says what is in it.
 pub(super) fn name(path: &Path) -> Option<String> {
+    // The kernel's own trees: what is there is numbered, not named.
+    let kernel = ["/proc", "/sys", "/dev"];
+    if kernel.iter().any(|tree| path.starts_with(tree)) {
+        return None;
+    }
     path.ancestors().find_map(|folder| {
         let name = folder.file_name()?.to_str()?;
         let parent = folder.parent().and_then(Path::file_name);
@@ -231,6 +236,7 @@ mod tests {
             ("/shop/app", Some("shop")),
             ("/tmp/maze", Some("maze")),
             ("/root/shop", Some("shop")),
+            ("/proc/1/fd", None),
             ("/", None),
             ("", None),
             ("/srv/s\nhop", Some("shop")),
