@@ -4,6 +4,7 @@
 mod apt;
 mod bpf_toolchain;
 mod build;
+mod capture;
 mod demo;
 mod dist;
 mod fuzz;
@@ -78,6 +79,11 @@ enum Verb {
         /// Only these targets
         targets: Vec<String>,
     },
+    /// Record the traffic of real servers anew, as fixtures
+    Capture {
+        /// Only these protocols
+        protocols: Vec<String>,
+    },
     /// Build the static release binary
     Dist,
 }
@@ -94,6 +100,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
             binary,
         } => demo::run(keep, port_offset, binary)?,
         Verb::Fuzz { time, targets } => fuzz::run(&time, &targets)?,
+        Verb::Capture { protocols } => capture::run(&protocols)?,
         Verb::Dist => dist::run()?,
     }
     Ok(ExitCode::SUCCESS)

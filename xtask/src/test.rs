@@ -357,18 +357,23 @@ pub(crate) fn stream(layer: &str, mut command: Command, verbose: bool) -> Result
     let mut reader = Reader::default();
     let mut last = String::new();
     let start = Instant::now();
+    let mut told = start;
     loop {
         match lines.recv_timeout(HEARTBEAT) {
             Ok(line) => {
                 writeln!(log, "{line}")?;
-                show(&reader.line(&line), &line, verbose);
+                if show(&reader.line(&line), &line, verbose) {
+                    told = Instant::now();
+                }
                 last = line;
             }
-            Err(RecvTimeoutError::Timeout) => {
-                let short: String = last.trim().chars().take(90).collect();
-                step::note(format!("... {} s  {short}", start.elapsed().as_secs()));
-            }
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
+        }
+        if told.elapsed() >= HEARTBEAT {
+            told = Instant::now();
+            let short: String = last.trim().chars().take(90).collect();
+            step::note(format!("... {} s  {short}", start.elapsed().as_secs()));
         }
     }
     let status: ExitStatus = child.wait()?;
@@ -387,17 +392,18 @@ pub(crate) fn stream(layer: &str, mut command: Command, verbose: bool) -> Result
     Ok(counts)
 }
 
-fn show(kind: &Line, line: &str, verbose: bool) {
+/// Prints what is worth it; returns whether anything was.
+fn show(kind: &Line, line: &str, verbose: bool) -> bool {
     match kind {
         Line::Target(target) if verbose => step::note(format!("-- {target}")),
         Line::Test(test) if verbose || !test.ends_with(" ok") => step::note(test),
         Line::Detail => println!("    | {line}"),
-        Line::Other if line.starts_with("SKIPPED ") => step::note(line),
-        Line::Other if line.starts_with("warning: unused") || line.starts_with("error") => {
+        Line::Other if line.starts_with("SKIPPED ") || line.starts_with("error") => {
             step::note(line)
         }
-        _ => {}
+        _ => return false,
     }
+    true
 }
 
 /// The names of the test targets of the tests package.

@@ -17,11 +17,11 @@ pub(super) fn check(source: &Source) -> Findings {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    if !source
+    let has_header = source
         .lines
         .first()
-        .is_some_and(|line| line.starts_with("//! "))
-    {
+        .is_some_and(|line| line.starts_with("//! "));
+    if !has_header && !source.is_beside() {
         findings.push(source.finding(
             1,
             "no module header: what comes in, what goes out, what is not here",
