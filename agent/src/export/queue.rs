@@ -1,1 +1,0 @@
-//! A bounded queue before each exporter.

@@ -1,1 +1,0 @@
-//! Traces as trees on the terminal.
