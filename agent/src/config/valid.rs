@@ -55,8 +55,12 @@ fn tls(config: &Config) -> Result<(), Fault> {
     if otlp.client_certificate.is_some() == otlp.client_key.is_some() {
         return Ok(());
     }
+    let given = match otlp.client_key {
+        Some(_) => "export.otlp.client_key",
+        None => "export.otlp.client_certificate",
+    };
     Err((
-        "export.otlp.client_certificate",
+        given,
         "a client certificate and its key belong together, and only one is given".to_owned(),
         "set both client_certificate and client_key".to_owned(),
     ))

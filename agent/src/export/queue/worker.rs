@@ -66,8 +66,9 @@ impl Worker {
         loop {
             let shared = Arc::clone(&self.shared);
             let result = tokio::select! {
-                result = self.exporter.export(work) => result,
+                biased;
                 () = end(&shared) => return End::GivenUp,
+                result = self.exporter.export(work) => result,
             };
             match result {
                 Ok(()) => {

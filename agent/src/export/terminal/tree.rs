@@ -31,11 +31,12 @@ struct Row<'a> {
 #[must_use]
 pub fn render(spans: &[&Span], style: Style) -> String {
     let palette = Palette { color: style.color };
-    let (order, orphans) = arrange(spans);
+    let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
+    let (order, orphans) = arrange(spans, &known);
     let rows: Vec<_> = order
         .iter()
         .take(ROWS)
-        .map(|(span, branches)| row(span, branches, style.width))
+        .map(|(span, branches)| row(span, branches, &known, style.width))
         .collect();
     let mut text = head(spans, orphans, palette);
     let widths = Widths::of(&rows, style.width);
@@ -63,7 +64,8 @@ fn head(spans: &[&Span], orphans: usize, palette: Palette) -> String {
         duration(window.end - window.start)
     );
     if orphans > 0 {
-        facts.push_str(&format!(" · {orphans} missing parent{}", if orphans == 1 { "" } else { "s" }));
+        let plural = if orphans == 1 { "" } else { "s" };
+        facts.push_str(&format!(" · {orphans} missing parent{plural}"));
     }
     let mark = if failed > 0 {
         format!(" · {}", palette.bad("error"))
@@ -74,8 +76,10 @@ fn head(spans: &[&Span], orphans: usize, palette: Palette) -> String {
 }
 
 /// Spans in drawing order with their branches, and how many had a parent that is not here.
-fn arrange<'a>(spans: &[&'a Span]) -> (Vec<(&'a Span, String)>, usize) {
-    let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
+fn arrange<'a>(
+    spans: &[&'a Span],
+    known: &HashSet<SpanId>,
+) -> (Vec<(&'a Span, String)>, usize) {
     let mut children: HashMap<SpanId, Vec<&Span>> = HashMap::new();
     let mut roots = Vec::new();
     for span in spans {
@@ -140,7 +144,16 @@ fn push<'a>(stack: &mut Vec<(&'a Span, String, bool)>, mut spans: Vec<&'a Span>,
     stack.extend(siblings.map(|(index, span)| (span, before.to_owned(), index == last)));
 }
 
-fn row<'a>(span: &'a Span, branches: &str, width: usize) -> Row<'a> {
+/// How the parent is known; or that it is not here although it should be.
+fn evidence(span: &Span, known: &HashSet<SpanId>) -> &'static str {
+    match span.parent {
+        None => "",
+        Some(parent) if parent.remote || known.contains(&parent.id) => parent.evidence.as_str(),
+        Some(_) => "parent missing",
+    }
+}
+
+fn row<'a>(span: &'a Span, branches: &str, known: &HashSet<SpanId>, width: usize) -> Row<'a> {
     let status = attribute(span, semconv::HTTP_RESPONSE_STATUS_CODE)
         .or_else(|| attribute(span, semconv::ERROR_TYPE))
         .unwrap_or_default();
@@ -152,7 +165,7 @@ fn row<'a>(span: &'a Span, branches: &str, width: usize) -> Row<'a> {
         name: clean(&name(span), most_name),
         status: clean(&status, 12),
         time: duration(span.end.saturating_sub(span.start)),
-        evidence: span.parent.map_or("", |parent| parent.evidence.as_str()),
+        evidence: evidence(span, known),
     }
 }
 
@@ -242,6 +255,7 @@ impl Widths {
     fn taken(&self) -> usize {
         let gap = |column: usize| if column > 0 { column + 2 } else { 0 };
         self.tree
+            + 1
             + self.service
             + 2
             + self.name
@@ -276,7 +290,7 @@ fn line(row: &Row<'_>, widths: &Widths, window: &Window, palette: Palette) -> St
         let bar = window.bar(row.span, widths.bar);
         line.push_str(&format!("  {}", palette.service(&row.span.service.name, bar)));
     }
-    if widths.evidence > 0 {
+    if widths.evidence > 0 && !row.evidence.is_empty() {
         line.push_str(&format!("  {}", palette.dim(row.evidence)));
     }
     let kept = line.trim_end().len();
