@@ -45,7 +45,10 @@ fn shown(check: &host::Check) -> String {
             State::Off(why) => ("off", why.as_str()),
             State::Refused(why) => ("refused", why.as_str()),
         };
-        let line = format!("{:<subject$}  {:<name$}  {state:<7}  {why}", hook.subject, hook.name);
+        let line = format!(
+            "{:<subject$}  {:<name$}  {state:<7}  {why}",
+            hook.subject, hook.name
+        );
         let _ = writeln!(text, "{}", line.trim_end());
         if let Some(remedy) = &hook.remedy {
             let _ = writeln!(text, "{:subject$}  {:name$}  remedy: {remedy}", "", "");

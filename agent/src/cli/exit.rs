@@ -49,11 +49,7 @@ impl Exit {
     }
 
     /// This host cannot: exit code 3.
-    pub fn host(
-        what: impl Into<String>,
-        why: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
+    pub fn host(what: impl Into<String>, why: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::new(Code::Host, what, why, hint)
     }
 

@@ -6,7 +6,11 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// The export libraries log every failed request by themselves; our queue says it once, better.
-const QUIET: &[&str] = &["opentelemetry=off", "opentelemetry_sdk=off", "opentelemetry-otlp=off"];
+const QUIET: &[&str] = &[
+    "opentelemetry=off",
+    "opentelemetry_sdk=off",
+    "opentelemetry-otlp=off",
+];
 
 pub(super) fn start(log: &Log) -> Result<(), Exit> {
     let mut filter = EnvFilter::try_new(&log.level).map_err(|error| {

@@ -22,10 +22,11 @@ pub use options::Options;
 use crate::config::{Config, Loaded, Setting, Sources};
 use clap::{Parser, Subcommand};
 use std::io::Write;
+use std::process::ExitCode;
 
 /// Zero-code distributed tracing from the kernel.
 #[derive(Debug, Parser)]
-#[command(name = "weft", version, about, args_conflicts_with_subcommands = true)]
+#[command(name = "weft", version, about)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 misuse, 3 this host cannot.")]
 pub struct Cli {
     #[command(subcommand)]
@@ -47,12 +48,32 @@ enum Verb {
     Config(config::Config),
 }
 
+/// The whole program: parses the arguments, does what they say, prints what went wrong.
+pub fn start(host: &dyn Host) -> ExitCode {
+    // Misuse ends in clap, with its own message and exit code 2.
+    let cli = Cli::parse();
+    match main(&cli, host, &mut std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(exit) => {
+            eprintln!("{exit}");
+            exit.code.into()
+        }
+    }
+}
+
 /// Does what the arguments say. Standard output gets answers, the log goes to standard error.
 pub fn main(cli: &Cli, host: &dyn Host, out: &mut dyn Write) -> Result<(), Exit> {
     let verb = match &cli.verb {
         None => return cli.run.call(&cli.options, host),
         Some(verb) => verb,
     };
+    if cli.run != run::Run::default() {
+        return Err(Exit::misuse(
+            "the command line",
+            "flags of `weft run` stand before another command",
+            "flags come after the command: weft run --for 30s",
+        ));
+    }
     match verb {
         Verb::Run(run) => run.call(&cli.options, host),
         Verb::Check(check) => check.call(&cli.options, host, out),

@@ -8,7 +8,13 @@ use std::path::PathBuf;
 #[derive(Debug, Default, Args)]
 pub struct Options {
     /// Settings file, TOML or YAML
-    #[arg(long, global = true, value_name = "FILE", env = "WEFT_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "WEFT_CONFIG",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
     /// error, warn, info, debug, trace, or directives such as info,weft=debug
     #[arg(long, global = true, value_name = "LEVEL")]

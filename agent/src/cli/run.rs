@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use figment::value::Value;
 
 /// Trace services, or one command and its children
-#[derive(Debug, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct Run {
     /// Send traces by OTLP to this URL
     #[arg(long, value_name = "URL")]
@@ -32,21 +32,21 @@ pub(super) struct Run {
     command: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Protocol {
     Grpc,
     #[value(name = "http/protobuf")]
     Http,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum Color {
     Auto,
     Always,
     Never,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 enum Output {
     Terminal,
     None,
@@ -76,12 +76,24 @@ impl Run {
         if let Some(url) = &self.endpoint {
             flags.push(Setting::text("--endpoint", "export.otlp.endpoint", url));
             // What a file or variable says of single signals must not win over the flag.
-            flags.push(Setting::text("--endpoint", "export.otlp.traces_endpoint", ""));
-            flags.push(Setting::text("--endpoint", "export.otlp.metrics_endpoint", ""));
+            flags.push(Setting::text(
+                "--endpoint",
+                "export.otlp.traces_endpoint",
+                "",
+            ));
+            flags.push(Setting::text(
+                "--endpoint",
+                "export.otlp.metrics_endpoint",
+                "",
+            ));
             flags.push(Setting::value("--endpoint", "export.otlp.enabled", true));
         }
         if let Some(protocol) = name(self.protocol) {
-            flags.push(Setting::text("--protocol", "export.otlp.protocol", &protocol));
+            flags.push(Setting::text(
+                "--protocol",
+                "export.otlp.protocol",
+                &protocol,
+            ));
         }
         if let Some(color) = name(self.color) {
             flags.push(Setting::text("--color", "export.terminal.color", &color));

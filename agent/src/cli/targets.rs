@@ -22,7 +22,10 @@ impl Targets {
 }
 
 fn shown(targets: &[Target]) -> String {
-    let mut text = format!("{:>8}  {:<7}  {:<8}  {:<24}  WHY\n", "PID", "WATCHED", "RUNTIME", "SERVICE");
+    let mut text = format!(
+        "{:>8}  {:<7}  {:<8}  {:<24}  WHY\n",
+        "PID", "WATCHED", "RUNTIME", "SERVICE"
+    );
     for target in targets {
         let watched = if target.selected { "yes" } else { "no" };
         let runtime = format!("{:?}", target.runtime).to_lowercase();

@@ -30,7 +30,10 @@ fn differences(config: &Config) -> String {
 impl Host for Fake {
     fn run(&self, job: RunJob) -> Result<(), Exit> {
         let (command, period) = (job.command, job.period);
-        self.note(format!("run {command:?} {period:?} [{}]", differences(&job.config)));
+        self.note(format!(
+            "run {command:?} {period:?} [{}]",
+            differences(&job.config)
+        ));
         Ok(())
     }
 
@@ -49,7 +52,11 @@ impl Host for Fake {
             hooks: vec![
                 hook("tp_btf_sock", State::Active, None),
                 hook("syscalls", State::Off("not needed".to_owned()), None),
-                hook("kprobe", State::Refused("EPERM".to_owned()), Some("grant CAP_BPF")),
+                hook(
+                    "kprobe",
+                    State::Refused("EPERM".to_owned()),
+                    Some("grant CAP_BPF"),
+                ),
             ],
             hopeless: self.hopeless.then(|| "no hook attaches".to_owned()),
         })
@@ -74,7 +81,12 @@ impl Host for Fake {
     }
 
     fn record(&self, job: RecordJob) -> Result<(), Exit> {
-        self.note(format!("record {} {:?} {:?}", job.file.display(), job.command, job.period));
+        self.note(format!(
+            "record {} {:?} {:?}",
+            job.file.display(),
+            job.command,
+            job.period
+        ));
         Ok(())
     }
 
@@ -107,11 +119,17 @@ fn arguments_lead_to_calls() {
         ("", "run [] None []"),
         ("run", "run [] None []"),
         ("-- node app.js", "run [\"node\", \"app.js\"] None []"),
-        ("run --for 90s -- sleep 1", "run [\"sleep\", \"1\"] Some(90s) []"),
+        (
+            "run --for 90s -- sleep 1",
+            "run [\"sleep\", \"1\"] Some(90s) []",
+        ),
         ("record log --for 1s", "record log [] Some(1s)"),
         ("replay log", "replay log"),
         ("run --log-level debug", "run [] None [level = \"debug\"]"),
-        ("--output none", "run [] None [enabled = \"off\"; path = \"\"]"),
+        (
+            "--output none",
+            "run [] None [enabled = \"off\"; path = \"\"]",
+        ),
         (
             "run --output file:x --color never",
             "run [] None [enabled = \"off\"; color = \"never\"; path = \"x\"]",
@@ -123,7 +141,11 @@ fn arguments_lead_to_calls() {
         ),
     ];
     for (arguments, expected) in table {
-        assert_eq!(outcome(arguments, &Fake::default()), expected, "{arguments}");
+        assert_eq!(
+            outcome(arguments, &Fake::default()),
+            expected,
+            "{arguments}"
+        );
     }
 }
 
@@ -142,6 +164,7 @@ fn answers() {
         "run --for 5",
         "run --endpoit x",
         "--log-level a=b=c run",
+        "--for 1s check",
         "config --check /nowhere/weft.toml",
         "rnu",
     ];
@@ -163,7 +186,10 @@ fn help() {
     let mut command = Cli::command().term_width(90);
     command.build();
     all.push_str(&command.render_long_help().to_string());
-    for verb in command.get_subcommands_mut().filter(|verb| verb.get_name() != "help") {
+    for verb in command
+        .get_subcommands_mut()
+        .filter(|verb| verb.get_name() != "help")
+    {
         let help = verb.render_help();
         all.push_str(&format!("\n=== {}\n{help}", verb.get_name()));
     }

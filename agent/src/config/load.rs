@@ -55,10 +55,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, Invalid> {
     for setting in settings.iter().flatten() {
         figment = figment.merge(Named::from(setting));
     }
-    let config: Config = figment.extract().map_err(|error| explain(&figment, &error))?;
-    valid::check(&config).map_err(|(key, why, hint)| {
-        Invalid::new(subject(&figment, key), why, hint)
-    })?;
+    let config: Config = figment
+        .extract()
+        .map_err(|error| explain(&figment, &error))?;
+    valid::check(&config)
+        .map_err(|(key, why, hint)| Invalid::new(subject(&figment, key), why, hint))?;
     let origins = origins(&figment);
     Ok(Loaded { config, origins })
 }
@@ -94,7 +95,10 @@ fn explain(figment: &Figment, error: &figment::Error) -> Invalid {
     }
     let why = match &error.kind {
         Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
-            format!("found {found}, but it must be {}", plain(&expected.to_string()))
+            format!(
+                "found {found}, but it must be {}",
+                plain(&expected.to_string())
+            )
         }
         Kind::UnknownVariant(found, known) => {
             format!("`{found}` is none of {}", known.join(", "))

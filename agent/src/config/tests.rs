@@ -50,7 +50,8 @@ fn the_example_of_every_key_is_right() {
 }
 
 fn is_key(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+    text.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
 #[test]
@@ -90,7 +91,11 @@ fn the_deployed_file_is_the_documented_default() {
         std::fs::write(&path, document()).unwrap();
     }
     let deployed = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(deployed, document(), "write it again with UPDATE=1 cargo test");
+    assert_eq!(
+        deployed,
+        document(),
+        "write it again with UPDATE=1 cargo test"
+    );
 }
 
 #[test]
@@ -107,7 +112,11 @@ fn later_sources_win() {
         ("WEFT_PORT_4317_TCP", "tcp://10.0.0.1:4317"),
     ];
     let (folder, mut sources) = sources("toml", text, &vars);
-    sources.flags = vec![Setting::text("--endpoint", "export.otlp.endpoint", "http://flag")];
+    sources.flags = vec![Setting::text(
+        "--endpoint",
+        "export.otlp.endpoint",
+        "http://flag",
+    )];
     let loaded = load(&sources).unwrap();
     let folder = folder.path().display().to_string();
     let shown: Vec<_> = loaded
@@ -118,7 +127,10 @@ fn later_sources_win() {
         .map(|line| line.replace(&folder, "DIR"))
         .collect();
     insta::assert_snapshot!(shown.join("\n"));
-    assert_eq!(loaded.config.export.otlp.endpoint.as_deref(), Some("http://flag"));
+    assert_eq!(
+        loaded.config.export.otlp.endpoint.as_deref(),
+        Some("http://flag")
+    );
     assert_eq!(loaded.config.trace.settle_ms, 7);
     assert_eq!(loaded.config.select.include[0].port, Some(80));
 }
@@ -137,15 +149,35 @@ fn messages() {
     let files = [
         ("a slip in a key", "toml", "[export.otlp]\nendpont = \"x\""),
         ("a slip in a section", "toml", "[exprot]\nx = 1"),
-        ("a key that is nothing like any", "toml", "[log]\nshoesize = 44"),
+        (
+            "a key that is nothing like any",
+            "toml",
+            "[log]\nshoesize = 44",
+        ),
         ("a slip in a rule", "toml", "[[select.include]]\nprot = 80"),
-        ("a text for a number", "toml", "[trace]\nsettle_ms = \"long\""),
-        ("a number for a duration", "toml", "[export.otlp]\ntimeout = 10"),
+        (
+            "a text for a number",
+            "toml",
+            "[trace]\nsettle_ms = \"long\"",
+        ),
+        (
+            "a number for a duration",
+            "toml",
+            "[export.otlp]\ntimeout = 10",
+        ),
         ("nonsense for a size", "yaml", "capture:\n  ring_bytes: big"),
-        ("no power of two", "toml", "[capture]\nring_bytes = \"3MiB\""),
+        (
+            "no power of two",
+            "toml",
+            "[capture]\nring_bytes = \"3MiB\"",
+        ),
         ("an unknown choice", "toml", "[http]\nquery = \"hide\""),
         ("a ratio above 1", "toml", "[sampling]\nratio = 50"),
-        ("half of a pair", "toml", "[export.otlp]\nclient_key = \"k\""),
+        (
+            "half of a pair",
+            "toml",
+            "[export.otlp]\nclient_key = \"k\"",
+        ),
         ("no TOML", "toml", "[export\n"),
         ("no YAML", "yaml", "a: [b"),
     ];

@@ -9,7 +9,11 @@ type Fault = (&'static str, String, String);
 pub(super) fn check(config: &Config) -> Result<(), Fault> {
     ring(config)?;
     ratio(config)?;
-    at_least("capture.connections", config.capture.connections as usize, 1)?;
+    at_least(
+        "capture.connections",
+        config.capture.connections as usize,
+        1,
+    )?;
     at_least("trace.max_open_spans", config.trace.max_open_spans, 1)?;
     at_least("limits.services", config.limits.services, 1)?;
     let queue = &config.export.queue;

@@ -26,7 +26,11 @@ impl Exporters {
         }
         let file = &config.export.file;
         let mut stdout_taken = false;
-        if let Some(path) = file.path.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        if let Some(path) = file
+            .path
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty())
+        {
             stdout_taken = path.as_os_str() == "-";
             let description = format!("OTLP JSON to {}", path.display());
             let exporter = JsonFile::open(path, file.max_bytes.0)?;

@@ -66,7 +66,12 @@ impl Sampled {
             Verdict::Keep => &self.kept,
             Verdict::Drop => &self.dropped,
         };
-        if carried.is_some() { with_header } else { began_here }.add(1);
+        if carried.is_some() {
+            with_header
+        } else {
+            began_here
+        }
+        .add(1);
         verdict
     }
 }

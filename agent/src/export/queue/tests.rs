@@ -138,7 +138,14 @@ async fn batches_are_gathered_by_interval_and_by_size() {
         ..NONE
     };
     let offers = [3, 3, 12];
-    check(vec![Ok(())], false, &offers, Duration::from_millis(600), expected).await;
+    check(
+        vec![Ok(())],
+        false,
+        &offers,
+        Duration::from_millis(600),
+        expected,
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,7 +190,14 @@ async fn a_full_queue_drops_the_newest() {
         ..NONE
     };
     let offers = [10; 21];
-    check(vec![Ok(())], true, &offers, Duration::from_millis(1), expected).await;
+    check(
+        vec![Ok(())],
+        true,
+        &offers,
+        Duration::from_millis(1),
+        expected,
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]

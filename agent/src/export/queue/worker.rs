@@ -157,7 +157,10 @@ async fn wait(shared: &Shared, interval: Duration) -> Option<Instant> {
             shared.backlog.news().await;
             continue;
         };
-        if timeout_at(since + interval, shared.backlog.news()).await.is_err() {
+        if timeout_at(since + interval, shared.backlog.news())
+            .await
+            .is_err()
+        {
             return None;
         }
     }
@@ -168,4 +171,3 @@ async fn end(shared: &Shared) {
     let deadline = shared.backlog.closing().await;
     tokio::time::sleep_until(deadline).await;
 }
-

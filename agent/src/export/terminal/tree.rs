@@ -76,10 +76,7 @@ fn head(spans: &[&Span], orphans: usize, palette: Palette) -> String {
 }
 
 /// Spans in drawing order with their branches, and how many had a parent that is not here.
-fn arrange<'a>(
-    spans: &[&'a Span],
-    known: &HashSet<SpanId>,
-) -> (Vec<(&'a Span, String)>, usize) {
+fn arrange<'a>(spans: &[&'a Span], known: &HashSet<SpanId>) -> (Vec<(&'a Span, String)>, usize) {
     let mut children: HashMap<SpanId, Vec<&Span>> = HashMap::new();
     let mut roots = Vec::new();
     for span in spans {
@@ -171,7 +168,10 @@ fn row<'a>(span: &'a Span, branches: &str, known: &HashSet<SpanId>, width: usize
 
 /// The span's name with what it acted on, the path as it was asked for.
 fn name(span: &Span) -> String {
-    let verb = span.name.split_once(' ').map_or(span.name.as_str(), |(verb, _)| verb);
+    let verb = span
+        .name
+        .split_once(' ')
+        .map_or(span.name.as_str(), |(verb, _)| verb);
     let target = match span.role {
         Role::Server => attribute(span, semconv::URL_PATH),
         Role::Client => attribute(span, semconv::URL_FULL)
@@ -189,11 +189,16 @@ fn short(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let local = ["localhost", "127.0.0.1", "[::1]"];
     let without = local.iter().find_map(|host| rest.strip_prefix(host));
-    without.filter(|rest| rest.starts_with([':', '/'])).unwrap_or(rest)
+    without
+        .filter(|rest| rest.starts_with([':', '/']))
+        .unwrap_or(rest)
 }
 
 fn attribute(span: &Span, key: &str) -> Option<String> {
-    let attribute = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    let attribute = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?;
     match &attribute.value {
         // What is shown is cut at the terminal's width: no need to copy more.
         Value::Text(text) => Some(text.chars().take(300).collect()),
@@ -285,10 +290,17 @@ fn line(row: &Row<'_>, widths: &Widths, window: &Window, palette: Palette) -> St
         line.push_str(&format!("  {}", mark(pad(&row.status, widths.status))));
     }
     let missing = widths.time.saturating_sub(columns(&row.time));
-    line.push_str(&format!("  {}{}", " ".repeat(missing), palette.bold(&row.time)));
+    line.push_str(&format!(
+        "  {}{}",
+        " ".repeat(missing),
+        palette.bold(&row.time)
+    ));
     if widths.bar > 0 {
         let bar = window.bar(row.span, widths.bar);
-        line.push_str(&format!("  {}", palette.service(&row.span.service.name, bar)));
+        line.push_str(&format!(
+            "  {}",
+            palette.service(&row.span.service.name, bar)
+        ));
     }
     if widths.evidence > 0 && !row.evidence.is_empty() {
         line.push_str(&format!("  {}", palette.dim(row.evidence)));
@@ -324,7 +336,10 @@ impl Window {
         };
         let first = column(span.start).min(width.saturating_sub(1));
         let last = column(span.end).clamp(first + 1, width.max(first + 1));
-        pad(&format!("{}{}", " ".repeat(first), "█".repeat(last - first)), width)
+        pad(
+            &format!("{}{}", " ".repeat(first), "█".repeat(last - first)),
+            width,
+        )
     }
 }
 
