@@ -14,7 +14,10 @@ pub fn document() -> String {
          # [export.otlp]. Durations are \"500ms\", \"1s\", \"5m\"; sizes are \"64KiB\", \"8MiB\".\n",
     );
     for section in SECTIONS {
-        let table = defaults.as_ref().ok().and_then(|all| find(all, section.path));
+        let table = defaults
+            .as_ref()
+            .ok()
+            .and_then(|all| find(all, section.path));
         write(&mut text, section, table);
     }
     text

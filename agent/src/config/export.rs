@@ -76,7 +76,8 @@ section! {
 section! {
     /// Traces as trees on standard output.
     pub struct Terminal in "export.terminal" {
-        /// "on", "off", or "auto": on while no other exporter is.
+        /// "on", "off", or "auto": on when standard output is a terminal or no other exporter is
+        /// on.
         pub enabled: Switch = Switch::Auto;
         /// "always", "never", or "auto": when standard output is a terminal and NO_COLOR is unset.
         pub color: Color = Color::Auto;
@@ -87,7 +88,7 @@ section! {
     /// OTLP JSON, one request per line.
     pub struct File in "export.file" {
         /// Path of the file, "-" for standard output.
-        pub path: Option<String> = None, like "\"/var/log/weft/traces.jsonl\"";
+        pub path: Option<PathBuf> = None, like "\"/var/log/weft/traces.jsonl\"";
         /// Size at which the file is moved to PATH.1, replacing what was there, and begun anew.
         pub max_bytes: Size = Size(100_000_000);
     }

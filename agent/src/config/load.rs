@@ -55,10 +55,11 @@ pub fn load(sources: &Sources) -> Result<Loaded, Invalid> {
     for setting in settings.iter().flatten() {
         figment = figment.merge(Named::from(setting));
     }
-    let config: Config = figment.extract().map_err(|error| explain(&figment, &error))?;
-    valid::check(&config).map_err(|(key, why, hint)| {
-        Invalid::new(subject(&figment, key), why, hint)
-    })?;
+    let config: Config = figment
+        .extract()
+        .map_err(|error| explain(&figment, &error))?;
+    valid::check(&config)
+        .map_err(|(key, why, hint)| Invalid::new(subject(&figment, key), why, hint))?;
     let origins = origins(&figment);
     Ok(Loaded { config, origins })
 }
@@ -72,9 +73,16 @@ fn subject(figment: &Figment, key: &str) -> String {
     }
 }
 
+/// The source of a key, or of the table it would stand in; `None` for defaults.
 fn from(figment: &Figment, key: &str) -> Option<String> {
-    let metadata = figment.find_metadata(key)?;
-    Some(metadata.name.to_string())
+    let mut path = key;
+    loop {
+        if let Some(metadata) = figment.find_metadata(path) {
+            let name = metadata.name.to_string();
+            return (!name.starts_with("weft::")).then_some(name);
+        }
+        (path, _) = path.rsplit_once('.')?;
+    }
 }
 
 fn explain(figment: &Figment, error: &figment::Error) -> Invalid {
@@ -86,8 +94,12 @@ fn explain(figment: &Figment, error: &figment::Error) -> Invalid {
         return unknown(&subject(figment, &path.join(".")), name, known);
     }
     let why = match &error.kind {
-        Kind::InvalidType(found, expected) => format!("found {found}, but it is {expected}"),
-        Kind::InvalidValue(found, expected) => format!("found {found}, but it is {expected}"),
+        Kind::InvalidType(found, expected) | Kind::InvalidValue(found, expected) => {
+            format!(
+                "found {found}, but it must be {}",
+                plain(&expected.to_string())
+            )
+        }
         Kind::UnknownVariant(found, known) => {
             format!("`{found}` is none of {}", known.join(", "))
         }
@@ -96,6 +108,19 @@ fn explain(figment: &Figment, error: &figment::Error) -> Invalid {
     };
     let hint = "`weft config` explains every key";
     Invalid::new(subject(figment, &path.join(".")), why, hint)
+}
+
+/// Rust's names of types in words.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number",
+        "f64" => "a number",
+        "a string" | "path string" => "a text",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    }
 }
 
 fn unknown(subject: &str, name: &str, known: &[&str]) -> Invalid {
@@ -114,12 +139,7 @@ fn origins(figment: &Figment) -> Vec<Origin> {
         }
     }
     let origin = |(key, value): (String, String)| {
-        let from = from(figment, &key).unwrap_or_default();
-        let from = if from.starts_with("weft::") {
-            "default".to_owned()
-        } else {
-            from
-        };
+        let from = from(figment, &key).unwrap_or_else(|| "default".to_owned());
         Origin { key, value, from }
     };
     leaves.into_iter().map(origin).collect()

@@ -2,9 +2,23 @@
 
 /// The one of `known` that is nearest to `name`, if it is near enough to be a slip.
 pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    let rated = known.iter().map(|other| (distance(name, other), *other));
-    let (distance, best) = rated.min()?;
-    (distance <= name.chars().count().max(3) / 3).then_some(best)
+    let rated = known.iter().map(|other| (slips(name, other), *other));
+    let (slips, best) = rated.min()?;
+    (slips <= name.chars().count().max(3) / 3).then_some(best)
+}
+
+/// Letters in the wrong order are one slip, however many places it takes to mend them.
+fn slips(left: &str, right: &str) -> usize {
+    let sorted = |text: &str| {
+        let mut letters: Vec<char> = text.chars().take(64).collect();
+        letters.sort_unstable();
+        letters
+    };
+    match distance(left, right) {
+        0 => 0,
+        _ if sorted(left) == sorted(right) => 1,
+        distance => distance,
+    }
 }
 
 /// Levenshtein distance; names of settings are short, others are cut.
@@ -30,12 +44,13 @@ mod tests {
 
     #[test]
     fn slips_are_found_and_other_words_are_not() {
-        let known = ["endpoint", "protocol", "headers", "timeout"];
+        let known = ["endpoint", "protocol", "headers", "timeout", "port"];
         let table = [
             ("endpont", Some("endpoint")),
             ("end_point", Some("endpoint")),
             ("header", Some("headers")),
             ("tiemout", Some("timeout")),
+            ("prot", Some("port")),
             ("color", None),
             ("", None),
         ];

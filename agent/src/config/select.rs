@@ -54,6 +54,7 @@ impl std::str::FromStr for Rule {
                 .ok_or_else(|| format!("`{part}` is not KEY=VALUE"))?;
             let value = match (key, value.parse::<i64>()) {
                 ("port" | "pid", Ok(number)) => toml::Value::Integer(number),
+                ("port" | "pid", Err(_)) => return Err(format!("`{value}` is not a number")),
                 _ => toml::Value::String(value.to_owned()),
             };
             table.insert(key.to_owned(), value);

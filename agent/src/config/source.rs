@@ -93,7 +93,10 @@ pub(super) fn file(path: &Path) -> Result<Named, Invalid> {
     let ending = path.extension().and_then(|ending| ending.to_str());
     let (language, values) = match ending {
         Some("yaml" | "yml") => ("YAML", parse_yaml(&text)),
-        _ => ("TOML", Toml::from_str::<Dict>(&text).map_err(|e| e.to_string())),
+        _ => (
+            "TOML",
+            Toml::from_str::<Dict>(&text).map_err(|e| e.to_string()),
+        ),
     };
     let values = values.map_err(|error| {
         let hint = "`weft config` prints a file that is right; YAML files end in .yaml";

@@ -2,8 +2,8 @@
 //!
 //! A variable that is set to nothing counts as unset; the one for traces wins over the general.
 
-use super::source::Setting;
 use super::Invalid;
+use super::source::Setting;
 use figment::value::{Dict, Value};
 
 /// How the text of a variable becomes a value.
@@ -12,35 +12,103 @@ type Read = fn(&str) -> Result<Value, String>;
 /// Variable, key, reading. Later ones win over earlier ones.
 const VARIABLES: &[(&str, &str, Read)] = &[
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "export.otlp.endpoint", text),
-    ("OTEL_EXPORTER_OTLP_PROTOCOL", "export.otlp.protocol", protocol),
+    (
+        "OTEL_EXPORTER_OTLP_PROTOCOL",
+        "export.otlp.protocol",
+        protocol,
+    ),
     ("OTEL_EXPORTER_OTLP_HEADERS", "export.otlp.headers", headers),
-    ("OTEL_EXPORTER_OTLP_COMPRESSION", "export.otlp.compression", text),
+    (
+        "OTEL_EXPORTER_OTLP_COMPRESSION",
+        "export.otlp.compression",
+        text,
+    ),
     ("OTEL_EXPORTER_OTLP_TIMEOUT", "export.otlp.timeout", millis),
-    ("OTEL_EXPORTER_OTLP_INSECURE", "export.otlp.insecure", boolean),
-    ("OTEL_EXPORTER_OTLP_CERTIFICATE", "export.otlp.certificate", text),
-    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", "export.otlp.client_certificate", text),
-    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", "export.otlp.client_key", text),
-    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "export.otlp.metrics_endpoint", text),
-    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "export.otlp.traces_endpoint", text),
-    ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "export.otlp.protocol", protocol),
-    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "export.otlp.headers", headers),
-    ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "export.otlp.compression", text),
-    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "export.otlp.timeout", millis),
-    ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", "export.otlp.insecure", boolean),
-    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "export.otlp.certificate", text),
+    (
+        "OTEL_EXPORTER_OTLP_INSECURE",
+        "export.otlp.insecure",
+        boolean,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        "export.otlp.certificate",
+        text,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE",
+        "export.otlp.client_certificate",
+        text,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_CLIENT_KEY",
+        "export.otlp.client_key",
+        text,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        "export.otlp.metrics_endpoint",
+        text,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "export.otlp.traces_endpoint",
+        text,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL",
+        "export.otlp.protocol",
+        protocol,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
+        "export.otlp.headers",
+        headers,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_COMPRESSION",
+        "export.otlp.compression",
+        text,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT",
+        "export.otlp.timeout",
+        millis,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_INSECURE",
+        "export.otlp.insecure",
+        boolean,
+    ),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE",
+        "export.otlp.certificate",
+        text,
+    ),
     (
         "OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE",
         "export.otlp.client_certificate",
         text,
     ),
-    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "export.otlp.client_key", text),
+    (
+        "OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY",
+        "export.otlp.client_key",
+        text,
+    ),
     ("OTEL_TRACES_EXPORTER", "export.otlp.enabled", exporter),
     ("OTEL_METRICS_EXPORTER", "export.otlp.metrics", exporter),
-    ("OTEL_METRIC_EXPORT_INTERVAL", "export.otlp.metrics_interval", millis),
+    (
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "export.otlp.metrics_interval",
+        millis,
+    ),
     ("OTEL_TRACES_SAMPLER", "sampling.sampler", text),
     ("OTEL_TRACES_SAMPLER_ARG", "sampling.ratio", ratio),
     ("OTEL_BSP_MAX_QUEUE_SIZE", "export.queue.spans", number),
-    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "export.queue.batch", number),
+    (
+        "OTEL_BSP_MAX_EXPORT_BATCH_SIZE",
+        "export.queue.batch",
+        number,
+    ),
     ("OTEL_BSP_SCHEDULE_DELAY", "export.queue.interval", millis),
 ];
 
@@ -111,7 +179,9 @@ fn exporter(text: &str) -> Result<Value, String> {
     match text {
         "none" => Ok(Value::from(false)),
         "otlp" => Ok(Value::from(true)),
-        _ => Err(format!("`{text}` is no exporter that weft has: otlp or none")),
+        _ => Err(format!(
+            "`{text}` is no exporter that weft has: otlp or none"
+        )),
     }
 }
 
@@ -182,7 +252,10 @@ mod tests {
             ]),
         );
         check(
-            &[("OTEL_TRACES_EXPORTER", "none"), ("OTEL_TRACES_SAMPLER_ARG", "0.25")],
+            &[
+                ("OTEL_TRACES_EXPORTER", "none"),
+                ("OTEL_TRACES_SAMPLER_ARG", "0.25"),
+            ],
             Ok(&[
                 ("export.otlp.enabled", Value::from(false)),
                 ("sampling.ratio", Value::from(0.25)),
@@ -207,6 +280,9 @@ mod tests {
         let vars = [("OTEL_EXPORTER_OTLP_HEADERS", "a=b%3Dc%20d, x = 100%,")];
         check(&vars, Ok(&[("export.otlp.headers", Value::from(expected))]));
         let secret = [("OTEL_EXPORTER_OTLP_HEADERS", "hunter2")];
-        check(&secret, Err("a part is not KEY=VALUE (not shown: it may be a secret)"));
+        check(
+            &secret,
+            Err("a part is not KEY=VALUE (not shown: it may be a secret)"),
+        );
     }
 }

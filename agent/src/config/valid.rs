@@ -9,7 +9,11 @@ type Fault = (&'static str, String, String);
 pub(super) fn check(config: &Config) -> Result<(), Fault> {
     ring(config)?;
     ratio(config)?;
-    at_least("capture.connections", config.capture.connections as usize, 1)?;
+    at_least(
+        "capture.connections",
+        config.capture.connections as usize,
+        1,
+    )?;
     at_least("trace.max_open_spans", config.trace.max_open_spans, 1)?;
     at_least("limits.services", config.limits.services, 1)?;
     let queue = &config.export.queue;
@@ -55,8 +59,12 @@ fn tls(config: &Config) -> Result<(), Fault> {
     if otlp.client_certificate.is_some() == otlp.client_key.is_some() {
         return Ok(());
     }
+    let given = match otlp.client_key {
+        Some(_) => "export.otlp.client_key",
+        None => "export.otlp.client_certificate",
+    };
     Err((
-        "export.otlp.client_certificate",
+        given,
         "a client certificate and its key belong together, and only one is given".to_owned(),
         "set both client_certificate and client_key".to_owned(),
     ))

@@ -4,10 +4,13 @@
 //! keep (`sampling`). Each exporter has a bounded queue and a task of its own: a slow or dead
 //! one never holds up capture, and what it drops is counted.
 
+mod exporters;
 pub mod file;
 pub mod otlp;
 pub mod queue;
 pub mod terminal;
+
+pub use exporters::Exporters;
 
 use crate::span::Span;
 use std::future::Future;

@@ -14,7 +14,10 @@ pub(super) enum Answer {
     /// Taken, but for some spans.
     Taken { rejected: u64 },
     /// Worth another try, after that pause if one was asked for.
-    Retry { why: String, pause: Option<Duration> },
+    Retry {
+        why: String,
+        pause: Option<Duration>,
+    },
     /// Refused for good.
     Refused(String),
 }
@@ -25,7 +28,10 @@ pub(super) fn http(heard: Option<Heard>, error: &str, target: &str) -> Answer {
         Some(Heard::Status { code, retry_after }) => {
             let why = format!("{target} answered {code}");
             match code {
-                429 | 502 | 503 | 504 => Answer::Retry { why, pause: retry_after },
+                429 | 502 | 503 | 504 => Answer::Retry {
+                    why,
+                    pause: retry_after,
+                },
                 401 | 403 => Answer::Refused(format!("{why}: check export.otlp.headers")),
                 404 => Answer::Refused(format!("{why}: check the endpoint's path")),
                 415 => Answer::Refused(format!("{why}: is it an OTLP endpoint?")),
@@ -42,7 +48,9 @@ pub(super) fn http(heard: Option<Heard>, error: &str, target: &str) -> Answer {
 
 /// Of an error of the SDK's gRPC exporter: it names the code, and nothing else is handed out.
 pub(super) fn grpc(error: &str, target: &str) -> Answer {
-    let after = error.split_once("gRPC code: ").map_or("", |(_, after)| after);
+    let after = error
+        .split_once("gRPC code: ")
+        .map_or("", |(_, after)| after);
     let (code, detail) = after.split_once(": ").unwrap_or((after, ""));
     let answered = format!("{target} answered {code}");
     match code {
@@ -86,7 +94,11 @@ impl Listener {
     /// Spans refused since the last call, and what was said about it.
     pub(super) fn rejected(&self) -> (u64, String) {
         let rejected = self.0.rejected.swap(0, Ordering::Relaxed);
-        let mut message = self.0.message.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut message = self
+            .0
+            .message
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         (rejected, std::mem::take(&mut message))
     }
 }
@@ -128,8 +140,16 @@ impl Visit for Fields<'_> {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "error_message" {
-            let mut message = self.0.message.lock().unwrap_or_else(PoisonError::into_inner);
-            *message = value.chars().filter(|c| !c.is_control()).take(200).collect();
+            let mut message = self
+                .0
+                .message
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *message = value
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(200)
+                .collect();
         }
     }
 
@@ -194,7 +214,10 @@ mod tests {
         check_http(status(504, None), "retry None T answered 504");
         check_http(status(400, None), "refused T answered 400");
         check_http(status(500, None), "refused T answered 500");
-        check_http(status(403, None), "refused T answered 403: check export.otlp.headers");
+        check_http(
+            status(403, None),
+            "refused T answered 403: check export.otlp.headers",
+        );
         check_http(
             Heard::Nothing("no route".to_owned()),
             "retry None T cannot be reached: no route (is the backend running, and the endpoint \

@@ -72,7 +72,11 @@ fn resolve(
         ("", Protocol::Grpc, true) => "http",
         ("", Protocol::Grpc, false) => "https",
         ("", Protocol::Http, _) => return Err(wrong("it has no http:// or https://".to_owned())),
-        _ => return Err(wrong(format!("the scheme `{scheme}` is neither http nor https"))),
+        _ => {
+            return Err(wrong(format!(
+                "the scheme `{scheme}` is neither http nor https"
+            )));
+        }
     };
     let mut full = format!("{scheme}://{rest}");
     if let (Protocol::Http, Some(path)) = (protocol, path) {
@@ -102,7 +106,10 @@ mod tests {
         let found = traces(&otlp).map_err(|invalid| invalid.why);
         let found = found.map(|endpoint| endpoint.map(|e| (e.protocol, e.uri.to_string())));
         let expected = expected.map(|some| some.map(|(protocol, uri)| (protocol, uri.to_owned())));
-        assert_eq!(found.as_ref().map_err(String::as_str), expected.as_ref().map_err(|e| *e));
+        assert_eq!(
+            found.as_ref().map_err(String::as_str),
+            expected.as_ref().map_err(|e| *e)
+        );
     }
 
     fn otlp(endpoint: &str) -> config::Otlp {
@@ -117,17 +124,38 @@ mod tests {
         use Protocol::{Grpc, Http};
         check(config::Otlp::default(), Ok(None));
         check(otlp(" "), Ok(None));
-        let disabled = config::Otlp { enabled: false, ..otlp("http://h:4317") };
+        let disabled = config::Otlp {
+            enabled: false,
+            ..otlp("http://h:4317")
+        };
         check(disabled, Ok(None));
         check(otlp("http://h:4317"), Ok(Some((Grpc, "http://h:4317/"))));
-        check(otlp("http://[::1]:4317"), Ok(Some((Grpc, "http://[::1]:4317/"))));
-        check(otlp("http://h:4318"), Ok(Some((Http, "http://h:4318/v1/traces"))));
-        check(otlp("http://h:4318/"), Ok(Some((Http, "http://h:4318/v1/traces"))));
-        check(otlp("https://h/otlp/"), Ok(Some((Http, "https://h/otlp/v1/traces"))));
+        check(
+            otlp("http://[::1]:4317"),
+            Ok(Some((Grpc, "http://[::1]:4317/"))),
+        );
+        check(
+            otlp("http://h:4318"),
+            Ok(Some((Http, "http://h:4318/v1/traces"))),
+        );
+        check(
+            otlp("http://h:4318/"),
+            Ok(Some((Http, "http://h:4318/v1/traces"))),
+        );
+        check(
+            otlp("https://h/otlp/"),
+            Ok(Some((Http, "https://h/otlp/v1/traces"))),
+        );
         check(otlp("h:4317"), Ok(Some((Grpc, "https://h:4317/"))));
-        let insecure = config::Otlp { insecure: true, ..otlp("h:4317") };
+        let insecure = config::Otlp {
+            insecure: true,
+            ..otlp("h:4317")
+        };
         check(insecure, Ok(Some((Grpc, "http://h:4317/"))));
-        let forced = config::Otlp { protocol: config::Protocol::Http, ..otlp("http://h:4317") };
+        let forced = config::Otlp {
+            protocol: config::Protocol::Http,
+            ..otlp("http://h:4317")
+        };
         check(forced, Ok(Some((Http, "http://h:4317/v1/traces"))));
         let own = config::Otlp {
             traces_endpoint: Some("http://other/in".to_owned()),
@@ -139,7 +167,10 @@ mod tests {
     #[test]
     fn bad_endpoints() {
         check(otlp("h:4318"), Err("it has no http:// or https://"));
-        check(otlp("ftp://h"), Err("the scheme `ftp` is neither http nor https"));
+        check(
+            otlp("ftp://h"),
+            Err("the scheme `ftp` is neither http nor https"),
+        );
         check(otlp("http://"), Err("invalid format"));
         check(otlp("http://a b"), Err("invalid uri character"));
     }

@@ -3,8 +3,8 @@
 use super::endpoint::Endpoint;
 use super::tls;
 use crate::config::{self, Invalid};
-use bytes::Bytes;
 use ::http::{HeaderMap, Request, Response};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -38,7 +38,10 @@ pub(super) struct Line {
 /// What the other side said, or why it said nothing.
 #[derive(Clone, Debug)]
 pub(super) enum Heard {
-    Status { code: u16, retry_after: Option<Duration> },
+    Status {
+        code: u16,
+        retry_after: Option<Duration>,
+    },
     Nothing(String),
 }
 
@@ -95,7 +98,10 @@ type Failed = Box<dyn Error + Send + Sync>;
 impl Line {
     /// What was heard last.
     pub(super) fn heard(&self) -> Option<Heard> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 

@@ -30,8 +30,14 @@ pub(super) struct Link {
 }
 
 enum Wire {
-    Grpc { channel: Channel, headers: Arc<HeaderMap> },
-    Http { pool: Pool, uri: String },
+    Grpc {
+        channel: Channel,
+        headers: Arc<HeaderMap>,
+    },
+    Http {
+        pool: Pool,
+        uri: String,
+    },
 }
 
 /// Sends the spans of one service.

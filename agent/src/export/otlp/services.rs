@@ -26,6 +26,12 @@ impl Services {
         &self.link
     }
 
+    /// Number of services that are kept.
+    #[cfg(test)]
+    pub(super) fn known(&self) -> usize {
+        self.known.len()
+    }
+
     /// The sender of a service; may forget the one that was not used for longest.
     pub(super) fn sender(&mut self, service: &Arc<Service>) -> Result<Arc<Sender>, Failure> {
         let found = self

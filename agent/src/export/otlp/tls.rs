@@ -44,7 +44,9 @@ pub(super) fn http(otlp: &config::Otlp) -> Result<ClientConfig, Invalid> {
 /// A configuration that trusts nobody: for endpoints without TLS.
 pub(super) fn unused() -> Result<ClientConfig, Invalid> {
     let roots = RootCertStore::empty();
-    Ok(builder()?.with_root_certificates(roots).with_no_client_auth())
+    Ok(builder()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 type Builder = rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
@@ -52,9 +54,9 @@ type Builder = rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>;
 fn builder() -> Result<Builder, Invalid> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
-    builder.with_safe_default_protocol_versions().map_err(|error| {
-        Invalid::new("TLS", error.to_string(), "this build of weft is broken")
-    })
+    builder
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Invalid::new("TLS", error.to_string(), "this build of weft is broken"))
 }
 
 fn hosts() -> Result<RootCertStore, Invalid> {
@@ -75,7 +77,11 @@ fn authorities(path: &Path) -> Result<RootCertStore, Invalid> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(chain("certificate", path)?);
     if roots.is_empty() {
-        return Err(bad("certificate", path, "none of its certificates can be used"));
+        return Err(bad(
+            "certificate",
+            path,
+            "none of its certificates can be used",
+        ));
     }
     Ok(roots)
 }

@@ -44,7 +44,10 @@ mod tests {
         for (failures, nominal) in [(1, 500), (2, 1000), (4, 4000), (6, 10_000), (99, 10_000)] {
             for _ in 0..100 {
                 let pause = backoff.pause(failures).as_millis();
-                assert!((nominal / 2..=nominal).contains(&pause), "{failures}: {pause}");
+                assert!(
+                    (nominal / 2..=nominal).contains(&pause),
+                    "{failures}: {pause}"
+                );
             }
         }
     }

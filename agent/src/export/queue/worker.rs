@@ -66,8 +66,9 @@ impl Worker {
         loop {
             let shared = Arc::clone(&self.shared);
             let result = tokio::select! {
-                result = self.exporter.export(work) => result,
+                biased;
                 () = end(&shared) => return End::GivenUp,
+                result = self.exporter.export(work) => result,
             };
             match result {
                 Ok(()) => {
@@ -156,7 +157,10 @@ async fn wait(shared: &Shared, interval: Duration) -> Option<Instant> {
             shared.backlog.news().await;
             continue;
         };
-        if timeout_at(since + interval, shared.backlog.news()).await.is_err() {
+        if timeout_at(since + interval, shared.backlog.news())
+            .await
+            .is_err()
+        {
             return None;
         }
     }
@@ -167,4 +171,3 @@ async fn end(shared: &Shared) {
     let deadline = shared.backlog.closing().await;
     tokio::time::sleep_until(deadline).await;
 }
-

@@ -65,7 +65,10 @@ fn three() -> Vec<Span> {
 fn draw(spans: &[Span], style: Style) -> String {
     let text = render(&spans.iter().collect::<Vec<_>>(), style);
     for line in text.lines() {
-        assert!(clean::columns(line) <= style.width || style.color, "too wide: {line}");
+        assert!(
+            clean::columns(line) <= style.width || style.color,
+            "too wide: {line}"
+        );
         assert!(style.color || !line.contains('\x1b'), "{line:?}");
     }
     text
@@ -84,7 +87,10 @@ fn narrow() {
 
 #[test]
 fn colours() {
-    let style = Style { color: true, ..PLAIN };
+    let style = Style {
+        color: true,
+        ..PLAIN
+    };
     insta::assert_snapshot!(draw(&three(), style).replace('\x1b', "ESC"));
 }
 
@@ -104,7 +110,10 @@ fn siblings_and_a_missing_parent() {
 #[test]
 fn hostile_text_and_circles() {
     let mut spans = three();
-    spans[0].parent = spans[1].parent.map(|parent| Parent { id: SpanId([3; 8]), ..parent });
+    spans[0].parent = spans[1].parent.map(|parent| Parent {
+        id: SpanId([3; 8]),
+        ..parent
+    });
     spans[0].service = service("evil\x1b[31m\u{202e}name");
     let path = "/\x1b]0;owned\x07".repeat(50_000);
     spans[0].attributes[0] = Attribute::new(semconv::URL_PATH, path);
@@ -120,7 +129,10 @@ fn many_spans_are_bounded() {
         let mut next = span(1, Some((0, Evidence::Task)), Role::Client, &front);
         next.id = SpanId(number.to_be_bytes());
         let before = SpanId((number - 1).to_be_bytes());
-        next.parent = next.parent.map(|parent| Parent { id: before, ..parent });
+        next.parent = next.parent.map(|parent| Parent {
+            id: before,
+            ..parent
+        });
         spans.push(next);
     }
     let text = draw(&spans, PLAIN);

@@ -31,11 +31,12 @@ struct Row<'a> {
 #[must_use]
 pub fn render(spans: &[&Span], style: Style) -> String {
     let palette = Palette { color: style.color };
-    let (order, orphans) = arrange(spans);
+    let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
+    let (order, orphans) = arrange(spans, &known);
     let rows: Vec<_> = order
         .iter()
         .take(ROWS)
-        .map(|(span, branches)| row(span, branches, style.width))
+        .map(|(span, branches)| row(span, branches, &known, style.width))
         .collect();
     let mut text = head(spans, orphans, palette);
     let widths = Widths::of(&rows, style.width);
@@ -63,7 +64,8 @@ fn head(spans: &[&Span], orphans: usize, palette: Palette) -> String {
         duration(window.end - window.start)
     );
     if orphans > 0 {
-        facts.push_str(&format!(" · {orphans} missing parent{}", if orphans == 1 { "" } else { "s" }));
+        let plural = if orphans == 1 { "" } else { "s" };
+        facts.push_str(&format!(" · {orphans} missing parent{plural}"));
     }
     let mark = if failed > 0 {
         format!(" · {}", palette.bad("error"))
@@ -74,8 +76,7 @@ fn head(spans: &[&Span], orphans: usize, palette: Palette) -> String {
 }
 
 /// Spans in drawing order with their branches, and how many had a parent that is not here.
-fn arrange<'a>(spans: &[&'a Span]) -> (Vec<(&'a Span, String)>, usize) {
-    let known: HashSet<SpanId> = spans.iter().map(|span| span.id).collect();
+fn arrange<'a>(spans: &[&'a Span], known: &HashSet<SpanId>) -> (Vec<(&'a Span, String)>, usize) {
     let mut children: HashMap<SpanId, Vec<&Span>> = HashMap::new();
     let mut roots = Vec::new();
     for span in spans {
@@ -140,7 +141,16 @@ fn push<'a>(stack: &mut Vec<(&'a Span, String, bool)>, mut spans: Vec<&'a Span>,
     stack.extend(siblings.map(|(index, span)| (span, before.to_owned(), index == last)));
 }
 
-fn row<'a>(span: &'a Span, branches: &str, width: usize) -> Row<'a> {
+/// How the parent is known; or that it is not here although it should be.
+fn evidence(span: &Span, known: &HashSet<SpanId>) -> &'static str {
+    match span.parent {
+        None => "",
+        Some(parent) if parent.remote || known.contains(&parent.id) => parent.evidence.as_str(),
+        Some(_) => "parent missing",
+    }
+}
+
+fn row<'a>(span: &'a Span, branches: &str, known: &HashSet<SpanId>, width: usize) -> Row<'a> {
     let status = attribute(span, semconv::HTTP_RESPONSE_STATUS_CODE)
         .or_else(|| attribute(span, semconv::ERROR_TYPE))
         .unwrap_or_default();
@@ -152,13 +162,16 @@ fn row<'a>(span: &'a Span, branches: &str, width: usize) -> Row<'a> {
         name: clean(&name(span), most_name),
         status: clean(&status, 12),
         time: duration(span.end.saturating_sub(span.start)),
-        evidence: span.parent.map_or("", |parent| parent.evidence.as_str()),
+        evidence: evidence(span, known),
     }
 }
 
 /// The span's name with what it acted on, the path as it was asked for.
 fn name(span: &Span) -> String {
-    let verb = span.name.split_once(' ').map_or(span.name.as_str(), |(verb, _)| verb);
+    let verb = span
+        .name
+        .split_once(' ')
+        .map_or(span.name.as_str(), |(verb, _)| verb);
     let target = match span.role {
         Role::Server => attribute(span, semconv::URL_PATH),
         Role::Client => attribute(span, semconv::URL_FULL)
@@ -176,11 +189,16 @@ fn short(url: &str) -> &str {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let local = ["localhost", "127.0.0.1", "[::1]"];
     let without = local.iter().find_map(|host| rest.strip_prefix(host));
-    without.filter(|rest| rest.starts_with([':', '/'])).unwrap_or(rest)
+    without
+        .filter(|rest| rest.starts_with([':', '/']))
+        .unwrap_or(rest)
 }
 
 fn attribute(span: &Span, key: &str) -> Option<String> {
-    let attribute = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    let attribute = span
+        .attributes
+        .iter()
+        .find(|attribute| attribute.key == key)?;
     match &attribute.value {
         // What is shown is cut at the terminal's width: no need to copy more.
         Value::Text(text) => Some(text.chars().take(300).collect()),
@@ -242,6 +260,7 @@ impl Widths {
     fn taken(&self) -> usize {
         let gap = |column: usize| if column > 0 { column + 2 } else { 0 };
         self.tree
+            + 1
             + self.service
             + 2
             + self.name
@@ -271,12 +290,19 @@ fn line(row: &Row<'_>, widths: &Widths, window: &Window, palette: Palette) -> St
         line.push_str(&format!("  {}", mark(pad(&row.status, widths.status))));
     }
     let missing = widths.time.saturating_sub(columns(&row.time));
-    line.push_str(&format!("  {}{}", " ".repeat(missing), palette.bold(&row.time)));
+    line.push_str(&format!(
+        "  {}{}",
+        " ".repeat(missing),
+        palette.bold(&row.time)
+    ));
     if widths.bar > 0 {
         let bar = window.bar(row.span, widths.bar);
-        line.push_str(&format!("  {}", palette.service(&row.span.service.name, bar)));
+        line.push_str(&format!(
+            "  {}",
+            palette.service(&row.span.service.name, bar)
+        ));
     }
-    if widths.evidence > 0 {
+    if widths.evidence > 0 && !row.evidence.is_empty() {
         line.push_str(&format!("  {}", palette.dim(row.evidence)));
     }
     let kept = line.trim_end().len();
@@ -310,7 +336,10 @@ impl Window {
         };
         let first = column(span.start).min(width.saturating_sub(1));
         let last = column(span.end).clamp(first + 1, width.max(first + 1));
-        pad(&format!("{}{}", " ".repeat(first), "█".repeat(last - first)), width)
+        pad(
+            &format!("{}{}", " ".repeat(first), "█".repeat(last - first)),
+            width,
+        )
     }
 }
 

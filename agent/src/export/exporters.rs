@@ -1,0 +1,103 @@
+//! All exporters that the settings name, each behind its queue.
+
+use super::file::JsonFile;
+use super::otlp::Otlp;
+use super::queue::{Limits, Queue};
+use super::terminal::Terminal;
+use super::{Batch, Exporter};
+use crate::config::{Config, Invalid, Switch};
+use crate::stats::Stats;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+/// The running exporters.
+pub struct Exporters {
+    queues: Vec<Queue>,
+    described: Vec<String>,
+}
+
+impl Exporters {
+    /// Starts what the settings name. Must be called on a tokio runtime.
+    pub fn start(config: &Config, stats: &Stats) -> Result<Self, Invalid> {
+        let mut chosen: Vec<(Box<dyn Exporter>, String)> = Vec::new();
+        if let Some(otlp) = Otlp::open(config)? {
+            let description = format!("OTLP to {}", otlp.target());
+            chosen.push((Box::new(otlp), description));
+        }
+        let file = &config.export.file;
+        let mut stdout_taken = false;
+        if let Some(path) = file
+            .path
+            .as_ref()
+            .filter(|path| !path.as_os_str().is_empty())
+        {
+            stdout_taken = path.as_os_str() == "-";
+            let description = format!("OTLP JSON to {}", path.display());
+            let exporter = JsonFile::open(path, file.max_bytes.0)?;
+            chosen.push((Box::new(exporter), description));
+        }
+        let auto = !stdout_taken && (chosen.is_empty() || std::io::stdout().is_terminal());
+        let terminal = match config.export.terminal.enabled {
+            Switch::On => true,
+            Switch::Off => false,
+            Switch::Auto => auto,
+        };
+        if terminal {
+            let exporter = Terminal::stdout(config.export.terminal.color);
+            chosen.push((Box::new(exporter), "traces to standard output".to_owned()));
+        }
+        Ok(Self::of(chosen, limits(config), stats))
+    }
+
+    fn of(chosen: Vec<(Box<dyn Exporter>, String)>, limits: Limits, stats: &Stats) -> Self {
+        let (queues, described) = chosen
+            .into_iter()
+            .map(|(exporter, description)| {
+                let mut limits = limits;
+                if exporter.name() == "terminal" {
+                    // People wait for it, and it costs nothing to write at once.
+                    limits.interval = TERMINAL_INTERVAL;
+                }
+                (Queue::start(exporter, limits, stats), description)
+            })
+            .unzip();
+        Self { queues, described }
+    }
+
+    /// Where spans go, one phrase each, for the banner.
+    #[must_use]
+    pub fn described(&self) -> &[String] {
+        &self.described
+    }
+
+    /// Hands a batch to every exporter. Never waits: what an exporter has no room for is
+    /// dropped and counted.
+    pub fn offer(&self, batch: &Batch) {
+        for queue in &self.queues {
+            queue.offer(batch);
+        }
+    }
+
+    /// Delivers what is queued, all exporters at the same time, until the deadline.
+    pub async fn stop(self, deadline: Duration) {
+        let mut ends = tokio::task::JoinSet::new();
+        for queue in self.queues {
+            ends.spawn(queue.stop(deadline));
+        }
+        while ends.join_next().await.is_some() {}
+    }
+}
+
+const TERMINAL_INTERVAL: Duration = Duration::from_millis(20);
+
+fn limits(config: &Config) -> Limits {
+    let queue = &config.export.queue;
+    Limits {
+        spans: queue.spans,
+        bytes: usize::try_from(queue.bytes.0).unwrap_or(usize::MAX),
+        batch: queue.batch,
+        interval: queue.interval.0,
+        give_up: queue.retry.0,
+        ..Limits::default()
+    }
+}
