@@ -19,6 +19,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const WAITING_LINES: usize = 1024;
 /// The test targets that need a kernel to themselves: not part of the unit layer.
 const OWN_LAYERS: [&str; 2] = ["kernel", "e2e"];
+/// The crate of the kernel object; it stands outside the workspace.
+const KERNEL_OBJECT: &str = "agent-ebpf/Cargo.toml";
 /// The package that holds them.
 const TESTS_PACKAGE: &str = "weft-tests";
 
@@ -156,7 +158,7 @@ fn one_check(what: &str, log: &str, command: &mut Command) -> Counts {
 
 /// Manifests outside the workspace that exist.
 fn outer_manifests() -> Vec<PathBuf> {
-    ["agent-ebpf/Cargo.toml", "tests/fuzz/Cargo.toml"]
+    [KERNEL_OBJECT, "tests/fuzz/Cargo.toml"]
         .iter()
         .map(|path| workspace::root().join(path))
         .filter(|path| path.is_file())
@@ -183,7 +185,7 @@ fn fmt_layer() -> Result<Counts> {
     let mut counts = one_check(
         "check the formatting",
         "fmt",
-        cargo().args(["fmt", "--all", "--check"]),
+        cargo().args(["fmt", "--all", "--", "--check", "--color", "never"]),
     );
     for manifest in outer_manifests() {
         let mut command = cargo();
@@ -216,7 +218,31 @@ fn clippy_layer() -> Result<Counts> {
         "-D",
         "warnings",
     ]);
-    Ok(one_check("lint", "clippy", &mut command))
+    let mut counts = one_check("lint", "clippy", &mut command);
+    // the rules that the kernel object is made of are an ordinary library here
+    if workspace::root().join(KERNEL_OBJECT).is_file() {
+        let mut command = cargo();
+        command.args([
+            "clippy",
+            "--lib",
+            "--manifest-path",
+            KERNEL_OBJECT,
+            "--target-dir",
+        ]);
+        command
+            .arg(workspace::target().join("ebpf-host"))
+            .args(["--target", &host()?]);
+        command.args(["--", "-D", "warnings"]);
+        let outer = step::run(
+            "lint the rules of the kernel object",
+            "clippy-ebpf",
+            &mut command,
+        );
+        if outer.is_err() && counts.failed == 0 {
+            counts = Counts::fail("clippy: the kernel object's library");
+        }
+    }
+    Ok(counts)
 }
 
 fn unit_layer(filters: &[String]) -> Result<Counts> {
@@ -248,9 +274,9 @@ fn unit_layer(filters: &[String]) -> Result<Counts> {
         command.env("WEFT_BIN", binary);
         cargo_test("tests", command, filters, false)
     })?);
-    if workspace::root().join("agent-ebpf/Cargo.toml").is_file() {
+    if workspace::root().join(KERNEL_OBJECT).is_file() {
         let mut command = cargo();
-        command.args(["test", "--lib", "--manifest-path", "agent-ebpf/Cargo.toml"]);
+        command.args(["test", "--lib", "--manifest-path", KERNEL_OBJECT]);
         command
             .args(["--target", &host()?, "--target-dir"])
             .arg(workspace::target().join("ebpf-host"));
