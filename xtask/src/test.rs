@@ -82,16 +82,13 @@ fn needed(layers: &[Layer]) -> Vec<setup::Part> {
     use setup::Part;
     let any = |wanted: &[Layer]| layers.iter().any(|layer| wanted.contains(layer));
     let mut parts = vec![Part::Build];
-    if any(&[
-        Layer::Clippy,
-        Layer::Unit,
-        Layer::Kernel,
-        Layer::E2e,
-        Layer::Vm,
-    ]) {
+    if layers
+        .iter()
+        .any(|layer| !matches!(layer, Layer::Tidy | Layer::Fmt))
+    {
         parts.push(Part::Bpf);
     }
-    if any(&[Layer::Kernel, Layer::E2e]) {
+    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e]) {
         parts.push(Part::Mounts);
     }
     if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e]) {
@@ -330,9 +327,14 @@ fn deploy_layer() -> Result<Counts> {
             "deploy: Python environment: cargo xtask setup --only services",
         ));
     }
-    let mut command = Command::new(python);
-    command.arg(script).current_dir(workspace::root());
-    stream("deploy", command, true)
+    with_binary(|binary| {
+        let mut command = Command::new(python);
+        command
+            .arg(script)
+            .current_dir(workspace::root())
+            .env("WEFT_BIN", binary);
+        stream("deploy", command, true)
+    })
 }
 
 fn cargo_test(
