@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy"
 # the oldest release that knows every field used, and a current one
@@ -193,6 +194,39 @@ def the_image_holds_nothing_but_the_agent():
     assert "/src/target/dist/weft" in final and "cargo xtask dist" in stages[-2]
 
 
+def weft_gets_ready_with_those_capabilities_only():
+    weft = os.environ.get("WEFT_BIN")
+    if not weft:
+        raise Skipped("weft: run it by `cargo xtask test deploy`, or set WEFT_BIN")
+    if os.geteuid() != 0:
+        raise Skipped("root: run as root")
+    if not shutil.which("setpriv"):
+        raise Skipped("setpriv: apt-get install util-linux")
+    bounding = ",".join(["-all"] + sorted("+" + name.lower() for name in CAPABILITIES))
+    command = ["setpriv", "--bounding-set", bounding, "--inh-caps=-all", "--no-new-privs"]
+    # the same restriction on a shell shows that it bites
+    effective = run(command + ["grep", "CapEff", "/proc/self/status"]).split()[1]
+    assert bin(int(effective, 16)).count("1") == len(CAPABILITIES), effective
+    with tempfile.TemporaryDirectory() as folder:
+        errors = pathlib.Path(folder) / "err"
+        with open(errors, "w") as stderr:
+            output = f"file:{folder}/spans.jsonl"
+            command += [weft, "run", "--output", output]
+            agent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=stderr)
+        try:
+            for _ in range(300):
+                if re.search(r"\bready\b", errors.read_text()) or agent.poll() is not None:
+                    break
+                time.sleep(0.1)
+            assert agent.poll() is None, f"it ended: {agent.returncode}\n{errors.read_text()}"
+            assert re.search(r"\bready\b", errors.read_text()), errors.read_text()
+            agent.terminate()
+            assert agent.wait(timeout=30) == 0, f"{agent.returncode}\n{errors.read_text()}"
+        finally:
+            agent.kill()
+            agent.wait()
+
+
 TESTS = [
     manifests_fit_their_schemas,
     schemas_refuse_a_wrong_manifest,
@@ -205,6 +239,7 @@ TESTS = [
     the_unit_is_hardened,
     the_unit_and_the_daemonset_agree,
     the_image_holds_nothing_but_the_agent,
+    weft_gets_ready_with_those_capabilities_only,
 ]
 
 

@@ -18,6 +18,9 @@ const GRACE: Duration = Duration::from_secs(6);
 /// How often a log is looked at while waiting for a line.
 const POLL: Duration = Duration::from_millis(20);
 
+/// Variables that would change what services are called or what weft does, and cargo's own.
+const NOT_INHERITED: [&str; 3] = ["OTEL_", "WEFT_", "CARGO_"];
+
 /// Reads `+ PID` and `forget`; at the end of its input it ends the groups it was told of.
 const REAPER: &str = r#"
 pids=
@@ -87,6 +90,13 @@ impl Group {
     pub(crate) fn start(&mut self, name: &str, command: &mut Command) -> Result<u32> {
         let output = self.output(name);
         let errors = self.errors(name);
+        for (variable, _) in std::env::vars_os() {
+            let name = variable.to_string_lossy();
+            let given = command.get_envs().any(|(set, _)| set == variable);
+            if !given && NOT_INHERITED.iter().any(|prefix| name.starts_with(prefix)) {
+                command.env_remove(&variable);
+            }
+        }
         let child = command
             .stdin(Stdio::null())
             .stdout(
@@ -120,7 +130,7 @@ impl Group {
         self.dir.join(format!("{name}.err"))
     }
 
-    /// Waits until a process has printed `text`, on stdout or stderr.
+    /// Waits until a process has printed `text` as whole words, on stdout or stderr.
     ///
     /// # Errors
     /// When it ends before, or the time is over; what it printed is shown.
@@ -128,11 +138,8 @@ impl Group {
         let start = Instant::now();
         let files = [self.output(name), self.errors(name)];
         loop {
-            let said = |file: &PathBuf| fs::read(file).unwrap_or_default();
-            if files
-                .iter()
-                .any(|file| String::from_utf8_lossy(&said(file)).contains(text))
-            {
+            let said = |file: &PathBuf| fs::read(file).is_ok_and(|bytes| says(&bytes, text));
+            if files.iter().any(said) {
                 return Ok(());
             }
             let ended = self.ended(name)?;
@@ -197,9 +204,31 @@ impl Drop for Group {
     }
 }
 
+/// Whether `text` stands there as whole words: "already" does not say "ready".
+fn says(output: &[u8], text: &str) -> bool {
+    let output = String::from_utf8_lossy(output);
+    output.match_indices(text).any(|(at, _)| {
+        let before = output.get(..at).and_then(|text| text.chars().next_back());
+        let after = output
+            .get(at + text.len()..)
+            .and_then(|text| text.chars().next());
+        !before.is_some_and(char::is_alphanumeric) && !after.is_some_and(char::is_alphanumeric)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hears_whole_words() {
+        let check = |output: &str, want| assert_eq!(says(output.as_bytes(), "ready"), want);
+        check("weft: ready\n", true);
+        check("ready", true);
+        check("12 processes are there already\n", false);
+        check("already there, now ready.", true);
+        check("", false);
+    }
 
     fn folder(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("xtask-process-{name}-{}", std::process::id()))

@@ -19,6 +19,8 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 const WAITING_LINES: usize = 1024;
 /// The test targets that need a kernel to themselves: not part of the unit layer.
 const OWN_LAYERS: [&str; 2] = ["kernel", "e2e"];
+/// The crate of the kernel object; it stands outside the workspace.
+const KERNEL_OBJECT: &str = "agent-ebpf/Cargo.toml";
 /// The package that holds them.
 const TESTS_PACKAGE: &str = "weft-tests";
 
@@ -80,16 +82,13 @@ fn needed(layers: &[Layer]) -> Vec<setup::Part> {
     use setup::Part;
     let any = |wanted: &[Layer]| layers.iter().any(|layer| wanted.contains(layer));
     let mut parts = vec![Part::Build];
-    if any(&[
-        Layer::Clippy,
-        Layer::Unit,
-        Layer::Kernel,
-        Layer::E2e,
-        Layer::Vm,
-    ]) {
+    if layers
+        .iter()
+        .any(|layer| !matches!(layer, Layer::Tidy | Layer::Fmt))
+    {
         parts.push(Part::Bpf);
     }
-    if any(&[Layer::Kernel, Layer::E2e]) {
+    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e]) {
         parts.push(Part::Mounts);
     }
     if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e]) {
@@ -156,7 +155,7 @@ fn one_check(what: &str, log: &str, command: &mut Command) -> Counts {
 
 /// Manifests outside the workspace that exist.
 fn outer_manifests() -> Vec<PathBuf> {
-    ["agent-ebpf/Cargo.toml", "tests/fuzz/Cargo.toml"]
+    [KERNEL_OBJECT, "tests/fuzz/Cargo.toml"]
         .iter()
         .map(|path| workspace::root().join(path))
         .filter(|path| path.is_file())
@@ -183,7 +182,7 @@ fn fmt_layer() -> Result<Counts> {
     let mut counts = one_check(
         "check the formatting",
         "fmt",
-        cargo().args(["fmt", "--all", "--check"]),
+        cargo().args(["fmt", "--all", "--", "--check", "--color", "never"]),
     );
     for manifest in outer_manifests() {
         let mut command = cargo();
@@ -216,7 +215,31 @@ fn clippy_layer() -> Result<Counts> {
         "-D",
         "warnings",
     ]);
-    Ok(one_check("lint", "clippy", &mut command))
+    let mut counts = one_check("lint", "clippy", &mut command);
+    // the rules that the kernel object is made of are an ordinary library here
+    if workspace::root().join(KERNEL_OBJECT).is_file() {
+        let mut command = cargo();
+        command.args([
+            "clippy",
+            "--lib",
+            "--manifest-path",
+            KERNEL_OBJECT,
+            "--target-dir",
+        ]);
+        command
+            .arg(workspace::target().join("ebpf-host"))
+            .args(["--target", &host()?]);
+        command.args(["--", "-D", "warnings"]);
+        let outer = step::run(
+            "lint the rules of the kernel object",
+            "clippy-ebpf",
+            &mut command,
+        );
+        if outer.is_err() && counts.failed == 0 {
+            counts = Counts::fail("clippy: the kernel object's library");
+        }
+    }
+    Ok(counts)
 }
 
 fn unit_layer(filters: &[String]) -> Result<Counts> {
@@ -248,9 +271,9 @@ fn unit_layer(filters: &[String]) -> Result<Counts> {
         command.env("WEFT_BIN", binary);
         cargo_test("tests", command, filters, false)
     })?);
-    if workspace::root().join("agent-ebpf/Cargo.toml").is_file() {
+    if workspace::root().join(KERNEL_OBJECT).is_file() {
         let mut command = cargo();
-        command.args(["test", "--lib", "--manifest-path", "agent-ebpf/Cargo.toml"]);
+        command.args(["test", "--lib", "--manifest-path", KERNEL_OBJECT]);
         command
             .args(["--target", &host()?, "--target-dir"])
             .arg(workspace::target().join("ebpf-host"));
@@ -304,9 +327,14 @@ fn deploy_layer() -> Result<Counts> {
             "deploy: Python environment: cargo xtask setup --only services",
         ));
     }
-    let mut command = Command::new(python);
-    command.arg(script).current_dir(workspace::root());
-    stream("deploy", command, true)
+    with_binary(|binary| {
+        let mut command = Command::new(python);
+        command
+            .arg(script)
+            .current_dir(workspace::root())
+            .env("WEFT_BIN", binary);
+        stream("deploy", command, true)
+    })
 }
 
 fn cargo_test(

@@ -28,7 +28,7 @@ const BANS: &[Ban] = &[
     Ban {
         word: "tokio",
         only_in: &[
-            "daemon.rs",
+            "daemon",
             "probe/",
             "export/",
             "discovery/",
@@ -74,13 +74,13 @@ const BANS: &[Ban] = &[
     },
 ];
 
-const OTEL: &[&str] = &["export/", "stats.rs"];
+const OTEL: &[&str] = &["export/", "stats"];
 const OTEL_WHY: &str = "spans become OTLP at the last stage";
 const CLOCK: &[&str] = &[
     "stream/time.rs",
     "export/",
-    "daemon.rs",
-    "stats.rs",
+    "daemon",
+    "stats",
     "discovery/",
     "probe/",
     "cli/",
