@@ -858,3 +858,7 @@ fn not_before(moment: Moment, earliest: Moment) -> Moment {
 fn took(bytes: u64) -> Progress {
     Progress::Took(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
+
+#[cfg(test)]
+#[path = "conversation_tests.rs"]
+mod tests;

@@ -74,7 +74,7 @@ record tunnel 28082 8192 "CONNECT: a tunnel from here on" "$node" "$curl" "curl 
 record aborted_answer 28082 8192 "the server goes in the middle of its answer" "$node" "$curl" "curl -s $url/abort"
 record no_answer 28082 8192 "the server closes without an answer" "$node" "$curl" "curl -s $url/silent"
 record client_gone 28082 8192 "the client goes in the middle of its request" "$node" "sockets of $python" "python3 raw.py 'POST /upload HTTP/1.1\\r\\nHost: a\\r\\nContent-Length: 100\\r\\n\\r\\nonly this' quit"
-record bad_gateway 28081 8192 "502 of a proxy whose server goes without an answer" "$nginx" "$curl" "curl -s $url/node/../silent $url/node/silent"
+record bad_gateway 28081 8192 "502 of a proxy whose server goes without an answer" "$nginx" "$curl" "curl -s $url/node/silent $url/small.txt"
 record custom_method 28083 8192 "a method that nobody registered" "$go net/http" "$curl" "curl -s -X FROBNICATE $url/things/17"
 record absolute_form 28083 8192 "an absolute target with user and password, as proxies get it" "$go net/http" "$curl" "curl -s -x $url 'http://user:password@example.com/a/b?c=d'"
 record options_asterisk 28083 8192 "OPTIONS *: the server as a whole" "$go net/http" "$curl" "curl -s -X OPTIONS --request-target '*' $url/"
