@@ -1,5 +1,19 @@
 //! What the tests share.
+//!
+//! | module | what |
+//! |---|---|
+//! | `traffic` | recorded traffic of one connection as readable text |
+//! | `feeder` | drives a protocol over traffic and holds it to its contract |
+//! | `story` | the spans of traffic as readable text |
+//! | `hostile` | traffic made of arbitrary bytes, for fuzzing and random tests |
+//! | `host` | what this host can do, and skipping loudly what it cannot |
+//! | `process` | child processes that end with the test |
+//! | `probes` | the kernel side alone: hooks in, raw records out |
 
+pub mod feeder;
 pub mod host;
+pub mod hostile;
 pub mod probes;
 pub mod process;
+pub mod story;
+pub mod traffic;

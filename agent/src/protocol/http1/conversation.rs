@@ -175,8 +175,8 @@ impl Http1Conversation {
                             self.asking = Asking::Boundary;
                             return self.ask_start(bytes, moment);
                         }
-                        Start::Partial => return Progress::Want,
-                        Start::Bad => {}
+                        Start::Partial if bytes.len() <= self.limits.head => return Progress::Want,
+                        Start::Partial | Start::Bad => {}
                     }
                 }
                 *expects = false;
@@ -245,7 +245,8 @@ impl Http1Conversation {
         let Asking::Head(asking) = &mut self.asking else {
             return true;
         };
-        let cut = cut || asking.lines.cut;
+        let unknown = matches!(framing, Some(Framing::Unknown { .. }));
+        let cut = cut || unknown || asking.lines.cut;
         let expects = asking.head.fields.expects;
         let number = match asking.reported {
             Some(number) => number,
@@ -857,3 +858,7 @@ fn not_before(moment: Moment, earliest: Moment) -> Moment {
 fn took(bytes: u64) -> Progress {
     Progress::Took(usize::try_from(bytes).unwrap_or(usize::MAX))
 }
+
+#[cfg(test)]
+#[path = "conversation_tests.rs"]
+mod tests;

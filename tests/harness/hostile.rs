@@ -1,0 +1,167 @@
+//! Traffic made of arbitrary bytes, for fuzzing and random tests.
+//!
+//! In: bytes of a fuzzer or a random generator. They decide about pieces of messages, their
+//! order, directions, gaps, splits and limits. Out: nothing, or a panic where a property does
+//! not hold: the contract (see `feeder`), and that splitting calls changes no report.
+
+use crate::feeder::{Run, converse, run};
+use crate::traffic::{Event, Way, What};
+use weft::protocol::exchange::Role;
+use weft::protocol::{Limits, Protocol};
+
+/// Most events that one input makes.
+const MOST_EVENTS: usize = 256;
+
+/// Bytes that decide, read once each.
+struct Choices<'a>(&'a [u8]);
+
+impl Choices<'_> {
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(first)
+    }
+}
+
+/// Holds `protocol` to its properties on traffic that `data` decides about. `pieces` are parts
+/// of its messages, so that more than noise comes about.
+pub fn check(protocol: &dyn Protocol, pieces: &[&[u8]], data: &[u8]) {
+    let mut choices = Choices(data);
+    let options = choices.next().unwrap_or(0);
+    let role = if options & 1 == 0 {
+        Role::Server
+    } else {
+        Role::Client
+    };
+    let limits = Limits {
+        head: if options & 2 == 0 { 64 * 1024 } else { 64 },
+        pending: if options & 4 == 0 { 1024 } else { 2 },
+    };
+    let events = events(&mut choices, pieces);
+    let _ = run(protocol, role, limits, &events);
+    let whole = converse(protocol, role, limits, &events);
+    for width in [1, 3, 17] {
+        let split = converse(protocol, role, limits, &split(&events, width));
+        compare(&whole, &split);
+    }
+}
+
+/// Where framing was lost, the beginnings of calls are all there is to go by, and a client that
+/// was refused its body may begin anew with any call: only then a split may change reports.
+fn compare(whole: &Run, split: &Run) {
+    let guesses = |run: &Run| run.is_cut();
+    if guesses(whole) || guesses(split) {
+        return;
+    }
+    assert_eq!(whole, split, "a split changed what was reported");
+}
+
+fn events(choices: &mut Choices<'_>, pieces: &[&[u8]]) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut at = 0;
+    let mut ended = [false; 2];
+    while let Some(choice) = choices.next() {
+        if events.len() >= MOST_EVENTS {
+            break;
+        }
+        let way = if choice & 1 == 0 {
+            Way::Request
+        } else {
+            Way::Answer
+        };
+        let place = usize::from(choice & 1);
+        if ended[place] {
+            continue;
+        }
+        let parameter = choices.next().unwrap_or(0);
+        let what = match choice >> 1 & 7 {
+            0..=4 => {
+                let piece = usize::from(parameter)
+                    .checked_rem(pieces.len())
+                    .unwrap_or(0);
+                What::Bytes(pieces.get(piece).unwrap_or(&&b"x"[..]).to_vec())
+            }
+            5 => {
+                let len = usize::from(parameter).min(choices.0.len());
+                let (bytes, rest) = choices.0.split_at(len);
+                choices.0 = rest;
+                What::Bytes(bytes.to_vec())
+            }
+            6 => What::Gap(u64::from(parameter) + 1),
+            _ if parameter < 32 => {
+                ended[place] = true;
+                What::Close
+            }
+            _ => What::Bytes(vec![parameter; 40]),
+        };
+        at += u64::from(choice >> 4);
+        match (events.last_mut(), what) {
+            // Pieces of one call.
+            (
+                Some(Event {
+                    way: before,
+                    what: What::Bytes(bytes),
+                    ..
+                }),
+                What::Bytes(more),
+            ) if *before == way && choice >> 4 & 1 == 0 => bytes.extend(more),
+            (_, What::Bytes(bytes)) if bytes.is_empty() => {}
+            (_, what) => events.push(Event { at, way, what }),
+        }
+    }
+    events
+}
+
+/// The same traffic in calls of at most `width` bytes.
+#[must_use]
+pub fn split(events: &[Event], width: usize) -> Vec<Event> {
+    let mut out = Vec::new();
+    for event in events {
+        match &event.what {
+            What::Bytes(bytes) => out.extend(bytes.chunks(width).map(|part| Event {
+                what: What::Bytes(part.to_vec()),
+                ..event.clone()
+            })),
+            What::Gap(_) | What::Close => out.push(event.clone()),
+        }
+    }
+    out
+}
+
+/// Parts of HTTP/1 messages.
+pub const HTTP1: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\n",
+    b"GET /a?b=c HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"HEAD /a HTTP/1.1\r\n\r\n",
+    b"POST /b HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /b HTTP/1.1\r\nContent-Length: 40\r\n\r\n",
+    b"PUT /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"CONNECT h:443 HTTP/1.1\r\n\r\n",
+    b"custom * HTTP/1.0\n\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nworld",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 40\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"28\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nTrailer: x\r\n\r\n",
+    b"a;ext=1\r\n0123456789\r\n",
+    b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Expect: 100-continue\r\n",
+    b"traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n",
+    b" folded\r\n",
+    b"Cookie: 0123456789012345678901234567890123456789012345678901234567890123456789\r\n",
+    b"\r\n",
+    b"\n",
+    b"HTTP/1.",
+    b"POST",
+];
