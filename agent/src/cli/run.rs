@@ -18,9 +18,9 @@ pub(super) struct Run {
     /// container=GLOB, runtime=NAME; several joined by commas must all match
     #[arg(long, value_name = "KEY=VALUE,...")]
     select: Vec<Rule>,
-    /// Show traces on the terminal, nowhere, or write OTLP JSON to file:PATH
+    /// Show traces on the terminal, nowhere, or write OTLP JSON to file:PATH; may be repeated
     #[arg(long, value_name = "terminal|none|file:PATH", value_parser = output)]
-    output: Option<Output>,
+    output: Vec<Output>,
     /// Colours: auto is when standard output is a terminal and NO_COLOR is unset
     #[arg(long, value_name = "WHEN")]
     color: Option<Color>,
@@ -101,23 +101,25 @@ impl Run {
         if let (false, Ok(rules)) = (self.select.is_empty(), Value::serialize(&self.select)) {
             flags.push(Setting::value("--select", "select.include", rules));
         }
-        flags.extend(self.output.iter().flat_map(Output::flags));
+        flags.extend(outputs(&self.output));
         flags
     }
 }
 
-impl Output {
-    fn flags(&self) -> Vec<Setting> {
-        let (terminal, file) = match self {
-            Self::Terminal => ("on", ""),
-            Self::None => ("off", ""),
-            Self::File(path) => ("off", path.as_str()),
-        };
-        vec![
-            Setting::text("--output", "export.terminal.enabled", terminal),
-            Setting::text("--output", "export.file.path", file),
-        ]
+/// Naming one output switches the others off.
+fn outputs(outputs: &[Output]) -> Vec<Setting> {
+    if outputs.is_empty() {
+        return Vec::new();
     }
+    let terminal = if outputs.contains(&Output::Terminal) { "on" } else { "off" };
+    let file = outputs.iter().find_map(|output| match output {
+        Output::File(path) => Some(path.as_str()),
+        _ => None,
+    });
+    vec![
+        Setting::text("--output", "export.terminal.enabled", terminal),
+        Setting::text("--output", "export.file.path", file.unwrap_or("")),
+    ]
 }
 
 fn name<T: ValueEnum>(value: Option<T>) -> Option<String> {

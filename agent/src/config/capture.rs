@@ -14,7 +14,7 @@ section! {
         pub connections: u32 = 16_384;
         /// BTF file of the running kernel, where it is not at /sys/kernel/btf/vmlinux.
         pub btf: Option<PathBuf> = None, like "\"/var/lib/weft/vmlinux.btf\"";
-        /// How bytes are seen: "auto" tries in this order "tp_btf_sock", "tp_btf_sys", "syscalls".
+        /// How bytes are seen: "auto" tries in this order "sock_length", "sys_exit", "syscalls".
         pub socket_io: SocketIo = SocketIo::Auto;
     }
 }
@@ -26,10 +26,10 @@ pub enum SocketIo {
     /// The first that attaches.
     #[default]
     Auto,
-    /// BTF tracepoints of the socket layer.
-    TpBtfSock,
-    /// BTF tracepoints of system calls.
-    TpBtfSys,
+    /// Typed tracepoints of the socket layer.
+    SockLength,
+    /// Typed tracepoint of all system calls.
+    SysExit,
     /// Tracepoints of the system calls by name.
     Syscalls,
 }

@@ -1,0 +1,193 @@
+//! What `check`, `targets` and `explain` answer: facts about this host and its processes.
+
+use super::discover::{Discovery, Found};
+use super::plan;
+use crate::cli::{Check, Exit, Fact, Hook, State, Target};
+use crate::config::Config;
+use crate::discovery::sockets::Listeners;
+use crate::metadata::container::Container;
+use crate::probe::attach;
+use crate::probe::object::{self, Error};
+use std::fs;
+
+/// Loads and attaches everything, looks, and lets go of it again.
+pub(super) fn check(config: &Config) -> Check {
+    let facts = host_facts();
+    match object::load(&plan::probes(config, false)) {
+        Ok(loaded) => {
+            let hooks = loaded.reports.iter().flat_map(hooks).collect();
+            let missing = loaded.missing();
+            let hopeless = missing.first().map(|report| {
+                format!("no hook shows {}", report.subject.purpose)
+            });
+            Check { facts, hooks, hopeless }
+        }
+        Err(error) => Check { facts, hooks: Vec::new(), hopeless: Some(one_line(&error)) },
+    }
+}
+
+fn one_line(error: &Error) -> String {
+    error.to_string().replace("\nhint: ", "; ")
+}
+
+fn hooks(report: &attach::Report) -> Vec<Hook> {
+    report
+        .candidates
+        .iter()
+        .map(|(candidate, state)| Hook {
+            subject: report.subject.name.to_owned(),
+            name: candidate.name.to_owned(),
+            state: match state {
+                attach::State::Active => State::Active,
+                attach::State::Off(why) => State::Off(why.clone()),
+                attach::State::Refused(why) => State::Refused(why.clone()),
+            },
+            remedy: match state {
+                attach::State::Refused(why) => Some(remedy(why, candidate.since)),
+                _ => None,
+            },
+        })
+        .collect()
+}
+
+/// What would make a refused hook work.
+fn remedy(why: &str, since: &str) -> String {
+    let why = why.to_ascii_lowercase();
+    if why.contains("permission") || why.contains("not permitted") {
+        "run as root, or with CAP_BPF and CAP_PERFMON".to_owned()
+    } else if why.contains("tracefs") || why.contains("/sys/kernel") {
+        "mount -t tracefs tracefs /sys/kernel/tracing".to_owned()
+    } else {
+        format!("a kernel from {since} on; the next candidate does without")
+    }
+}
+
+fn host_facts() -> Vec<Fact> {
+    let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned());
+    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value };
+    let mut facts = Vec::new();
+    if let Ok(release) = read("/proc/sys/kernel/osrelease") {
+        facts.push(fact("kernel", format!("{release} {}", std::env::consts::ARCH)));
+    }
+    let btf = match fs::metadata("/sys/kernel/btf/vmlinux") {
+        Ok(_) => "yes, /sys/kernel/btf/vmlinux".to_owned(),
+        Err(error) => format!("no ({error})"),
+    };
+    facts.push(fact("btf", btf));
+    let lockdown = read("/sys/kernel/security/lockdown")
+        .map_or_else(|_| "unknown (securityfs is not mounted)".to_owned(), |text| text);
+    facts.push(fact("lockdown", lockdown));
+    if let Ok(status) = read("/proc/self/status") {
+        let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+        let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok());
+        facts.push(fact("privileges", privileges(bits.unwrap_or(0))));
+    }
+    facts
+}
+
+/// The capabilities that matter, by their bits in `linux/capability.h`.
+fn privileges(effective: u64) -> String {
+    const WANTED: [(u32, &str, &str); 4] = [
+        (39, "CAP_BPF", "loading programs"),
+        (38, "CAP_PERFMON", "attaching them"),
+        (19, "CAP_SYS_PTRACE", "reading other users' /proc entries"),
+        (2, "CAP_DAC_READ_SEARCH", "reading manifests of other users' services"),
+    ];
+    // CAP_SYS_ADMIN stands for the first two.
+    let admin = effective >> 21 & 1 == 1;
+    let missing: Vec<String> = WANTED
+        .iter()
+        .filter(|(bit, ..)| effective >> bit & 1 == 0 && !(admin && *bit >= 38))
+        .map(|(_, name, purpose)| format!("{name} ({purpose})"))
+        .collect();
+    if missing.is_empty() { "all".to_owned() } else { format!("missing {}", missing.join(", ")) }
+}
+
+/// All processes, with what becomes of them.
+pub(super) fn targets(config: &Config) -> Result<Vec<Target>, Exit> {
+    let discovery = Discovery::new(plan::rules(config)?);
+    let pids = discovery.scan();
+    let listeners = Listeners::read(&discovery.proc, &pids);
+    Ok(pids
+        .into_iter()
+        .filter_map(|pid| discovery.find(pid, &listeners.ports(pid)))
+        .map(|found| Target {
+            pid: found.tgid,
+            service: found.service.name.clone(),
+            runtime: found.service.runtime,
+            selected: found.decision.watch,
+            reason: found.decision.reason,
+        })
+        .collect())
+}
+
+/// Everything known of one process.
+pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
+    let discovery = Discovery::new(plan::rules(config)?);
+    let process = discovery.proc.read(pid).map_err(|error| {
+        Exit::failed(
+            format!("process {pid}"),
+            error.to_string(),
+            "`weft targets` lists what is there",
+        )
+    })?;
+    let listeners = Listeners::read(&discovery.proc, &[pid]);
+    let ports = listeners.ports(pid);
+    let name = discovery.identifier.name(&process);
+    let Some(Found { service, decision, .. }) = discovery.find(pid, &ports) else {
+        return Err(Exit::failed(format!("process {pid}"), "it has just ended", ""));
+    };
+    let mut facts = Vec::new();
+    let mut tell = |name: &str, value: String| {
+        if !value.is_empty() {
+            facts.push(Fact { name: name.to_owned(), value });
+        }
+    };
+    tell("service", format!("{} (from {})", service.name, name.origin));
+    tell("program", process.exe.as_ref().map(|exe| exe.display().to_string()).unwrap_or_default());
+    if process.exe_deleted {
+        tell("", "its file was removed or replaced since it started".to_owned());
+    }
+    tell("runtime", format!("{:?}", service.runtime));
+    let container = Container::of(&discovery.proc, &process);
+    tell("container", container.id.unwrap_or_default());
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    tell("listens on", ports.join(", "));
+    tell(
+        "watched",
+        format!("{}: {}", if decision.watch { "yes" } else { "no" }, decision.reason),
+    );
+    for note in decision.notes {
+        tell("note", note);
+    }
+    for gap in gaps(&service) {
+        tell("limit", gap);
+    }
+    Ok(facts)
+}
+
+/// What weft cannot do for this process yet, so that missing data is no riddle.
+fn gaps(service: &crate::metadata::Service) -> Vec<String> {
+    use crate::metadata::Runtime;
+    let mut gaps = vec![
+        "HTTP/1 in the clear is understood; TLS, HTTP/2 and other protocols are left alone"
+            .to_owned(),
+    ];
+    match service.runtime {
+        Runtime::Go => gaps.push(
+            "Go moves goroutines between threads: calls made by another goroutine than the one \
+             that read the request have no parent"
+                .to_owned(),
+        ),
+        Runtime::Rust => gaps.push(
+            "async runtimes move tasks between threads: outgoing calls have no parent".to_owned(),
+        ),
+        Runtime::Node => gaps.push(
+            "one event loop serves all requests: with several open at once, outgoing calls have \
+             no parent"
+                .to_owned(),
+        ),
+        _ => {}
+    }
+    gaps
+}

@@ -1,0 +1,79 @@
+//! From settings to what the stages are started with.
+
+use super::capture::{Plan, RecordLog};
+use crate::cli::Exit;
+use crate::config::{Config, Query, SocketIo};
+use crate::discovery::select::Rules;
+use crate::pipeline::Options;
+use crate::probe::object;
+use crate::span::{redact, route};
+use crate::stream::table;
+use crate::trace::assembly;
+use std::collections::BTreeMap;
+
+/// What capture is started with; `only` limits it to processes and what they start.
+///
+/// # Errors
+/// When the selection rules make no sense.
+pub fn capture(
+    config: &Config,
+    only: Option<Vec<u32>>,
+    log: Option<RecordLog>,
+) -> Result<Plan, Exit> {
+    Ok(Plan {
+        probes: probes(config, only.is_none()),
+        pipeline: pipeline(config),
+        rules: rules(config)?,
+        only,
+        log,
+    })
+}
+
+/// The kernel side.
+#[must_use]
+pub fn probes(config: &Config, watch_new: bool) -> object::Options {
+    let socket_io = match config.capture.socket_io {
+        SocketIo::Auto => None,
+        SocketIo::SockLength => Some("sock_length"),
+        SocketIo::SysExit => Some("sys_exit"),
+        SocketIo::Syscalls => Some("syscalls"),
+    };
+    let forced = socket_io.map(|name| ("socket_io".to_owned(), name.to_owned()));
+    object::Options {
+        ring_bytes: u32::try_from(config.capture.ring_bytes.0).unwrap_or(1 << 30),
+        connections: config.capture.connections,
+        watch_new,
+        btf: config.capture.btf.clone(),
+        forced: forced.into_iter().collect::<BTreeMap<_, _>>(),
+    }
+}
+
+/// The pipeline.
+#[must_use]
+pub fn pipeline(config: &Config) -> Options {
+    Options {
+        table: table::Limits::default(),
+        protocol: crate::protocol::Limits::default(),
+        assembly: assembly::Limits {
+            nodes: config.trace.max_open_spans,
+            settle: config.trace.settle_ms.saturating_mul(1_000_000),
+            ..assembly::Limits::default()
+        },
+        routes: route::Limits { routes: config.http.max_span_names, ..route::Limits::default() },
+        query: match config.http.query {
+            Query::Redact => redact::Query::Redact,
+            Query::Keep => redact::Query::Keep,
+            Query::Drop => redact::Query::Drop,
+        },
+    }
+}
+
+/// The selection rules, in the words of discovery: both read the same keys.
+///
+/// # Errors
+/// When a rule makes no sense.
+pub fn rules(config: &Config) -> Result<Rules, Exit> {
+    serde_json::to_value(&config.select)
+        .and_then(serde_json::from_value)
+        .map_err(|error| Exit::misuse("the section [select]", error.to_string(), ""))
+}
