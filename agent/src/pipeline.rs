@@ -55,6 +55,8 @@ pub enum Output {
         spans: Vec<Span>,
         /// Nothing of this tree is missing.
         complete: bool,
+        /// The sampled flag that came with the trace.
+        carried: Option<bool>,
     },
     /// How much of a connection is to be copied from now on.
     Capture(ConnId, Policy),
@@ -310,13 +312,13 @@ impl Pipeline {
 
     fn leave(&mut self, batches: Vec<Batch>, out: &mut impl FnMut(Output)) {
         for batch in batches {
-            let complete = batch.complete;
+            let (complete, carried) = (batch.complete, batch.sampled);
             let spans = self.spans(batch);
             if spans.is_empty() {
                 continue;
             }
             self.counts.spans += spans.len() as u64;
-            out(Output::Trace { spans, complete });
+            out(Output::Trace { spans, complete, carried });
         }
     }
 
@@ -353,7 +355,7 @@ impl Pipeline {
             id: node.id,
             parent: node.parent.map(|(id, evidence, remote)| Parent { id, remote, evidence }),
             state: batch.state.clone(),
-            sampled: batch.sampled,
+            sampled: batch.sampled.unwrap_or(true),
             role: node.request.role,
             name: draft.name,
             start: self.clock.wall(node.start()),

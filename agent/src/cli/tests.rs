@@ -50,7 +50,7 @@ impl Host for Fake {
                 value: "6.12.0".to_owned(),
             }],
             hooks: vec![
-                hook("tp_btf_sock", State::Active, None),
+                hook("sock_length", State::Active, None),
                 hook("syscalls", State::Off("not needed".to_owned()), None),
                 hook(
                     "kprobe",

@@ -54,8 +54,8 @@ pub(super) fn run(job: RunJob, log: Option<RecordLog>) -> Result<(), Exit> {
     exports.meters().capture(&capture);
     let mut failure = None;
     if let Err(error) = capture.stop(&mut |output| {
-        if let Output::Trace { spans, .. } = output {
-            exports.offer(spans);
+        if let Output::Trace { spans, carried, .. } = output {
+            exports.offer(spans, carried);
         }
     }) {
         failure = Some(broken(&error));
@@ -109,8 +109,8 @@ pub(super) fn replay(job: &ReplayJob) -> Result<(), Exit> {
         plan::pipeline(&job.config),
         Box::new(move |tgid, comm, command| identifier.from_command(tgid, comm, command)),
         &mut |output| {
-            if let Output::Trace { spans, .. } = output {
-                exports.offer(spans);
+            if let Output::Trace { spans, carried, .. } = output {
+                exports.offer(spans, carried);
             }
         },
     );
@@ -138,8 +138,8 @@ fn until_stopped(
     loop {
         capture
             .turn(&mut |output| {
-                if let Output::Trace { spans, .. } = output {
-                    exports.offer(spans);
+                if let Output::Trace { spans, carried, .. } = output {
+                    exports.offer(spans, carried);
                 }
             })
             .map_err(|error| broken(&error))?;
@@ -247,16 +247,11 @@ fn announce(capture: &Capture, exports: &Exports) {
         .iter()
         .filter_map(|report| Some(format!("{} by {}", report.subject.name, report.active()?.name)))
         .collect();
-    let mut to: Vec<String> = exports.names.iter().map(|name| (*name).to_owned()).collect();
-    if let Some(target) = &exports.target {
-        to.retain(|name| name != "otlp");
-        to.insert(0, format!("otlp {target}"));
-    }
     tracing::info!(hooks = hooks.join(", "), "attached");
     eprintln!(
         "weft: ready, watching {} processes and what they start, traces go to {}",
         capture.watched(),
-        to.join(" and ")
+        exports.described()
     );
     for report in &capture.loaded.reports {
         if report.active().is_none() {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 const SERVICES: usize = 1024;
 
 /// The metrics, with those at hand that every trace moves.
-pub struct Meters {
+pub(super) struct Meters {
     stats: Arc<Stats>,
     traces: Counter,
     services: HashMap<String, Counter>,
@@ -22,14 +22,13 @@ pub struct Meters {
 
 impl Meters {
     /// Counts into `stats`.
-    #[must_use]
-    pub fn new(stats: Arc<Stats>) -> Self {
+    pub(super) fn new(stats: Arc<Stats>) -> Self {
         let traces = stats.counter(&TRACES, &[]);
         Self { stats, traces, services: HashMap::new() }
     }
 
     /// One trace has left the pipeline.
-    pub fn trace(&mut self, spans: &[Span]) {
+    pub(super) fn trace(&mut self, spans: &[Span]) {
         self.traces.add(1);
         for span in spans {
             if let Some(counter) = self.services.get(&span.service.name) {
@@ -45,7 +44,7 @@ impl Meters {
     }
 
     /// Takes over what the kernel side and the pipeline counted.
-    pub fn capture(&mut self, capture: &Capture) {
+    pub(super) fn capture(&mut self, capture: &Capture) {
         let lost = |cause: &str, total: u64| {
             if total > 0 {
                 self.stats.counter(&CAPTURE_LOST, &[cause]).raise_to(total);

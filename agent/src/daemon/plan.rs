@@ -61,9 +61,9 @@ pub fn pipeline(config: &Config) -> Options {
         },
         routes: route::Limits { routes: config.http.max_span_names, ..route::Limits::default() },
         query: match config.http.query {
-            Query::Redact => redact::Query::Redact,
-            Query::Keep => redact::Query::Keep,
-            Query::Drop => redact::Query::Drop,
+            Query::Redact => redact::Query::Names,
+            Query::Keep => redact::Query::Signatures,
+            Query::Drop => redact::Query::Nothing,
         },
     }
 }

@@ -101,3 +101,30 @@ fn limits(config: &Config) -> Limits {
         ..Limits::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn check(text: &str, expected: &[&str]) {
+        let config: Config = toml::from_str(text).unwrap();
+        let exporters = Exporters::start(&config, &Stats::default()).unwrap();
+        let described = exporters.described().join("; ");
+        exporters.stop(Duration::from_secs(1)).await;
+        assert_eq!(described, expected.join("; "), "{text}");
+    }
+
+    #[tokio::test]
+    async fn settings_choose_exporters() {
+        const OTLP: &str = "[export.otlp]\nendpoint = \"http://localhost:4317\"\n";
+        const OFF: &str = "[export.terminal]\nenabled = \"off\"\n";
+        const ON: &str = "[export.terminal]\nenabled = \"on\"\n";
+        let (otlp, terminal) = ("OTLP to http://localhost:4317", "traces to standard output");
+        check("", &[terminal]).await;
+        check(OFF, &[]).await;
+        check(&format!("{OTLP}{OFF}"), &[otlp]).await;
+        check(&format!("{OTLP}{ON}"), &[otlp, terminal]).await;
+        check("[export.file]\npath = \"-\"\n", &["OTLP JSON to -"]).await;
+        check(&format!("[export.file]\npath = \"\"\n{ON}"), &[terminal]).await;
+    }
+}

@@ -121,3 +121,88 @@ impl Exporter for JsonFile {
         Box::pin(async { self.write(work) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::Batch;
+    use crate::metadata::{Runtime, Service};
+    use crate::protocol::exchange::Role;
+    use crate::span::{Span, SpanId, Status, TraceId};
+    use std::sync::Arc;
+
+    fn batch(spans: u8) -> Batch {
+        let service = Arc::new(Service {
+            name: "s".to_owned(),
+            tgid: 1,
+            runtime: Runtime::Native,
+            resource: Vec::new(),
+        });
+        let span = |id| Span {
+            trace: TraceId([1; 16]),
+            id: SpanId([id; 8]),
+            parent: None,
+            state: None,
+            sampled: true,
+            role: Role::Server,
+            name: "GET \n/".to_owned(),
+            start: 0,
+            end: 1,
+            status: Status::Unset,
+            attributes: Vec::new(),
+            service: Arc::clone(&service),
+        };
+        (1..=spans).map(span).collect()
+    }
+
+    fn lines(path: &Path) -> usize {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        for line in text.lines() {
+            let object: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert!(object.get("resourceSpans").is_some(), "{line}");
+        }
+        text.lines().count()
+    }
+
+    /// Writes as many batches; how many lines are in the file and in the old one.
+    fn check(most: u64, batches: usize, expected: (usize, usize)) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("traces.jsonl");
+        for _ in 0..batches {
+            // Opened anew each time: what is there is kept and counts.
+            let mut file = JsonFile::open(&path, most).unwrap();
+            let mut work = Work::new(vec![batch(2)]);
+            file.write(&mut work).unwrap();
+            assert_eq!((work.delivered, work.open()), (2, 0));
+        }
+        let found = (lines(&path), lines(&folder.path().join("traces.jsonl.1")));
+        assert_eq!(found, expected, "{most} bytes, {batches} batches");
+        assert!(std::fs::read_dir(folder.path()).unwrap().count() <= 2);
+    }
+
+    #[test]
+    fn files_are_bounded() {
+        check(1_000_000, 3, (3, 0));
+        check(1, 1, (1, 0));
+        check(1, 5, (1, 1));
+        check(2_500, 5, (1, 2));
+    }
+
+    #[test]
+    fn a_full_disk_is_worth_another_try() {
+        // Every write to this device fails as on a full disk.
+        let mut file = JsonFile::open(Path::new("/dev/full"), 1_000).unwrap();
+        let failure = file.write(&mut Work::new(vec![batch(1)])).unwrap_err();
+        assert!(matches!(failure, Failure::Retry(_)), "{failure}");
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there() {
+        let invalid = JsonFile::open(Path::new("/nowhere/x"), 1).err().unwrap();
+        assert_eq!(
+            invalid.to_string(),
+            "export.file.path = \"/nowhere/x\": the file cannot be opened: No such file or \
+             directory (os error 2)\nhint: its folder must exist and be writable for the agent"
+        );
+    }
+}

@@ -91,8 +91,8 @@ struct Tree {
 pub struct Batch {
     /// The trace.
     pub trace: TraceId,
-    /// Its sampled flag.
-    pub sampled: bool,
+    /// The sampled flag that a header carried.
+    pub sampled: Option<bool>,
     /// `tracestate` as carried.
     pub state: Option<String>,
     /// Nothing of this tree is missing.
@@ -431,7 +431,7 @@ impl Assembly {
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
         Batch {
             trace,
-            sampled: tree.sampled.unwrap_or(true),
+            sampled: tree.sampled,
             state: tree.state.clone(),
             complete,
             nodes,

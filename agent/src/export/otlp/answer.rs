@@ -76,6 +76,13 @@ pub(super) fn grpc(error: &str, target: &str) -> Answer {
 }
 
 fn unreachable(target: &str, why: &str) -> String {
+    // Each layer below names the same trouble again.
+    let mut parts: Vec<&str> = why
+        .split(": ")
+        .filter(|part| *part != "transport error")
+        .collect();
+    parts.dedup();
+    let why = parts.join(": ");
     format!("{target} cannot be reached: {why} (is the backend running, and the endpoint right?)")
 }
 

@@ -109,7 +109,10 @@ impl Line {
 impl opentelemetry_http::HttpClient for Line {
     async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, Failed> {
         let asked = self.pool.runtime.spawn(self.pool.clone().ask(request));
-        let result = asked.await.map_err(Failed::from).flatten();
+        let result = match asked.await {
+            Ok(result) => result,
+            Err(error) => Err(Failed::from(error)),
+        };
         let heard = match &result {
             Ok(response) => Heard::Status {
                 code: response.status().as_u16(),

@@ -35,7 +35,7 @@ enum Wire {
         headers: Arc<HeaderMap>,
     },
     Http {
-        pool: Pool,
+        pool: Box<Pool>,
         uri: String,
     },
 }
@@ -62,7 +62,7 @@ impl Link {
                 headers: Arc::new(headers),
             },
             Protocol::Http => Wire::Http {
-                pool: Pool::open(endpoint, otlp, headers)?,
+                pool: Box::new(Pool::open(endpoint, otlp, headers)?),
                 uri: endpoint.uri.to_string(),
             },
         };

@@ -21,6 +21,7 @@ use prost::Message;
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use tokio::net::TcpListener;
+use tonic::transport::{Certificate, Identity};
 
 fn service(name: &str, tgid: u32) -> Arc<Service> {
     Arc::new(Service {
@@ -436,6 +437,142 @@ async fn silence_is_worth_another_try() {
         let answer = once(&mut otlp, &mut Work::new(vec![rich()])).await;
         assert!(answer.starts_with("retry: T "), "{answer}");
         assert!(answer.ends_with("| 0 0 2"), "{answer}");
+    }
+}
+
+/// An authority, and what it signed, as files.
+struct Papers {
+    folder: tempfile::TempDir,
+    /// Certificate and key of `localhost`.
+    server: (String, String),
+    authority: String,
+}
+
+fn papers() -> Papers {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = authority.self_signed(&key).unwrap();
+    write("ca.pem", &certificate.pem());
+    let issuer = rcgen::Issuer::new(authority, key);
+    let sign = |name: &str| {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let signed = params.signed_by(&key, &issuer).unwrap();
+        (signed.pem(), key.serialize_pem())
+    };
+    let server = sign("localhost");
+    let (client, client_key) = sign("weft");
+    write("client.pem", &client);
+    write("client.key", &client_key);
+    Papers {
+        folder,
+        server,
+        authority: certificate.pem(),
+    }
+}
+
+/// A server that demands a certificate: taken with one, not without, not by strangers.
+#[tokio::test]
+async fn tls_both_ways_over_grpc() {
+    let papers = papers();
+    let backend = Backend::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tls = tonic::transport::ServerTlsConfig::new()
+        .identity(Identity::from_pem(&papers.server.0, &papers.server.1))
+        .client_ca_root(Certificate::from_pem(&papers.authority));
+    let server = tonic::transport::Server::builder().tls_config(tls).unwrap();
+    let service = TraceServiceServer::new(backend.clone());
+    let incoming = tonic::transport::server::TcpIncoming::from(listener);
+    let mut server = server;
+    tokio::spawn(server.add_service(service).serve_with_incoming(incoming));
+
+    let file = |name: &str| Some(papers.folder.path().join(name));
+    let mut config = settings(&format!("https://localhost:{port}"), GRPC);
+    let otlp = &mut config.export.otlp;
+    otlp.certificate = file("ca.pem");
+    (otlp.client_certificate, otlp.client_key) = (file("client.pem"), file("client.key"));
+    let mut with = Otlp::open(&config).unwrap().unwrap();
+    assert_eq!(
+        once(&mut with, &mut Work::new(vec![rich()])).await,
+        "ok | 2 0 0"
+    );
+
+    let otlp = &mut config.export.otlp;
+    (otlp.client_certificate, otlp.client_key) = (None, None);
+    let mut without = Otlp::open(&config).unwrap().unwrap();
+    let answer = once(&mut without, &mut Work::new(vec![rich()])).await;
+    assert!(answer.starts_with("retry: T "), "{answer}");
+    assert_eq!(backend.spans(), ["data 1", "front 1"]);
+}
+
+/// The same over HTTP; the server answers the first request of each connection with a success.
+#[tokio::test]
+async fn tls_both_ways_over_http() {
+    let papers = papers();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(serve_https(listener, acceptor(&papers)));
+
+    let file = |name: &str| Some(papers.folder.path().join(name));
+    let mut config = settings(&format!("https://localhost:{port}"), HTTP);
+    let otlp = &mut config.export.otlp;
+    otlp.certificate = file("ca.pem");
+    (otlp.client_certificate, otlp.client_key) = (file("client.pem"), file("client.key"));
+    let mut with = Otlp::open(&config).unwrap().unwrap();
+    assert_eq!(
+        once(&mut with, &mut Work::new(vec![rich()])).await,
+        "ok | 2 0 0"
+    );
+
+    let otlp = &mut config.export.otlp;
+    (otlp.client_certificate, otlp.client_key) = (None, None);
+    let mut without = Otlp::open(&config).unwrap().unwrap();
+    let answer = once(&mut without, &mut Work::new(vec![rich()])).await;
+    assert!(
+        answer.starts_with("retry: T cannot be reached: "),
+        "{answer}"
+    );
+}
+
+fn acceptor(papers: &Papers) -> tokio_rustls::TlsAcceptor {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    let certificate = |pem: &str| CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate(&papers.authority)).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(
+        Arc::new(roots),
+        Arc::clone(&provider),
+    );
+    let (chain, key) = &papers.server;
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            vec![certificate(chain)],
+            PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap(),
+        );
+    Arc::new(config.unwrap()).into()
+}
+
+async fn serve_https(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    while let Ok((socket, _)) = listener.accept().await {
+        let acceptor = acceptor.clone();
+        tokio::spawn(async move {
+            // Strangers are refused here.
+            let mut stream = acceptor.accept(socket).await?;
+            let _ = stream.read(&mut [0; 16_384]).await?;
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+            stream.write_all(answer).await?;
+            stream.flush().await
+        });
     }
 }
 

@@ -38,6 +38,14 @@ struct Inner {
     refuse: bool,
 }
 
+/// What became of an offered batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Push {
+    Taken,
+    Full,
+    Closed,
+}
+
 /// What the worker finds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct State {
@@ -57,20 +65,19 @@ impl Backlog {
         }
     }
 
-    /// False when there is no room.
-    pub(super) fn push(&self, batch: &Batch) -> bool {
+    pub(super) fn push(&self, batch: &Batch) -> Push {
         if batch.is_empty() {
-            return true;
+            return Push::Taken;
         }
         let bytes = weight(batch);
         let mut inner = self.lock();
         let spans = inner.spans.saturating_add(batch.len());
         let total = inner.bytes.saturating_add(bytes);
-        if inner.refuse || inner.closed.is_some() || spans > self.max_spans {
-            return false;
+        if inner.refuse || inner.closed.is_some() {
+            return Push::Closed;
         }
-        if total > self.max_bytes {
-            return false;
+        if spans > self.max_spans || total > self.max_bytes {
+            return Push::Full;
         }
         (inner.spans, inner.bytes) = (spans, total);
         inner.queued += batch.len();
@@ -82,7 +89,7 @@ impl Backlog {
         if first || full {
             self.news.notify_one();
         }
-        true
+        Push::Taken
     }
 
     /// Up to one batch, or several when more is waiting. Traces are not cut.

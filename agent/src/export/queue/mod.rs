@@ -12,7 +12,7 @@ pub use retry::Backoff;
 
 use crate::export::{Batch, Exporter};
 use crate::stats::{Counter, EXPORT_DROPPED, EXPORT_OFFERED, EXPORT_SPANS, Stats};
-use backlog::Backlog;
+use backlog::{Backlog, Push};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -69,6 +69,8 @@ struct Counters {
     queue_full: Counter,
     rejected: Counter,
     gave_up: Counter,
+    /// The reader of standard output left.
+    closed: Counter,
 }
 
 impl Queue {
@@ -88,8 +90,10 @@ impl Queue {
     pub fn offer(&self, batch: &Batch) {
         let spans = u64::try_from(batch.len()).unwrap_or(u64::MAX);
         self.shared.counters.offered.add(spans);
-        if !self.shared.backlog.push(batch) {
-            self.shared.counters.queue_full.add(spans);
+        match self.shared.backlog.push(batch) {
+            Push::Taken => {}
+            Push::Full => self.shared.counters.queue_full.add(spans),
+            Push::Closed => self.shared.counters.closed.add(spans),
         }
     }
 
@@ -113,6 +117,7 @@ impl Counters {
             queue_full: dropped("queue_full"),
             rejected: dropped("rejected"),
             gave_up: dropped("gave_up"),
+            closed: dropped("closed"),
         }
     }
 }

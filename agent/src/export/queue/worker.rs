@@ -101,7 +101,8 @@ impl Worker {
         counters.rejected.add(work.rejected);
         match end {
             End::Over => counters.rejected.add(work.open()),
-            End::GivenUp | End::Closed => counters.gave_up.add(work.open()),
+            End::GivenUp => counters.gave_up.add(work.open()),
+            End::Closed => counters.closed.add(work.open()),
         }
     }
 
