@@ -10,10 +10,14 @@ use super::pairs::{PairKey, Pairs};
 use super::parent::{self, Parent, Refusal};
 use super::threads::{Handler, Threading, Threads};
 use crate::protocol::exchange::{Answer, Request, Role};
-use crate::record::{ConnId, Nanos, Opened};
+use crate::record::{ConnId, Endpoint, Nanos, Opened};
 use crate::span::{Evidence, SpanId, TraceId};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Most addresses of this host that are remembered.
+const LOCALS: usize = 4096;
 
 /// A node of the assembly; reused after its span has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,6 +66,8 @@ pub struct Node {
     context: Option<Context>,
     handler: Handler,
     pair: Option<PairKey>,
+    /// The other end of its connection is on this host and was not seen yet.
+    lonely: bool,
     tree: TreeId,
     /// When it may leave although its tree is open.
     due: Nanos,
@@ -79,6 +85,8 @@ impl Node {
 struct Tree {
     nodes: Vec<NodeId>,
     open: usize,
+    /// Nodes whose other end may still be reported.
+    lonely: usize,
     trace: Option<TraceId>,
     sampled: Option<bool>,
     state: Option<String>,
@@ -125,7 +133,11 @@ pub struct Assembly {
     threads: Threads,
     trees: HashMap<TreeId, Tree>,
     next_tree: u64,
-    /// Trees in the order in which they fall due; entries may be stale.
+    /// Addresses of this host, as far as watched connections have shown them.
+    locals: HashSet<IpAddr>,
+    /// Trees that lack nothing.
+    ready: Vec<TreeId>,
+    /// Trees that wait, in the order in which they fall due; entries may be stale.
     due: VecDeque<(Nanos, TreeId)>,
     /// Finished nodes of open trees, in the order in which they fall due; may be stale.
     held: VecDeque<(Nanos, NodeId, SpanId)>,
@@ -149,6 +161,8 @@ impl Assembly {
             threads: Threads::default(),
             trees: HashMap::new(),
             next_tree: 0,
+            locals: HashSet::new(),
+            ready: Vec::new(),
             due: VecDeque::new(),
             held: VecDeque::new(),
             order: VecDeque::new(),
@@ -195,11 +209,19 @@ impl Assembly {
             context,
             handler: reader,
             pair,
+            lonely: false,
             tree,
             due: Nanos::MAX,
         });
         self.open.insert(key, node);
         let other = self.meet(node, role);
+        match other {
+            Some(other) => self.set_lonely(other, false),
+            None => {
+                let near = self.is_near(info);
+                self.set_lonely(node, near);
+            }
+        }
         match role {
             Role::Server => {
                 self.threads.begin(node, reader);
@@ -244,6 +266,12 @@ impl Assembly {
 
     /// Trees and nodes that may leave at `now`.
     pub fn due(&mut self, now: Nanos, each: &mut dyn FnMut(Batch)) {
+        for tree in std::mem::take(&mut self.ready) {
+            let ripe = self.trees.get(&tree).is_some_and(|t| t.open == 0 && t.lonely == 0);
+            if ripe {
+                self.thin(tree, |_| true, each);
+            }
+        }
         while let Some((due, tree)) = self.due.front().copied() {
             if due > now {
                 break;
@@ -276,6 +304,36 @@ impl Assembly {
         trees.sort_unstable();
         for tree in trees {
             self.thin(tree, |node| node.answer.is_some(), each);
+        }
+    }
+
+    /// May the other end of this connection be watched, too? An address that no watched
+    /// connection has for its own is another host's.
+    fn is_near(&mut self, info: &Opened) -> bool {
+        if let Endpoint::Inet(local, _) = &info.local
+            && self.locals.len() < LOCALS
+        {
+            self.locals.insert(*local);
+        }
+        match &info.remote {
+            Endpoint::Unix(_) => true,
+            Endpoint::Inet(remote, _) => remote.is_loopback() || self.locals.contains(remote),
+        }
+    }
+
+    fn set_lonely(&mut self, node: NodeId, lonely: bool) {
+        let Some(entry) = self.node_mut(node) else { return };
+        if entry.lonely == lonely {
+            return;
+        }
+        entry.lonely = lonely;
+        let tree = entry.tree;
+        if let Some(tree) = self.trees.get_mut(&tree) {
+            if lonely {
+                tree.lonely += 1;
+            } else {
+                tree.lonely -= 1;
+            }
         }
     }
 
@@ -379,27 +437,30 @@ impl Assembly {
         };
         kept.nodes.extend(given.nodes);
         kept.open += given.open;
+        kept.lonely += given.lonely;
         kept.trace = kept.trace.or(given.trace);
         kept.sampled = kept.sampled.or(given.sampled);
         kept.state = kept.state.take().or(given.state);
         kept.due = kept.due.max(given.due);
-        if kept.open == 0 {
-            let due = kept.due;
-            self.due.push_back((due, keep));
-        }
+        self.schedule(keep);
         true
     }
 
     /// One node of `tree` ended.
     fn closed(&mut self, tree: TreeId, end: Nanos) {
         let settle = self.limits.settle;
-        let Some(entry) = self.trees.get_mut(&tree) else {
-            return;
-        };
+        let Some(entry) = self.trees.get_mut(&tree) else { return };
         entry.open -= 1;
         entry.due = entry.due.max(end + settle);
-        if entry.open == 0 {
-            self.due.push_back((entry.due, tree));
+        self.schedule(tree);
+    }
+
+    /// A tree without open nodes leaves at once, or when it has waited for other ends.
+    fn schedule(&mut self, id: TreeId) {
+        match self.trees.get(&id) {
+            Some(tree) if tree.open == 0 && tree.lonely == 0 => self.ready.push(id),
+            Some(tree) if tree.open == 0 => self.due.push_back((tree.due, id)),
+            _ => {}
         }
     }
 
@@ -416,6 +477,7 @@ impl Assembly {
             .filter_map(|node| self.remove(node))
             .collect();
         tree.nodes = staying;
+        tree.lonely -= nodes.iter().filter(|node| node.lonely).count();
         let complete = tree.nodes.is_empty();
         if !nodes.is_empty() {
             let batch = self.batch(&mut tree, nodes, complete);
@@ -507,6 +569,7 @@ impl Assembly {
                 }
                 self.closed(tree, start);
             }
+            self.set_lonely(node, false);
             if let Some(tree) = self.trees.get_mut(&tree) {
                 tree.nodes.retain(|other| *other != node);
             }
