@@ -2,14 +2,18 @@
 collector configurations by their references and, where there is one, by a real collector, the
 unit by systemd. Prints a line a test in the form of cargo's tests; exits 1 when one failed."""
 
+import hashlib
+import json
 import os
 import pathlib
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 DEPLOY = pathlib.Path(__file__).resolve().parents[2] / "deploy"
 # the oldest release that knows every field used, and a current one
@@ -131,20 +135,109 @@ def tiers_fit_together():
             assert f"`{variable}`" in documented, variable
 
 
+def collector():
+    built = DEPLOY.parent / "target/xtask/collector/otelcol"
+    installed = map(shutil.which, ["otelcol-contrib", "otelcol"])
+    candidates = [os.environ.get("OTELCOL"), *installed, built.exists() and str(built)]
+    found = next(filter(None, candidates), None)
+    if not found:
+        raise Skipped("a collector: cargo xtask setup --only collector (minutes), or set OTELCOL")
+    return found
+
+
+COLLECTOR_ENV = {"POD_IP": "127.0.0.1", "GATEWAY_HOSTNAME": "localhost"}
+
+
 def a_collector_accepts_its_configurations():
-    collector = os.environ.get("OTELCOL") or next(
-        filter(None, map(shutil.which, ["otelcol-contrib", "otelcol"])), None
-    )
-    if not collector:
-        raise Skipped("a collector: put otelcol-contrib on PATH or its path into OTELCOL")
-    env = os.environ | {
-        "POD_IP": "127.0.0.1",
-        "GATEWAY_HOSTNAME": "localhost",
-        "BACKEND_ENDPOINT": "127.0.0.1:14317",
-    }
+    env = os.environ | COLLECTOR_ENV | {"BACKEND_ENDPOINT": "127.0.0.1:14317"}
     for name in ["node", "gateway"]:
         path = DEPLOY / f"collector/{name}.yaml"
-        run([collector, "validate", f"--config={path}"], env=env)
+        run([collector(), "validate", f"--config={path}"], env=env)
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+def wait_until(what, holds, seconds=60):
+    for _ in range(seconds * 10):
+        if holds():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def trace(number, seconds, failed):
+    """One trace of one span, as OTLP JSON. Ids are spread as random ones are, and repeat."""
+    digest = hashlib.sha256(str(number).encode()).hexdigest()
+    start = 1_700_000_000_000_000_000
+    return {
+        "traceId": digest[:32],
+        "spanId": digest[32:48],
+        "name": f"trace {number}",
+        "kind": 2,
+        "startTimeUnixNano": str(start),
+        "endTimeUnixNano": str(start + int(seconds * 1e9)),
+        "status": {"code": 2} if failed else {},
+    }
+
+
+def gateway_keeps_errors_slow_ones_and_a_tenth():
+    program = collector()
+    backend = DEPLOY.parent / "target/xtask/workloads/backend/run"
+    if not backend.exists():
+        raise Skipped("a backend: cargo xtask setup --only services")
+    errors = [trace(n, 0.1, True) for n in range(20)]
+    slow = [trace(n, 3, False) for n in range(100, 120)]
+    rest = [trace(n, 0.1, False) for n in range(1000, 1500)]
+    grpc, http, otlp, into = free_ports(4)
+    path = DEPLOY / "collector/gateway.yaml"
+    # the same file, but it decides sooner, and takes JSON too
+    settings = [
+        "processors::tail_sampling::decision_wait=2s",
+        f"receivers::otlp::protocols::grpc::endpoint=127.0.0.1:{otlp}",
+        f"receivers::otlp::protocols::http::endpoint=127.0.0.1:{into}",
+        "service::telemetry::metrics::level=none",
+    ]
+    command = [program, f"--config={path}", *[f"--set={s}" for s in settings]]
+    env = os.environ | COLLECTOR_ENV | {"BACKEND_ENDPOINT": f"127.0.0.1:{grpc}"}
+    ports = {"OTLP_GRPC_PORT": str(grpc), "OTLP_HTTP_PORT": str(http)}
+    with tempfile.TemporaryDirectory() as folder:
+        printed = pathlib.Path(folder) / "received"
+        with open(printed, "w") as out, open(pathlib.Path(folder) / "log", "w") as log:
+            started = [subprocess.Popen([str(backend)], env=os.environ | ports, stdout=out)]
+            started.append(subprocess.Popen(command, env=env, stdout=log, stderr=log))
+            try:
+                wait_until("the backend", lambda: listens(grpc))
+                wait_until("the gateway", lambda: listens(into))
+                spans = errors + slow + rest
+                body = {"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}
+                request = urllib.request.Request(
+                    f"http://127.0.0.1:{into}/v1/traces",
+                    json.dumps(body).encode(),
+                    {"Content-Type": "application/json"},
+                )
+                urllib.request.urlopen(request, timeout=30).read()
+                kept = lambda: set(re.findall(r"Trace ID +: (\w+)", printed.read_text()))
+                wanted = {span["traceId"] for span in errors + slow}
+                wait_until("errors and slow ones", lambda: wanted <= kept())
+                tenth = len(kept() & {span["traceId"] for span in rest})
+                # 50 are expected; the hash of fixed ids gives the same number each time
+                assert 25 <= tenth <= 75, f"{tenth} of {len(rest)} others were kept"
+            finally:
+                for process in started:
+                    process.terminate()
+                for process in started:
+                    process.wait(timeout=30)
 
 
 def run(command, **options):
@@ -235,6 +328,7 @@ TESTS = [
     collector_pipelines_name_what_there_is,
     tiers_fit_together,
     a_collector_accepts_its_configurations,
+    gateway_keeps_errors_slow_ones_and_a_tenth,
     systemd_accepts_the_unit,
     the_unit_is_hardened,
     the_unit_and_the_daemonset_agree,

@@ -5,6 +5,7 @@ mod apt;
 mod bpf_toolchain;
 mod build;
 mod capture;
+mod collector;
 mod demo;
 mod dist;
 mod fuzz;

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
-use crate::{apt, bpf_toolchain, mounts, step, workloads, workspace};
+use crate::{apt, bpf_toolchain, collector, mounts, step, workloads, workspace};
 
 /// The release of bpf-linker that is installed; its LLVM must be the compiler's.
 const BPF_LINKER: &str = "0.13.0";
@@ -33,6 +33,8 @@ pub(crate) enum Part {
     Services,
     /// qemu, for other kernels. Only when asked for.
     Vm,
+    /// A real OpenTelemetry Collector, for the tests of deploy/. Only when asked for.
+    Collector,
 }
 
 /// What is set up when nothing is named.
@@ -156,6 +158,12 @@ pub(crate) fn try_all(only: &[Part]) -> Result<usize> {
     }
     if has(Part::Services) {
         missing += workloads::install_all();
+    }
+    if has(Part::Collector)
+        && let Err(error) = collector::ensure()
+    {
+        step::warn(format!("{error:#}"));
+        missing += 1;
     }
     if missing == 0 {
         step::say(format!("set up ({:.1} s)", start.elapsed().as_secs_f64()));
