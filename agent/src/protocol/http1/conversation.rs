@@ -152,7 +152,7 @@ impl Http1Conversation {
                 number: request.number,
                 first: None,
                 end: not_before(end, request.start),
-                cut: request.cut || outcome == Outcome::Unknown,
+                cut: request.cut,
                 outcome: outcome.clone(),
                 attributes: request.attributes(),
             })));
@@ -288,10 +288,7 @@ impl Open {
                 (outcome(self.status), self.last, false)
             }
             Ending::Cut => (outcome(self.status), self.last, true),
-            Ending::GivenUp(outcome, end) => {
-                let unknown = outcome == Outcome::Unknown;
-                (outcome, not_before(end, self.last), unknown)
-            }
+            Ending::GivenUp(outcome, end) => (outcome, not_before(end, self.last), false),
         };
         out.push(Report::Answered(Box::new(Answer {
             number: self.request.number,

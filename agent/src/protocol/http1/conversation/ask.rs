@@ -28,7 +28,7 @@ impl Http1Conversation {
                 *expects = false;
                 let known = !body.is_unknown();
                 let taken = body.feed(bytes);
-                self.asked_body(known, taken.over);
+                self.asked_body(known, taken.over, out);
                 Progress::Took(usize::try_from(taken.bytes).unwrap_or(bytes.len()))
             }
         }
@@ -101,6 +101,7 @@ impl Http1Conversation {
             None => {
                 if self.pending.len() >= self.limits.pending {
                     out.push(Report::Dropped("too_many_requests_pending"));
+                    self.asking = Asking::Boundary;
                     return false;
                 }
                 let number = self.next;
@@ -131,7 +132,7 @@ impl Http1Conversation {
             }
         };
         if cut {
-            self.cut_request(number);
+            self.cut_request(number, out);
         }
         if let Asking::Head(_) = &self.asking {
             self.asking = match framing {
@@ -172,13 +173,13 @@ impl Http1Conversation {
     }
 
     /// Notes what the body of the request under way came to.
-    fn asked_body(&mut self, known: bool, over: bool) {
+    fn asked_body(&mut self, known: bool, over: bool, out: &mut Vec<Report>) {
         let Asking::Body { number, body, .. } = &self.asking else {
             return;
         };
         let (number, size, chunked) = (*number, body.size, body.is_chunked());
         if known && body.is_unknown() {
-            self.cut_request(number);
+            self.cut_request(number, out);
         }
         if over {
             self.asking = Asking::Boundary;
@@ -188,9 +189,11 @@ impl Http1Conversation {
         }
     }
 
-    fn cut_request(&mut self, number: u64) {
-        if let Some(request) = self.waiting(number) {
-            request.cut = true;
+    fn cut_request(&mut self, number: u64, out: &mut Vec<Report>) {
+        match self.waiting(number) {
+            Some(request) => request.cut = true,
+            // It was answered before its body was over: no exchange is left to tell it.
+            None => out.push(Report::Dropped("request_framing_lost")),
         }
     }
 
@@ -222,7 +225,7 @@ impl Http1Conversation {
                 *expects = false;
                 let known = !body.is_unknown();
                 let taken = body.skip(missing);
-                self.asked_body(known, taken.over);
+                self.asked_body(known, taken.over, out);
                 took(taken.bytes)
             }
         }
