@@ -24,7 +24,7 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
 Server: nginx/1.22.1\r\n\
 Date: Sat, 01 Jan 2022 00:00:00 GMT\r\n\
 Content-Type: application/json; charset=utf-8\r\n\
-Content-Length: 32\r\n\
+Content-Length: 33\r\n\
 Connection: keep-alive\r\n\r\n\
 {\"id\":42,\"name\":\"a\",\"mail\":\"b@c\"}";
 

@@ -557,8 +557,8 @@ fn what_is_left_is_given_up() {
     assert_eq!(
         found,
         [
-            "0 answered 30..30@38: Unknown cut",
-            "1 answered never..30@38: Unknown cut"
+            "0 answered 30..30@38: Unknown",
+            "1 answered never..30@38: Unknown"
         ]
     );
 }

@@ -1,0 +1,249 @@
+//! The direction of the answers: heads, bodies and gaps, and which request they belong to.
+
+use super::lines::{Line, Lines};
+use super::{
+    Answering, AnsweringBody, AnsweringHead, Asking, Ending, Http1Conversation, Open, behind,
+};
+use crate::protocol::Progress;
+use crate::protocol::exchange::{Moment, Outcome, Report};
+use crate::protocol::http1::body::{Body, Framing};
+use crate::protocol::http1::head::AnswerHead;
+use crate::protocol::http1::line::{self, Start};
+
+impl Http1Conversation {
+    pub(super) fn answer(
+        &mut self,
+        bytes: &[u8],
+        moment: Moment,
+        last: Moment,
+        out: &mut Vec<Report>,
+    ) -> Progress {
+        if let Answering::Body(answering) = &self.answering
+            && answering.body.is_unknown()
+            && !self.pending.is_empty()
+        {
+            match line::begins_status(bytes) {
+                Start::Whole(..) => self.answered(Ending::Cut, out),
+                Start::Partial => return Progress::Want,
+                Start::Bad => {}
+            }
+        }
+        match &mut self.answering {
+            Answering::Boundary => self.answer_start(bytes, moment, out),
+            Answering::Head(_) => self.answer_head(bytes, moment, last, out),
+            Answering::Body(answering) => {
+                let taken = answering.body.feed(bytes);
+                self.answer_moved(taken.bytes, taken.over, moment, last, out)
+            }
+        }
+    }
+
+    fn answer_start(&mut self, bytes: &[u8], first: Moment, out: &mut Vec<Report>) -> Progress {
+        let blank = line::blank(bytes);
+        if blank > 0 {
+            return Progress::Took(blank);
+        }
+        let (status, len) = match line::status(bytes) {
+            Start::Whole(found, len) if len <= self.limits.head => (found.status, len),
+            Start::Partial if bytes.len() <= self.limits.head => return Progress::Want,
+            _ => return Progress::Lost,
+        };
+        if !self.ask_early(out) {
+            return Progress::Lost;
+        }
+        if self.pending.is_empty() {
+            out.push(Report::Dropped("answer_without_request"));
+        }
+        self.answering = Answering::Head(Box::new(AnsweringHead {
+            head: AnswerHead::new(status),
+            first,
+            lines: Lines::behind(len),
+        }));
+        Progress::Took(len)
+    }
+
+    fn answer_head(
+        &mut self,
+        bytes: &[u8],
+        moment: Moment,
+        last: Moment,
+        out: &mut Vec<Report>,
+    ) -> Progress {
+        let Answering::Head(answering) = &mut self.answering else {
+            return Progress::Lost;
+        };
+        let mut taken = 0;
+        loop {
+            let rest = bytes.get(taken..).unwrap_or(b"");
+            match answering.lines.next(rest, self.limits.head) {
+                Line::Want if taken == 0 => return Progress::Want,
+                Line::Want => return Progress::Took(taken),
+                Line::Skipped(0) => return Progress::Took(taken),
+                Line::Skipped(len) => taken += len,
+                Line::Whole(line) => {
+                    taken += line.len();
+                    if !answering.head.line(line) {
+                        break;
+                    }
+                }
+            }
+        }
+        let end = behind(moment, last, taken);
+        match self.answer_headed(end, out) {
+            true => Progress::Took(taken),
+            false => Progress::Opaque,
+        }
+    }
+
+    /// The head of an answer is over at `end`. False if the protocol changes behind it.
+    fn answer_headed(&mut self, end: Moment, out: &mut Vec<Report>) -> bool {
+        let Answering::Head(answering) = &self.answering else {
+            return true;
+        };
+        let head = answering.head.clone();
+        let (first, cut) = (answering.first, answering.lines.cut);
+        if head.is_interim() {
+            self.answering = Answering::Boundary;
+            if let Asking::Body { expects, .. } = &mut self.asking {
+                *expects = false;
+            }
+            return true;
+        }
+        self.body_refused();
+        let request = self.pending.pop_front();
+        let changes = head.status == 101
+            || (request.as_ref().is_some_and(|request| request.tunnel)
+                && (200..300).contains(&head.status));
+        let bodiless = request.as_ref().is_some_and(|request| request.bodiless) || changes;
+        let framing = head.framing(bodiless);
+        let announced = head.announced().filter(|_| !bodiless && head.status != 304);
+        let open = request.map(|mut request| {
+            request.cut |= cut;
+            Open {
+                request,
+                status: Some(head.status),
+                first,
+                last: end,
+                announced,
+            }
+        });
+        let over = framing.is_none();
+        self.answering = Answering::Body(Box::new(AnsweringBody {
+            open,
+            body: Body::new(framing.unwrap_or(Framing::Length(0))),
+        }));
+        if over {
+            self.answered(Ending::Whole, out);
+        }
+        if changes {
+            self.give_up(Outcome::Unknown, end, out);
+        }
+        !changes
+    }
+
+    /// A final answer came although the request's body is still waiting for `100 Continue`: the
+    /// client may leave it out and go on with the next request.
+    fn body_refused(&mut self) {
+        if let Asking::Body {
+            number,
+            body,
+            expects: true,
+        } = &mut self.asking
+            && self
+                .pending
+                .front()
+                .is_some_and(|request| request.number == *number)
+        {
+            body.lose();
+        }
+    }
+
+    /// `bytes` of the body under way were moved.
+    fn answer_moved(
+        &mut self,
+        bytes: u64,
+        over: bool,
+        moment: Moment,
+        last: Moment,
+        out: &mut Vec<Report>,
+    ) -> Progress {
+        let taken = usize::try_from(bytes).unwrap_or(usize::MAX);
+        if let Answering::Body(answering) = &mut self.answering {
+            let unknown = answering.body.is_unknown();
+            if let Some(open) = &mut answering.open {
+                open.request.cut |= unknown;
+                open.last = behind(moment, last, taken);
+            }
+            if over {
+                self.answered(if unknown { Ending::Cut } else { Ending::Whole }, out);
+            }
+        }
+        Progress::Took(taken)
+    }
+
+    /// A request begins while no other waits: an answer whose end is unknown is over, but its
+    /// bytes may still come.
+    pub(super) fn answer_overtaken(&mut self, out: &mut Vec<Report>) {
+        if let Answering::Body(answering) = &mut self.answering
+            && answering.body.is_unknown()
+            && let Some(open) = answering.open.take()
+        {
+            open.report(Ending::Cut, None, out);
+        }
+    }
+
+    /// The answer under way is over.
+    pub(super) fn answered(&mut self, ending: Ending, out: &mut Vec<Report>) {
+        let before = std::mem::replace(&mut self.answering, Answering::Boundary);
+        if let Answering::Body(answering) = before
+            && let Some(open) = answering.open
+        {
+            let counted = answering
+                .body
+                .counted()
+                .filter(|_| open.announced.is_none());
+            open.report(ending, counted, out);
+        }
+    }
+
+    pub(super) fn answer_gap(
+        &mut self,
+        missing: u64,
+        moment: Moment,
+        out: &mut Vec<Report>,
+    ) -> Progress {
+        if let Answering::Body(answering) = &mut self.answering {
+            let taken = answering.body.skip(missing);
+            return self.answer_moved(taken.bytes, taken.over, moment, moment, out);
+        }
+        if !self.ask_early(out) {
+            return Progress::Lost;
+        }
+        let (status, first, framing) = match &self.answering {
+            Answering::Head(answering) => (
+                (!answering.head.is_interim()).then_some(answering.head.status),
+                answering.first,
+                answering.head.cut_framing(),
+            ),
+            _ => (None, moment, Framing::Unknown { chunked: true }),
+        };
+        if self.pending.is_empty() && matches!(self.answering, Answering::Boundary) {
+            out.push(Report::Dropped("answer_without_request"));
+        }
+        self.body_refused();
+        let open = self.pending.pop_front().map(|request| Open {
+            request,
+            status,
+            first,
+            last: first,
+            announced: None,
+        });
+        self.answering = Answering::Body(Box::new(AnsweringBody {
+            open,
+            body: Body::new(framing),
+        }));
+        let taken = usize::try_from(missing).unwrap_or(usize::MAX);
+        self.answer_moved(missing, false, moment, moment, out);
+        Progress::Took(taken)
+    }
+}
