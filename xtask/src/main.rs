@@ -2,6 +2,7 @@
 //! in CI. Only the command line is here; each command has its file.
 
 mod apt;
+mod bench;
 mod bpf_toolchain;
 mod build;
 mod capture;
@@ -87,6 +88,26 @@ enum Verb {
     },
     /// Build the static release binary
     Dist,
+    /// Measure what weft costs
+    Bench {
+        #[command(subcommand)]
+        what: Bench,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// CPU time per request of services without and with weft, in one run
+    Overhead {
+        /// Pairs of rounds for each service
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Length of a round
+        #[arg(long, default_value_t = 3)]
+        seconds: u32,
+        /// Only services whose names contain one of these
+        only: Vec<String>,
+    },
 }
 
 fn dispatch(verb: Verb) -> Result<ExitCode> {
@@ -103,6 +124,9 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Fuzz { time, targets } => fuzz::run(&time, &targets)?,
         Verb::Capture { protocols } => capture::run(&protocols)?,
         Verb::Dist => dist::run()?,
+        Verb::Bench { what: Bench::Overhead { rounds, seconds, only } } => {
+            bench::overhead(rounds, seconds, &only)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
