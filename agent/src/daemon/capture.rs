@@ -5,6 +5,7 @@
 
 use super::discover::{Discoverer, Discovery};
 use crate::discovery::select::Rules;
+use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
 use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
@@ -23,6 +24,9 @@ use std::sync::Arc;
 const BATCH: usize = 4096;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
+
+/// Free memory is given back to the system at this interval, ns.
+const RELEASE: Nanos = 30_000_000_000;
 
 /// Where the inputs of the pipeline are saved.
 pub type RecordLog = Writer<BufWriter<File>>;
@@ -51,6 +55,7 @@ pub struct Capture {
     discoverer: Discoverer,
     log: Option<RecordLog>,
     next_clock: Nanos,
+    next_release: Nanos,
     undecodable: u64,
     watched: usize,
 }
@@ -84,6 +89,7 @@ impl Capture {
     /// When nothing can be captured on this host.
     pub fn start(plan: Plan) -> Result<Self, Error> {
         let mut loaded = object::load(&plan.probes)?;
+        release_memory();
         if let Some(report) = loaded.missing().first() {
             let refused = report.candidates.iter().map(|(candidate, state)| {
                 format!("{}: {state:?}", candidate.name)
@@ -120,6 +126,7 @@ impl Capture {
             discoverer: Discoverer::start(discovery, known),
             log: plan.log,
             next_clock: 0,
+            next_release: 0,
             undecodable: 0,
             watched,
         })
@@ -132,6 +139,7 @@ impl Capture {
     pub fn turn(&mut self, out: &mut impl FnMut(Output)) -> io::Result<()> {
         self.reader.wait()?;
         self.compare_clocks()?;
+        self.rest();
         self.take_identities()?;
         let Self { reader, control, pipeline, discoverer, log, undecodable, .. } = self;
         let mut failed = None;
@@ -216,6 +224,15 @@ impl Capture {
     #[must_use]
     pub const fn undecodable(&self) -> u64 {
         self.undecodable
+    }
+
+    /// After a burst its memory is given back.
+    fn rest(&mut self) {
+        let now = monotonic();
+        if now >= self.next_release {
+            self.next_release = now + RELEASE;
+            release_memory();
+        }
     }
 
     fn compare_clocks(&mut self) -> io::Result<()> {
