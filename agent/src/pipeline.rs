@@ -13,9 +13,9 @@ use crate::span::build::{self, Peer};
 use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
 use crate::span::{Evidence, Parent, Span};
+use crate::stream::Piece;
 use crate::stream::table::{self, Table};
 use crate::stream::time::Clock;
-use crate::stream::Piece;
 use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
 use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
@@ -183,12 +183,21 @@ impl Pipeline {
         let Record { at, task, event } = record;
         match event {
             Event::Chunk(chunk) => {
-                if self.processes.get(&task.tgid).is_some_and(|process| process.unwatched) {
+                if self
+                    .processes
+                    .get(&task.tgid)
+                    .is_some_and(|process| process.unwatched)
+                {
                     return;
                 }
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
-                let reader = Handler { task, goroutine: chunk.goroutine };
-                self.with_sessions(reader, out, |table, each| table.chunk(at, task, &chunk, each));
+                let reader = Handler {
+                    task,
+                    goroutine: chunk.goroutine,
+                };
+                self.with_sessions(reader, out, |table, each| {
+                    table.chunk(at, task, &chunk, each)
+                });
             }
             Event::Opened(opened) => {
                 self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
@@ -204,7 +213,11 @@ impl Pipeline {
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.
                 let process = self.process(task.tgid);
-                *process = Process { comm, command, ..Process::unknown() };
+                *process = Process {
+                    comm,
+                    command,
+                    ..Process::unknown()
+                };
             }
             Event::Exited => self.exited(at, task, out),
         }
@@ -215,7 +228,9 @@ impl Pipeline {
         if maker.tgid == child.tgid {
             return;
         }
-        let Some(parent) = self.processes.get(&maker.tgid) else { return };
+        let Some(parent) = self.processes.get(&maker.tgid) else {
+            return;
+        };
         let inherited = Process {
             service: parent.service.clone(),
             comm: parent.comm.clone(),
@@ -237,7 +252,10 @@ impl Pipeline {
     }
 
     fn tick(&mut self, now: Nanos, out: &mut impl FnMut(Output)) {
-        let nobody = Handler { task: Task::default(), goroutine: 0 };
+        let nobody = Handler {
+            task: Task::default(),
+            goroutine: 0,
+        };
         self.with_sessions(nobody, out, |table, each| table.tick(now, each));
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
@@ -263,13 +281,24 @@ impl Pipeline {
         out: &mut impl FnMut(Output),
         run: impl FnOnce(&mut Table<Session>, &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>)),
     ) {
-        let Self { options, table, assembly, processes, reports, counts, .. } = self;
+        let Self {
+            options,
+            table,
+            assembly,
+            processes,
+            reports,
+            counts,
+            ..
+        } = self;
         let mut each = |info: &Arc<Opened>, session: &mut Session, piece: Piece<'_>| {
             let (moment, goroutine) = piece_moment(&piece);
             let reader = if moment.task.tgid == 0 {
                 reader
             } else {
-                Handler { task: moment.task, goroutine }
+                Handler {
+                    task: moment.task,
+                    goroutine,
+                }
             };
             match session.take(&piece, options.protocol, reports) {
                 Change::None => {}
@@ -301,10 +330,7 @@ impl Pipeline {
         run(table, &mut each);
     }
 
-    fn collect(
-        &mut self,
-        run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch)),
-    ) -> Vec<Batch> {
+    fn collect(&mut self, run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch))) -> Vec<Batch> {
         let mut batches = Vec::new();
         run(&mut self.assembly, &mut |batch| batches.push(batch));
         batches
@@ -318,7 +344,11 @@ impl Pipeline {
                 continue;
             }
             self.counts.spans += spans.len() as u64;
-            out(Output::Trace { spans, complete, carried });
+            out(Output::Trace {
+                spans,
+                complete,
+                carried,
+            });
         }
     }
 
@@ -326,7 +356,10 @@ impl Pipeline {
     fn spans(&mut self, mut batch: Batch) -> Vec<Span> {
         tighten_batch(&mut batch.nodes);
         let nodes = std::mem::take(&mut batch.nodes);
-        nodes.into_iter().filter_map(|node| self.span(node, &batch)).collect()
+        nodes
+            .into_iter()
+            .filter_map(|node| self.span(node, &batch))
+            .collect()
     }
 
     fn span(&mut self, node: Node, batch: &Batch) -> Option<Span> {
@@ -353,7 +386,11 @@ impl Pipeline {
         Some(Span {
             trace: batch.trace,
             id: node.id,
-            parent: node.parent.map(|(id, evidence, remote)| Parent { id, remote, evidence }),
+            parent: node.parent.map(|(id, evidence, remote)| Parent {
+                id,
+                remote,
+                evidence,
+            }),
             state: batch.state.clone(),
             sampled: batch.sampled.unwrap_or(true),
             role: node.request.role,
@@ -373,9 +410,9 @@ impl Pipeline {
         if process.unwatched {
             return None;
         }
-        let service = process.service.get_or_insert_with(|| {
-            Arc::new(provisional(tgid, &process.comm, &process.command))
-        });
+        let service = process
+            .service
+            .get_or_insert_with(|| Arc::new(provisional(tgid, &process.comm, &process.command)));
         Some(Arc::clone(service))
     }
 }
@@ -394,7 +431,10 @@ impl Process {
 
 /// What is known of how a process maps requests to threads.
 fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
-    match processes.get(&tgid).and_then(|process| process.service.as_ref()) {
+    match processes
+        .get(&tgid)
+        .and_then(|process| process.service.as_ref())
+    {
         None => Threading::Unknown,
         Some(service) => match service.runtime {
             Runtime::Go => Threading::Goroutines,
@@ -426,8 +466,12 @@ fn tighten_batch(nodes: &mut [Node]) {
         let Some((parent, Evidence::SocketPair, _)) = nodes[i].parent else {
             continue;
         };
-        let Some(&client) = clients.get(&parent) else { continue };
-        let Ok([above, below]) = nodes.get_disjoint_mut([client, i]) else { continue };
+        let Some(&client) = clients.get(&parent) else {
+            continue;
+        };
+        let Ok([above, below]) = nodes.get_disjoint_mut([client, i]) else {
+            continue;
+        };
         let (Some(asked), Some(answered)) = (&mut above.answer, &mut below.answer) else {
             continue;
         };
@@ -451,5 +495,8 @@ pub fn refusals(counts: &Counts) -> Vec<(&'static str, u64)> {
 /// Names of all protocols, in the order of detection.
 #[must_use]
 pub fn protocols() -> Vec<&'static str> {
-    protocol::ALL.iter().map(|protocol| protocol.name()).collect()
+    protocol::ALL
+        .iter()
+        .map(|protocol| protocol.name())
+        .collect()
 }

@@ -45,7 +45,11 @@ impl Child {
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let lines = follow(child.stdout.take().expect("stdout is piped"));
         let errors = follow(child.stderr.take().expect("stderr is piped"));
-        Self { child, lines, errors }
+        Self {
+            child,
+            lines,
+            errors,
+        }
     }
 
     /// Process id.
@@ -129,7 +133,10 @@ impl Drop for Child {
     fn drop(&mut self) {
         // The group first, while its leader still holds the id.
         let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -91,9 +91,10 @@ impl Capture {
         let mut loaded = object::load(&plan.probes)?;
         release_memory();
         if let Some(report) = loaded.missing().first() {
-            let refused = report.candidates.iter().map(|(candidate, state)| {
-                format!("{}: {state:?}", candidate.name)
-            });
+            let refused = report
+                .candidates
+                .iter()
+                .map(|(candidate, state)| format!("{}: {state:?}", candidate.name));
             return Err(Error::Blind {
                 purpose: report.subject.purpose,
                 reasons: refused.collect::<Vec<_>>().join("; "),
@@ -108,7 +109,10 @@ impl Capture {
         }
         let ignored = discovery.ignored();
         let known = plan.only.unwrap_or_else(|| discovery.scan());
-        let known: Vec<u32> = known.into_iter().filter(|tgid| !ignored.contains(tgid)).collect();
+        let known: Vec<u32> = known
+            .into_iter()
+            .filter(|tgid| !ignored.contains(tgid))
+            .collect();
         for tgid in &known {
             control.watch(*tgid, WATCH)?;
         }
@@ -141,7 +145,15 @@ impl Capture {
         self.compare_clocks()?;
         self.rest();
         self.take_identities()?;
-        let Self { reader, control, pipeline, discoverer, log, undecodable, .. } = self;
+        let Self {
+            reader,
+            control,
+            pipeline,
+            discoverer,
+            log,
+            undecodable,
+            ..
+        } = self;
         let mut failed = None;
         let mut give = |output: Output| match output {
             Output::Capture(conn, policy) => control.capture(conn.0, policy),
@@ -253,7 +265,8 @@ impl Capture {
         for found in self.discoverer.found() {
             if !found.decision.watch {
                 self.control.forget(found.tgid);
-                self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
+                self.pipeline
+                    .handle(Input::Unwatched(found.tgid), &mut |_| {});
                 continue;
             }
             if let Some(log) = &mut self.log {
@@ -261,7 +274,8 @@ impl Capture {
                 log.write(&Frame::Service(found.tgid, &json))?;
             }
             let service = Arc::clone(&found.service);
-            self.pipeline.handle(Input::Process(found.tgid, service), &mut |_| {});
+            self.pipeline
+                .handle(Input::Process(found.tgid, service), &mut |_| {});
         }
         Ok(())
     }

@@ -45,7 +45,11 @@ impl Discovery {
         let own = std::process::id();
         let ancestors = proc.ancestors(own);
         let identifier = Identifier::new(proc.clone(), Host::of(&proc));
-        Self { proc, identifier, selector: Selector::new(rules, own, ancestors) }
+        Self {
+            proc,
+            identifier,
+            selector: Selector::new(rules, own, ancestors),
+        }
     }
 
     /// Processes that are never watched whatever the rules: the agent and those that started it.
@@ -71,7 +75,11 @@ impl Discovery {
         let process = self.proc.read(tgid).ok()?;
         let service = self.identifier.identify(&process);
         let decision = self.selector.decide(&process, &service, ports);
-        Some(Found { tgid, service, decision })
+        Some(Found {
+            tgid,
+            service,
+            decision,
+        })
     }
 }
 
@@ -92,8 +100,10 @@ impl Discoverer {
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let listeners = Listeners::read(&discovery.proc, &known);
-            let ports: HashMap<u32, Vec<u16>> =
-                known.iter().map(|tgid| (*tgid, listeners.ports(*tgid))).collect();
+            let ports: HashMap<u32, Vec<u16>> = known
+                .iter()
+                .map(|tgid| (*tgid, listeners.ports(*tgid)))
+                .collect();
             for tgid in known {
                 let ports = ports.get(&tgid).map_or(&[][..], Vec::as_slice);
                 if let Some(found) = discovery.find(tgid, ports)
@@ -114,7 +124,11 @@ impl Discoverer {
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for discovery: processes keep provisional names");
         }
-        Self { requests, found, refused: 0 }
+        Self {
+            requests,
+            found,
+            refused: 0,
+        }
     }
 
     /// Asks who `tgid` is.

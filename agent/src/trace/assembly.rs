@@ -267,7 +267,10 @@ impl Assembly {
     /// Trees and nodes that may leave at `now`.
     pub fn due(&mut self, now: Nanos, each: &mut dyn FnMut(Batch)) {
         for tree in std::mem::take(&mut self.ready) {
-            let ripe = self.trees.get(&tree).is_some_and(|t| t.open == 0 && t.lonely == 0);
+            let ripe = self
+                .trees
+                .get(&tree)
+                .is_some_and(|t| t.open == 0 && t.lonely == 0);
             if ripe {
                 self.thin(tree, |_| true, each);
             }
@@ -322,7 +325,9 @@ impl Assembly {
     }
 
     fn set_lonely(&mut self, node: NodeId, lonely: bool) {
-        let Some(entry) = self.node_mut(node) else { return };
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
         if entry.lonely == lonely {
             return;
         }
@@ -449,7 +454,9 @@ impl Assembly {
     /// One node of `tree` ended.
     fn closed(&mut self, tree: TreeId, end: Nanos) {
         let settle = self.limits.settle;
-        let Some(entry) = self.trees.get_mut(&tree) else { return };
+        let Some(entry) = self.trees.get_mut(&tree) else {
+            return;
+        };
         entry.open -= 1;
         entry.due = entry.due.max(end + settle);
         self.schedule(tree);
