@@ -31,6 +31,9 @@ const AFTERLIFE: Nanos = 30_000_000_000;
 /// Most processes known at once.
 const PROCESSES: usize = 65_536;
 
+/// Names a process by what the kernel told of it: its id, its name, its command line.
+pub type Provisional = Box<dyn Fn(u32, &str, &[String]) -> Service + Send>;
+
 /// All that can happen to the pipeline.
 pub enum Input<'a> {
     /// Something happened in the kernel.
@@ -122,7 +125,7 @@ pub struct Pipeline {
     reports: Vec<Report>,
     counts: Counts,
     /// Identity of a process that ended before it could be identified.
-    provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
+    provisional: Provisional,
 }
 
 impl Pipeline {
@@ -131,12 +134,12 @@ impl Pipeline {
     pub fn new(
         options: Options,
         ids: Ids,
-        provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
+        provisional: Provisional,
     ) -> Self {
         Self {
             table: Table::new(options.table),
             assembly: Assembly::new(options.assembly, ids),
-            routes: Routes::new(options.routes.clone()),
+            routes: Routes::new(options.routes),
             options,
             processes: HashMap::new(),
             clock: Clock::default(),

@@ -3,10 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child as StdChild, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Lines of a child that are kept until they are asked for; then it waits.
+const LINES: usize = 1 << 16;
 /// How long a child may take to say what is waited for. Guests under emulation are slow.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -144,7 +146,7 @@ impl Drop for Child {
 
 /// Reads lines on a thread of its own, so that the child never blocks on a full pipe.
 fn follow(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(LINES);
     thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();

@@ -88,10 +88,8 @@ fn host_facts() -> Vec<Fact> {
         Err(error) => format!("no ({error})"),
     };
     facts.push(fact("btf", btf));
-    let lockdown = read("/sys/kernel/security/lockdown").map_or_else(
-        |_| "unknown (securityfs is not mounted)".to_owned(),
-        |text| text,
-    );
+    let lockdown = read("/sys/kernel/security/lockdown")
+        .unwrap_or_else(|_| "unknown (securityfs is not mounted)".to_owned());
     facts.push(fact("lockdown", lockdown));
     if let Ok(status) = read("/proc/self/status") {
         let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
