@@ -203,6 +203,7 @@ impl Pipeline {
                 });
             }
             Event::Opened(opened) => {
+                self.assembly.opened(&opened);
                 self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
                     table.opened(at, task, *opened, each);
                 });
@@ -294,6 +295,10 @@ impl Pipeline {
             ..
         } = self;
         let mut each = |info: &Arc<Opened>, session: &mut Session, piece: Piece<'_>| {
+            if let Piece::Gone = piece {
+                assembly.closed_connection(info);
+                return;
+            }
             let (moment, goroutine) = piece_moment(&piece);
             let reader = if moment.task.tgid == 0 {
                 reader
@@ -453,6 +458,7 @@ fn piece_moment(piece: &Piece<'_>) -> (Moment, u64) {
         | Piece::Gap { moment, .. }
         | Piece::End { moment, .. }
         | Piece::Torn { moment, .. } => *moment,
+        Piece::Gone => Moment::default(),
     };
     (moment, moment.goroutine)
 }

@@ -256,10 +256,10 @@ fn system_cpu() -> Result<f64> {
 /// Resident memory, MiB.
 fn resident(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes: f64 = line
         .and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .context("no VmHWM in the agent's status")?;
+        .context("no VmRSS in the agent's status")?;
     Ok(kilobytes / 1024.0)
 }
 

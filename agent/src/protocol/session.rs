@@ -99,6 +99,7 @@ impl Session {
                 moment,
             } => self.gap(direction, missing, moment, out),
             Piece::Torn { moment, .. } => self.lose(moment, out),
+            Piece::Gone => Change::None,
             Piece::End { direction, moment } => {
                 if let Talk::Talking(talking) = &mut self.talk {
                     talking.conversation.end(direction, moment, out);

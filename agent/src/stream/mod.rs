@@ -63,4 +63,6 @@ pub enum Piece<'a> {
         /// When.
         moment: Moment,
     },
+    /// The connection is forgotten: always the last piece.
+    Gone,
 }

@@ -197,6 +197,7 @@ impl<T: Default> Table<T> {
             }
         }
         if connection.ended == [true, true] {
+            each(&connection.info, &mut connection.state, Piece::Gone);
             self.connections.remove(&ended.conn);
         }
     }
