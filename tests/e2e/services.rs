@@ -40,7 +40,7 @@ fn flask_processes() {
 
 #[test]
 fn go_http() {
-    check("go-http", "go-http", PATHS, Some(3));
+    check("go-http", "inventory", PATHS, Some(3));
 }
 
 #[test]

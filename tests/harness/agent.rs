@@ -147,6 +147,8 @@ impl Agent {
         let output = format!("file:{}", file.display());
         let mut command = command(&["run", "--output", &output]);
         command.args(args).env("WEFT_EXPORT__QUEUE__INTERVAL", "100ms");
+        // The ids of the tests stand in queries.
+        command.env("WEFT_HTTP__QUERY", "keep");
         command.envs(settings.iter().copied());
         let mut child = Child::spawn(&mut command);
         child.error_with("weft: ready");
