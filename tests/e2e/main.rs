@@ -3,6 +3,8 @@
 //!
 //! Other processes of the host are traced as well: tests look only at spans of their own ports.
 
+mod clients;
 mod maze;
+mod parents;
 mod services;
 mod shared;
