@@ -7,13 +7,19 @@
 //! | `story` | the spans of traffic as readable text |
 //! | `hostile` | traffic made of arbitrary bytes, for fuzzing and random tests |
 //! | `host` | what this host can do, and skipping loudly what it cannot |
+//! | `agent` | the built agent as a child, and the spans it exports |
+//! | `service` | the test services |
+//! | `client` | an HTTP client that notes its own times |
 //! | `process` | child processes that end with the test |
 //! | `probes` | the kernel side alone: hooks in, raw records out |
 
+pub mod agent;
+pub mod client;
 pub mod feeder;
 pub mod host;
 pub mod hostile;
 pub mod probes;
 pub mod process;
+pub mod service;
 pub mod story;
 pub mod traffic;

@@ -65,18 +65,36 @@ impl Child {
     /// # Panics
     /// When the child ends or takes too long before.
     pub fn line_with(&mut self, text: &str) -> String {
+        self.wait_for_line(text, |child| &child.lines)
+    }
+
+    /// Waits for a line of stderr that contains `text`.
+    ///
+    /// # Panics
+    /// When the child ends or takes too long before.
+    pub fn error_with(&mut self, text: &str) -> String {
+        self.wait_for_line(text, |child| &child.errors)
+    }
+
+    fn wait_for_line(
+        &mut self,
+        text: &str,
+        stream: impl Fn(&Self) -> &Receiver<String>,
+    ) -> String {
+        let mut said = Vec::new();
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
-            if let Ok(line) = self.lines.recv_timeout(Duration::from_millis(50)) {
+            if let Ok(line) = stream(self).recv_timeout(Duration::from_millis(50)) {
                 if line.contains(text) {
                     return line;
                 }
+                said.push(line);
             } else if !self.alive() {
                 break;
             }
         }
         let errors = self.errors();
-        panic!("{:?} never said {text:?}: {errors}", self.child);
+        panic!("{:?} never said {text:?}: {}\n{errors}", self.child, said.join("\n"));
     }
 
     /// Lines of stdout since the last call.
@@ -87,6 +105,11 @@ impl Child {
     /// Lines of stderr since the last call, joined.
     pub fn errors(&mut self) -> String {
         self.errors.try_iter().collect::<Vec<_>>().join("\n")
+    }
+
+    /// All that is left of stderr; waits for its end.
+    pub fn remaining_errors(&mut self) -> String {
+        self.errors.iter().collect::<Vec<_>>().join("\n")
     }
 
     /// Writes a line to its stdin.
