@@ -21,13 +21,17 @@ use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
 use crate::trace::threads::{Handler, Threading};
 use agent_common::watch::Policy;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Connections without records are looked for at this interval.
 const EXPIRY: Nanos = 10_000_000_000;
 /// How long the identity of an ended process is kept for its last spans.
 const AFTERLIFE: Nanos = 30_000_000_000;
+/// How long spans of a process that just started wait for its identity, ns.
+const ANONYMOUS: Nanos = 1_000_000_000;
+/// Most batches that wait for identities.
+const UNNAMED: usize = 4096;
 /// Most processes known at once.
 const PROCESSES: usize = 65_536;
 
@@ -123,6 +127,8 @@ pub struct Pipeline {
     clock: Clock,
     next_expiry: Nanos,
     reports: Vec<Report>,
+    /// Batches with spans of processes that are not identified yet, and until when they wait.
+    unnamed: VecDeque<(Nanos, Batch)>,
     counts: Counts,
     /// Identity of a process that ended before it could be identified.
     provisional: Provisional,
@@ -131,11 +137,7 @@ pub struct Pipeline {
 impl Pipeline {
     /// An empty pipeline. `provisional` names a process by what the kernel told of it.
     #[must_use]
-    pub fn new(
-        options: Options,
-        ids: Ids,
-        provisional: Provisional,
-    ) -> Self {
+    pub fn new(options: Options, ids: Ids, provisional: Provisional) -> Self {
         Self {
             table: Table::new(options.table),
             assembly: Assembly::new(options.assembly, ids),
@@ -145,6 +147,7 @@ impl Pipeline {
             clock: Clock::default(),
             next_expiry: 0,
             reports: Vec::new(),
+            unnamed: VecDeque::new(),
             counts: Counts::default(),
             provisional,
         }
@@ -154,13 +157,17 @@ impl Pipeline {
     pub fn handle(&mut self, input: Input<'_>, out: &mut impl FnMut(Output)) {
         match input {
             Input::Record(record) => self.record(record, out),
-            Input::Process(tgid, service) => self.process(tgid).service = Some(service),
+            Input::Process(tgid, service) => {
+                let process = self.process(tgid);
+                process.service = Some(service);
+                process.unwatched = false;
+            }
             Input::Unwatched(tgid) => self.process(tgid).unwatched = true,
             Input::Clock(clock) => self.clock = clock,
             Input::Tick(now) => self.tick(now, out),
             Input::Stop => {
                 let batches = self.collect(|assembly, each| assembly.flush(each));
-                self.leave(batches, out);
+                self.leave(batches, Nanos::MAX, out);
             }
         }
     }
@@ -268,7 +275,7 @@ impl Pipeline {
                 .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
         }
         let batches = self.collect(|assembly, each| assembly.due(now, each));
-        self.leave(batches, out);
+        self.leave(batches, now, out);
     }
 
     fn process(&mut self, tgid: u32) -> &mut Process {
@@ -344,13 +351,33 @@ impl Pipeline {
         batches
     }
 
-    fn leave(&mut self, batches: Vec<Batch>, out: &mut impl FnMut(Output)) {
-        for batch in batches {
-            let (complete, carried) = (batch.complete, batch.sampled);
-            let spans = self.spans(batch);
-            if spans.is_empty() {
-                continue;
+    /// Batches leave, the unnamed ones when their identities have come or are given up.
+    fn leave(&mut self, batches: Vec<Batch>, now: Nanos, out: &mut impl FnMut(Output)) {
+        let waiting = std::mem::take(&mut self.unnamed);
+        let fresh = batches
+            .into_iter()
+            .map(|batch| (now.saturating_add(ANONYMOUS), batch));
+        for (until, batch) in waiting.into_iter().chain(fresh) {
+            let patient = now < until && self.unnamed.len() < UNNAMED;
+            if patient && batch.nodes.iter().any(|node| self.is_anonymous(node.tgid)) {
+                self.unnamed.push_back((until, batch));
+            } else {
+                self.export(batch, out);
             }
+        }
+    }
+
+    /// Its identity is still to come.
+    fn is_anonymous(&self, tgid: u32) -> bool {
+        self.processes
+            .get(&tgid)
+            .is_none_or(|process| process.service.is_none() && process.ended.is_none())
+    }
+
+    fn export(&mut self, batch: Batch, out: &mut impl FnMut(Output)) {
+        let (complete, carried) = (batch.complete, batch.sampled);
+        let spans = self.spans(batch);
+        if !spans.is_empty() {
             self.counts.spans += spans.len() as u64;
             out(Output::Trace {
                 spans,

@@ -76,11 +76,7 @@ impl Child {
         self.wait_for_line(text, |child| &child.errors)
     }
 
-    fn wait_for_line(
-        &mut self,
-        text: &str,
-        stream: impl Fn(&Self) -> &Receiver<String>,
-    ) -> String {
+    fn wait_for_line(&mut self, text: &str, stream: impl Fn(&Self) -> &Receiver<String>) -> String {
         let mut said = Vec::new();
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -94,7 +90,11 @@ impl Child {
             }
         }
         let errors = self.errors();
-        panic!("{:?} never said {text:?}: {}\n{errors}", self.child, said.join("\n"));
+        panic!(
+            "{:?} never said {text:?}: {}\n{errors}",
+            self.child,
+            said.join("\n")
+        );
     }
 
     /// Lines of stdout since the last call.

@@ -3,7 +3,7 @@
 //! In: the running kernel. Out: [`Output::Trace`]. One thread does it all, so nothing is locked
 //! and nothing is queued between a record and its trace.
 
-use super::discover::{Discoverer, Discovery};
+use super::discover::{Discoverer, Discovery, Found};
 use crate::discovery::select::Rules;
 use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
@@ -16,9 +16,10 @@ use crate::stream::time::{Clock, monotonic};
 use crate::trace::id::Ids;
 use agent_common::loss::Loss;
 use agent_common::watch::{IGNORE, WATCH};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::sync::Arc;
+use std::time::Duration;
 
 /// Records taken from the ring before the pipeline's time goes on.
 const BATCH: usize = 4096;
@@ -27,6 +28,11 @@ const CLOCK: Nanos = 5_000_000_000;
 
 /// Free memory is given back to the system at this interval, ns.
 const RELEASE: Nanos = 30_000_000_000;
+
+/// Longest time that the start waits for the identities of what is there.
+const SURVEY: Duration = Duration::from_millis(500);
+/// Most processes remembered as not watched.
+const UNWATCHED: usize = 65_536;
 
 /// Where the inputs of the pipeline are saved.
 pub type RecordLog = Writer<BufWriter<File>>;
@@ -58,6 +64,8 @@ pub struct Capture {
     next_release: Nanos,
     undecodable: u64,
     watched: usize,
+    /// Processes that were found not to be watched; they may come to match a rule.
+    unwatched: HashSet<u32>,
 }
 
 /// Why a capture did not start.
@@ -122,18 +130,25 @@ impl Capture {
             Ids::random(),
             Box::new(move |tgid, comm, command| identifier.from_command(tgid, comm, command)),
         );
-        Ok(Self {
+        let discoverer = Discoverer::start(discovery, known);
+        let mut capture = Self {
             loaded,
             reader,
             control,
             pipeline,
-            discoverer: Discoverer::start(discovery, known),
+            discoverer,
             log: plan.log,
             next_clock: 0,
             next_release: 0,
             undecodable: 0,
             watched,
-        })
+            unwatched: HashSet::new(),
+        };
+        let survey = capture.discoverer.survey(SURVEY);
+        for found in survey {
+            capture.take_identity(found)?;
+        }
+        Ok(capture)
     }
 
     /// Waits for records or a while, and takes them through the pipeline.
@@ -262,21 +277,39 @@ impl Capture {
     }
 
     fn take_identities(&mut self) -> io::Result<()> {
-        for found in self.discoverer.found() {
-            if !found.decision.watch {
-                self.control.forget(found.tgid);
-                self.pipeline
-                    .handle(Input::Unwatched(found.tgid), &mut |_| {});
-                continue;
+        let found: Vec<Found> = self.discoverer.found().collect();
+        found
+            .into_iter()
+            .try_for_each(|found| self.take_identity(found))
+    }
+
+    fn take_identity(&mut self, found: Found) -> io::Result<()> {
+        let Found {
+            tgid,
+            service,
+            decision,
+        } = found;
+        if !decision.watch {
+            if self.unwatched.len() < UNWATCHED && self.unwatched.insert(tgid) {
+                self.watched = self.watched.saturating_sub(1);
             }
+            self.control.forget(tgid);
             if let Some(log) = &mut self.log {
-                let json = serde_json::to_vec(&*found.service)?;
-                log.write(&Frame::Service(found.tgid, &json))?;
+                log.write(&Frame::Unwatched(tgid))?;
             }
-            let service = Arc::clone(&found.service);
-            self.pipeline
-                .handle(Input::Process(found.tgid, service), &mut |_| {});
+            self.pipeline.handle(Input::Unwatched(tgid), &mut |_| {});
+            return Ok(());
         }
+        if self.unwatched.remove(&tgid)
+            && let Err(error) = self.control.watch(tgid, WATCH)
+        {
+            tracing::warn!(tgid, %error, "not watched");
+        }
+        if let Some(log) = &mut self.log {
+            log.write(&Frame::Service(tgid, &serde_json::to_vec(&*service)?))?;
+        }
+        self.pipeline
+            .handle(Input::Process(tgid, service), &mut |_| {});
         Ok(())
     }
 }

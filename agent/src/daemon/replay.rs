@@ -33,6 +33,7 @@ pub fn replay(
                 .map(|service| Input::Process(tgid, Arc::new(service))),
             Frame::Clock(offset) => Some(Input::Clock(Clock { offset })),
             Frame::Tick(now) => Some(Input::Tick(now)),
+            Frame::Unwatched(tgid) => Some(Input::Unwatched(tgid)),
         };
         match input {
             Some(input) => pipeline.handle(input, out),

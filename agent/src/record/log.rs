@@ -18,6 +18,7 @@ const RECORD: u8 = 1;
 const SERVICE: u8 = 2;
 const CLOCK: u8 = 3;
 const TICK: u8 = 4;
+const UNWATCHED: u8 = 5;
 
 /// One frame of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub enum Frame<'a> {
     Clock(i64),
     /// Time went on.
     Tick(Nanos),
+    /// A process is not watched after all.
+    Unwatched(u32),
 }
 
 /// Writes a log.
@@ -56,6 +59,7 @@ impl<W: Write> Writer<W> {
             Frame::Service(tgid, json) => self.frame(SERVICE, &[&tgid.to_le_bytes(), json]),
             Frame::Clock(offset) => self.frame(CLOCK, &[&offset.to_le_bytes()]),
             Frame::Tick(now) => self.frame(TICK, &[&now.to_le_bytes()]),
+            Frame::Unwatched(tgid) => self.frame(UNWATCHED, &[&tgid.to_le_bytes()]),
         }
     }
 
@@ -165,6 +169,9 @@ impl<R: Read> Reader<R> {
             },
             CLOCK => Frame::Clock(i64::from_le_bytes(bytes.try_into().map_err(|_| damaged)?)),
             TICK => Frame::Tick(u64::from_le_bytes(bytes.try_into().map_err(|_| damaged)?)),
+            UNWATCHED => {
+                Frame::Unwatched(u32::from_le_bytes(bytes.try_into().map_err(|_| damaged)?))
+            }
             _ => return Err(damaged),
         };
         Ok(Some(frame))
@@ -190,6 +197,7 @@ mod tests {
             Frame::Record(b"some record"),
             Frame::Service(42, b"{}"),
             Frame::Tick(99),
+            Frame::Unwatched(7),
         ]
     }
 

@@ -327,7 +327,9 @@ impl Assembly {
             Endpoint::Inet(remote, _) => {
                 (remote.is_loopback() || self.locals.contains(remote))
                     && (start < info.at + YOUNG
-                        || self.ends.contains(&(info.remote.clone(), info.local.clone())))
+                        || self
+                            .ends
+                            .contains(&(info.remote.clone(), info.local.clone())))
             }
         }
     }
