@@ -53,6 +53,7 @@ pub struct Capture {
     next_clock: Nanos,
     undecodable: u64,
     watched: usize,
+    identified: bool,
 }
 
 /// Why a capture did not start.
@@ -122,6 +123,7 @@ impl Capture {
             next_clock: 0,
             undecodable: 0,
             watched,
+            identified: false,
         })
     }
 
@@ -218,6 +220,12 @@ impl Capture {
         self.undecodable
     }
 
+    /// All processes that were there at the start are known by name and runtime.
+    #[must_use]
+    pub const fn identified(&self) -> bool {
+        self.identified
+    }
+
     fn compare_clocks(&mut self) -> io::Result<()> {
         let now = monotonic();
         if now < self.next_clock {
@@ -233,6 +241,7 @@ impl Capture {
     }
 
     fn take_identities(&mut self) -> io::Result<()> {
+        let scanned = self.discoverer.scanned();
         for found in self.discoverer.found() {
             if !found.decision.watch {
                 self.control.forget(found.tgid);
@@ -246,6 +255,7 @@ impl Capture {
             let service = Arc::clone(&found.service);
             self.pipeline.handle(Input::Process(found.tgid, service), &mut |_| {});
         }
+        self.identified |= scanned;
         Ok(())
     }
 }

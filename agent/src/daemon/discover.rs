@@ -11,6 +11,7 @@ use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
@@ -79,6 +80,7 @@ impl Discovery {
 pub struct Discoverer {
     requests: SyncSender<u32>,
     found: Receiver<Found>,
+    scanned: Arc<AtomicBool>,
     /// Requests that did not fit.
     pub refused: u64,
 }
@@ -89,6 +91,8 @@ impl Discoverer {
     pub fn start(discovery: Discovery, known: Vec<u32>) -> Self {
         let (requests, incoming) = sync_channel(QUEUE);
         let (outgoing, found) = sync_channel(QUEUE);
+        let scanned = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&scanned);
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let listeners = Listeners::read(&discovery.proc, &known);
@@ -102,6 +106,7 @@ impl Discoverer {
                     return;
                 }
             }
+            done.store(true, Ordering::Release);
             while let Ok(tgid) = incoming.recv() {
                 let ports = Listeners::read(&discovery.proc, &[tgid]).ports(tgid);
                 if let Some(found) = discovery.find(tgid, &ports)
@@ -114,7 +119,14 @@ impl Discoverer {
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for discovery: processes keep provisional names");
         }
-        Self { requests, found, refused: 0 }
+        Self { requests, found, scanned, refused: 0 }
+    }
+
+    /// Those that were there at the start have all been found out: what [`Self::found`] answers
+    /// after this is true holds the last of them.
+    #[must_use]
+    pub fn scanned(&self) -> bool {
+        self.scanned.load(Ordering::Acquire)
     }
 
     /// Asks who `tgid` is.
