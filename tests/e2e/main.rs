@@ -4,7 +4,10 @@
 //! Other processes of the host are traced as well: tests look only at spans of their own ports.
 
 mod clients;
+mod life;
 mod maze;
+mod messages;
 mod parents;
+mod reach;
 mod services;
 mod shared;

@@ -77,14 +77,19 @@ impl Child {
     ) -> String {
         let mut said = Vec::new();
         let end = Instant::now() + PATIENCE;
+        let mut alive = true;
         while Instant::now() < end {
+            // Asked before reading: its last words come after its end.
+            let still = self.alive();
             if let Ok(line) = stream(self).recv_timeout(Duration::from_millis(50)) {
                 if line.contains(text) {
                     return line;
                 }
                 said.push(line);
-            } else if !self.alive() {
+            } else if !alive {
                 break;
+            } else {
+                alive = still;
             }
         }
         let errors = self.errors();
