@@ -3,6 +3,7 @@
 //!
 //! Other processes of the host are traced as well: tests look only at spans of their own ports.
 
+mod cli;
 mod clients;
 mod life;
 mod maze;
