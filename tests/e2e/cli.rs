@@ -13,7 +13,11 @@ use std::process::Command;
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let output = command.output().expect("it starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    (output.status.code(), text(&output.stdout), text(&output.stderr))
+    (
+        output.status.code(),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
 }
 
 /// It ends with `code` and says all of `words`, a hint among them, in few lines.
@@ -37,9 +41,17 @@ fn unknown_settings_name_the_nearest() {
     let file = fresh_path("weft.toml");
     fs::write(&file, "[export.queue]\nintervall = \"1s\"\n").expect("a writable folder");
     let path = file.display().to_string();
-    refused(&mut command(&["run", "--config", &path]), 2, &["intervall", "interval", &path]);
+    refused(
+        &mut command(&["run", "--config", &path]),
+        2,
+        &["intervall", "interval", &path],
+    );
     fs::write(&file, "[capture]\nring_bytes = \"many\"\n").expect("a writable folder");
-    refused(&mut command(&["run", "--config", &path]), 2, &["ring_bytes", "many"]);
+    refused(
+        &mut command(&["run", "--config", &path]),
+        2,
+        &["ring_bytes", "many"],
+    );
     fs::remove_file(&file).expect("it was written");
     refused(&mut command(&["run", "--config", &path]), 2, &[&path]);
 }
@@ -60,12 +72,19 @@ fn unprivileged() {
         nobody.arg(&copy).args(args);
         let (code, out, said) = run(&mut nobody);
         assert_eq!(code, Some(3), "{args:?}: {out}{said}");
-        assert!(format!("{out}{said}").contains("CAP_BPF"), "{args:?}: {out}{said}");
+        assert!(
+            format!("{out}{said}").contains("CAP_BPF"),
+            "{args:?}: {out}{said}"
+        );
         assert!(!said.contains("panicked"), "{said}");
     }
     let mut nobody = Command::new("setpriv");
     nobody.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
-    refused(nobody.arg(&copy).args(["run", "--output", "none"]), 3, &["CAP_BPF", "root"]);
+    refused(
+        nobody.arg(&copy).args(["run", "--output", "none"]),
+        3,
+        &["CAP_BPF", "root"],
+    );
     fs::remove_file(&copy).expect("it was copied");
 }
 
@@ -88,7 +107,9 @@ fn endpoint_refuses() {
     if !able(what) {
         return;
     }
-    let Some(service) = Service::start("node-http", None) else { return lacking(what, "node-http") };
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
     let settings = [("WEFT_LIMITS__STOP_TIMEOUT", "1s")];
     let agent = Agent::with(&["--endpoint", "http://127.0.0.1:1"], &settings);
     let sent = anew(service.port, &targets(&["/?id=*"], "n", 20));
@@ -117,8 +138,13 @@ fn looks() {
     let pid = service.child.id().to_string();
     let (code, targets, said) = run(&mut command(&["targets"]));
     assert_eq!(code, Some(0), "{said}");
-    let line = targets.lines().find(|line| line.split_whitespace().any(|word| word == pid));
-    assert!(line.is_some_and(|line| line.contains("python-http")), "{targets}");
+    let line = targets
+        .lines()
+        .find(|line| line.split_whitespace().any(|word| word == pid));
+    assert!(
+        line.is_some_and(|line| line.contains("python-http")),
+        "{targets}"
+    );
 
     let (code, facts, said) = run(&mut command(&["explain", &pid]));
     assert_eq!(code, Some(0), "{said}");
@@ -142,17 +168,38 @@ fn command_is_traced() {
     if !able(what) || !tool(what, "curl") {
         return;
     }
-    let Some(service) = Service::start("node-http", None) else { return lacking(what, "node-http") };
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
     let file = fresh_path("command.jsonl");
     let output = format!("file:{}", file.display());
     let url = format!("http://127.0.0.1:{}/status/418", service.port);
-    let words = ["run", "--output", &output, "--", "curl", "-sS", "-o", "/dev/null", &url];
+    let words = [
+        "run",
+        "--output",
+        &output,
+        "--",
+        "curl",
+        "-sS",
+        "-o",
+        "/dev/null",
+        &url,
+    ];
     let (code, _, said) = run(&mut command(&words));
     assert_eq!(code, Some(0), "{said}");
     let spans = harness::agent::spans_of(&file);
-    let clients: Vec<_> = spans.iter().filter(|span| span.port() == service.port).collect();
-    let [client] = clients[..] else { panic!("{spans:#?}") };
-    assert_eq!((client.service.as_str(), client.status()), ("curl", 418), "{client:#?}");
+    let clients: Vec<_> = spans
+        .iter()
+        .filter(|span| span.port() == service.port)
+        .collect();
+    let [client] = clients[..] else {
+        panic!("{spans:#?}")
+    };
+    assert_eq!(
+        (client.service.as_str(), client.status()),
+        ("curl", 418),
+        "{client:#?}"
+    );
     fs::remove_file(&file).expect("it was written");
     let (code, ..) = run(&mut command(&["run", "--output", "none", "--", "false"]));
     assert_eq!(code, Some(1), "the command failed");

@@ -37,7 +37,9 @@ fn attach_during() {
 }
 
 fn attach_to(port: u16, name: &str) {
-    let mut old: Vec<Http> = (0..3).map(|_| Http::connect(port).expect("it listens")).collect();
+    let mut old: Vec<Http> = (0..3)
+        .map(|_| Http::connect(port).expect("it listens"))
+        .collect();
     for (n, http) in old.iter_mut().enumerate() {
         http.get(&format!("/?id=before{n}")).expect("it answers");
     }
@@ -49,11 +51,19 @@ fn attach_to(port: u16, name: &str) {
         let mut after = Vec::new();
         for round in 0..10 {
             for (n, http) in old.iter_mut().enumerate() {
-                after.push(http.get(&format!("/?id=after{n}-{round}")).expect("it answers"));
+                after.push(
+                    http.get(&format!("/?id=after{n}-{round}"))
+                        .expect("it answers"),
+                );
             }
         }
         stop.store(true, Ordering::Relaxed);
-        (agent, ready, loading.join().expect("the load ends well"), after)
+        (
+            agent,
+            ready,
+            loading.join().expect("the load ends well"),
+            after,
+        )
     });
     let (known, unknown): (Vec<Sent>, Vec<Sent>) =
         load.into_iter().partition(|request| request.start > ready);
@@ -65,7 +75,9 @@ fn attach_to(port: u16, name: &str) {
     let mut seen = BTreeSet::new();
     spans.retain(|span| {
         let target = span.target();
-        let Some(request) = early.get(target.as_str()) else { return true };
+        let Some(request) = early.get(target.as_str()) else {
+            return true;
+        };
         assert!(seen.insert((target, span.kind)), "twice: {span:#?}");
         assert_eq!(span.status(), request.status, "{span:#?}");
         false
@@ -81,7 +93,10 @@ fn load(port: u16, stop: &AtomicBool) -> Vec<Sent> {
         if !http.open {
             http = Http::connect(port).expect("it listens");
         }
-        sent.push(http.get(&format!("/?id=load{}", sent.len())).expect("it answers"));
+        sent.push(
+            http.get(&format!("/?id=load{}", sent.len()))
+                .expect("it answers"),
+        );
     }
     sent
 }
@@ -107,7 +122,9 @@ fn service_restarts() {
     let (spans, _) = agent.stop();
     check_servers(&spans, port, "catalog", &sent);
     let ours = spans.iter().filter(|span| server_at(port)(span));
-    let instances: BTreeSet<_> = ours.map(|span| &span.resource["service.instance.id"]).collect();
+    let instances: BTreeSet<_> = ours
+        .map(|span| &span.resource["service.instance.id"])
+        .collect();
     assert_eq!(instances.len(), 3, "each life is an instance of its own");
 }
 
@@ -118,7 +135,9 @@ fn agent_restarts() {
     if !able(what) {
         return;
     }
-    let Some(service) = Service::start("node-http", None) else { return lacking(what, "node-http") };
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
     let port = service.port;
     let mut http = Http::connect(port).expect("it listens");
     for life in ["one", "two", "three"] {
@@ -141,15 +160,23 @@ fn agent_killed() {
     if !able(what) || !tool(what, "wrk") {
         return;
     }
-    let Some(service) = Service::start("node-http", None) else { return lacking(what, "node-http") };
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
     let load = wrk(service.port, "4s");
     let agent = Agent::start();
     agent.wait_for(100, server_at(service.port));
     let programs = programs_of(agent.id());
-    assert!(!programs.is_empty() && programs.is_subset(&loaded()), "{programs:?}");
+    assert!(
+        !programs.is_empty() && programs.is_subset(&loaded()),
+        "{programs:?}"
+    );
     agent.kill();
     let said = load.wait_for_end();
-    assert!(requests(&said) > 0 && !said.contains("Socket errors"), "{said}");
+    assert!(
+        requests(&said) > 0 && !said.contains("Socket errors"),
+        "{said}"
+    );
     for _ in 0..100 {
         if programs.is_disjoint(&loaded()) {
             break;
@@ -157,7 +184,11 @@ fn agent_killed() {
         // Programs are freed once no CPU can run them any more.
         thread::sleep(Duration::from_millis(50));
     }
-    assert!(programs.is_disjoint(&loaded()), "still loaded, of {programs:?}: {:?}", loaded());
+    assert!(
+        programs.is_disjoint(&loaded()),
+        "still loaded, of {programs:?}: {:?}",
+        loaded()
+    );
     let agent = Agent::start();
     let sent = anew(service.port, &targets(&["/?id=*"], "again", 10));
     agent.wait_for(10, |span| span.text("url.query").starts_with("id=again"));
@@ -170,13 +201,20 @@ fn agent_killed() {
 fn programs_of(pid: u32) -> BTreeSet<u32> {
     let folder = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the agent runs");
     let id = |text: String| {
-        let line = text.lines().find_map(|line| line.strip_prefix("prog_id:"))?;
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("prog_id:"))?;
         line.trim().parse().ok()
     };
-    folder.flatten().filter_map(|file| id(fs::read_to_string(file.path()).ok()?)).collect()
+    folder
+        .flatten()
+        .filter_map(|file| id(fs::read_to_string(file.path()).ok()?))
+        .collect()
 }
 
 /// Ids of all programs in the kernel.
 fn loaded() -> BTreeSet<u32> {
-    aya::programs::loaded_programs().filter_map(|info| info.ok().map(|info| info.id())).collect()
+    aya::programs::loaded_programs()
+        .filter_map(|info| info.ok().map(|info| info.id()))
+        .collect()
 }

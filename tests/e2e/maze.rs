@@ -43,7 +43,11 @@ impl Maze {
             let path = path.to_owned();
             move |s: &Span| s.port() == port && s.target() == path && s.is_server() == server
         };
-        let root = the(spans, "the root", at(self.front.port, &request.target, true));
+        let root = the(
+            spans,
+            "the root",
+            at(self.front.port, &request.target, true),
+        );
         let call = the(spans, "the call", at(self.data.port, &below, false));
         let data = the(spans, "the answer", at(self.data.port, &below, true));
         assert_eq!(root.parent, "", "{root:#?}");
@@ -83,7 +87,9 @@ fn check(what: &str, hook: &str) {
     if !able(what) {
         return;
     }
-    let Some(maze) = Maze::start() else { return lacking(what, "maze") };
+    let Some(maze) = Maze::start() else {
+        return lacking(what, "maze");
+    };
     let agent = Agent::with(&[], &[("WEFT_CAPTURE__SOCKET_IO", hook)]);
     let sent = maze.ask();
     let ports = [maze.front.port, maze.data.port];
@@ -99,7 +105,9 @@ fn maze_recorded_and_replayed() {
     if !able(what) {
         return;
     }
-    let Some(maze) = Maze::start() else { return lacking(what, "maze") };
+    let Some(maze) = Maze::start() else {
+        return lacking(what, "maze");
+    };
     let (log, file) = (fresh_path("maze.log"), fresh_path("maze.jsonl"));
     let mut record = command(&["record", &log.display().to_string()]);
     let mut recording = Child::spawn(&mut record);
@@ -117,7 +125,10 @@ fn maze_recorded_and_replayed() {
         assert!(said.contains(" 0 made no sense"), "{said}");
         let spans = spans_of(&file);
         maze.check(&spans, &sent);
-        let ids: BTreeSet<_> = spans.into_iter().map(|s| (s.trace, s.id, s.parent)).collect();
+        let ids: BTreeSet<_> = spans
+            .into_iter()
+            .map(|s| (s.trace, s.id, s.parent))
+            .collect();
         trees.push(ids);
         std::fs::remove_file(&file).expect("the replay wrote it");
     }
@@ -132,7 +143,9 @@ fn maze_serially() {
     if !able(what) {
         return;
     }
-    let Some(maze) = Maze::start() else { return lacking(what, "maze") };
+    let Some(maze) = Maze::start() else {
+        return lacking(what, "maze");
+    };
     let agent = Agent::start();
     let patterns = ["/process/ok*", "/process/error*"];
     let sent = anew(maze.front.port, &targets(&patterns, "n", 50));

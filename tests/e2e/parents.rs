@@ -45,8 +45,9 @@ fn flask_processes() {
 /// One loop serves all: with several requests open nobody can know, and nobody may guess.
 #[test]
 fn node_http() {
-    let Some((outcome, _)) = run("node-http", |port, targets| concurrently(port, targets, THREADS))
-    else {
+    let Some((outcome, _)) = run("node-http", |port, targets| {
+        concurrently(port, targets, THREADS)
+    }) else {
         return;
     };
     assert!(outcome.wrong.is_empty(), "{outcome:#?}");
@@ -55,15 +56,22 @@ fn node_http() {
 
 #[test]
 fn node_http_serially() {
-    let Some((outcome, _)) = run("node-http", anew) else { return };
-    assert_eq!((outcome.right, outcome.wrong.len()), (COUNT, 0), "{outcome:#?}");
+    let Some((outcome, _)) = run("node-http", anew) else {
+        return;
+    };
+    assert_eq!(
+        (outcome.right, outcome.wrong.len()),
+        (COUNT, 0),
+        "{outcome:#?}"
+    );
 }
 
 /// Go hands calls to other goroutines: no parent is better than a wrong one.
 #[test]
 fn go_http() {
-    let Some((outcome, _)) = run("go-http", |port, targets| concurrently(port, targets, THREADS))
-    else {
+    let Some((outcome, _)) = run("go-http", |port, targets| {
+        concurrently(port, targets, THREADS)
+    }) else {
         return;
     };
     assert!(outcome.wrong.is_empty(), "{outcome:#?}");
@@ -72,8 +80,14 @@ fn go_http() {
 /// Threads that handle one request at a time: every parent is known and right.
 fn exact(folder: &str) {
     let ask = |port: u16, targets: &[String]| concurrently(port, targets, THREADS);
-    let Some((outcome, summary)) = run(folder, ask) else { return };
-    assert_eq!((outcome.right, outcome.wrong.len()), (COUNT, 0), "{outcome:#?}\n{summary}");
+    let Some((outcome, summary)) = run(folder, ask) else {
+        return;
+    };
+    assert_eq!(
+        (outcome.right, outcome.wrong.len()),
+        (COUNT, 0),
+        "{outcome:#?}\n{summary}"
+    );
 }
 
 fn run(folder: &str, ask: impl Fn(u16, &[String]) -> Vec<Sent>) -> Option<(Outcome, String)> {
@@ -88,7 +102,10 @@ fn run(folder: &str, ask: impl Fn(u16, &[String]) -> Vec<Sent>) -> Option<(Outco
     };
     let agent = Agent::start();
     let sent = ask(service.port, &targets(&["/call?id=*"], "n", COUNT));
-    assert!(sent.iter().all(|request| request.status == 200), "{sent:#?}");
+    assert!(
+        sent.iter().all(|request| request.status == 200),
+        "{sent:#?}"
+    );
     let ports = [service.port, upstream];
     agent.wait_for(2 * COUNT, |span| ports.contains(&span.port()));
     let (spans, summary) = agent.stop();
@@ -109,7 +126,9 @@ fn judge(spans: &[Span], front: u16, upstream: u16) -> Outcome {
                 outcome.right += 1;
             }
             None if call.parent.is_empty() => outcome.orphans += 1,
-            other => outcome.wrong.push(format!("{id} under {:?}", other.map(|s| s.target()))),
+            other => outcome
+                .wrong
+                .push(format!("{id} under {:?}", other.map(|s| s.target()))),
         }
     }
     outcome
@@ -133,6 +152,8 @@ fn answer(mut stream: &TcpStream) -> Option<()> {
     loop {
         while !lines.next()?.ok()?.is_empty() {}
         thread::sleep(Duration::from_millis(5));
-        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n").ok()?;
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
+            .ok()?;
     }
 }

@@ -19,14 +19,15 @@ fn pair(agent: Agent, query: &str) -> [Span; 2] {
     let ours = |span: &Span| span.text("url.query") == query;
     agent.wait_for(2, ours);
     let (spans, _) = agent.stop();
-    [false, true]
-        .map(|server| the(&spans, query, |s| ours(s) && s.is_server() == server).clone())
+    [false, true].map(|server| the(&spans, query, |s| ours(s) && s.is_server() == server).clone())
 }
 
 #[test]
 fn unix_socket() {
     let what = "UNIX socket";
-    let Some(python) = python() else { return skip!("{what}", "python3", "install python3") };
+    let Some(python) = python() else {
+        return skip!("{what}", "python3", "install python3");
+    };
     if !able(what) || !tool(what, "curl") {
         return;
     }
@@ -36,7 +37,11 @@ fn unix_socket() {
     let mut service = Child::start(&python, &[script, &path]);
     service.line_with("listening on");
     let query = mark("unix");
-    curl(&["--unix-socket", &path, &format!("http://localhost/?{query}")]);
+    curl(&[
+        "--unix-socket",
+        &path,
+        &format!("http://localhost/?{query}"),
+    ]);
     let [client, server] = pair(agent, &query);
     check_joined(&client, &server, &server.service);
     assert_eq!(server.text("network.transport"), "unix", "{server:#?}");
@@ -47,7 +52,9 @@ fn unix_socket() {
 #[test]
 fn ipv6() {
     let what = "IPv6";
-    let Some(python) = python() else { return skip!("{what}", "python3", "install python3") };
+    let Some(python) = python() else {
+        return skip!("{what}", "python3", "install python3");
+    };
     if !able(what) || !tool(what, "curl") {
         return;
     }
@@ -55,8 +62,10 @@ fn ipv6() {
         return skip!("{what}", "the address ::1", "enable IPv6 on lo");
     }
     let port = free_port().to_string();
-    let mut service =
-        Child::start(&python, &["-u", "-m", "http.server", "--bind", "::1", &port]);
+    let mut service = Child::start(
+        &python,
+        &["-u", "-m", "http.server", "--bind", "::1", &port],
+    );
     service.line_with("Serving HTTP");
     let agent = Agent::start();
     let query = mark("six");
@@ -81,15 +90,17 @@ impl Namespace {
             let output = Command::new("ip").args(args).output();
             output.is_ok_and(|output| output.status.success())
         };
-        let up = run(&["netns", "add", &space.0])
-            && run(&["-n", &space.0, "link", "set", "lo", "up"]);
+        let up =
+            run(&["netns", "add", &space.0]) && run(&["-n", &space.0, "link", "set", "lo", "up"]);
         up.then_some(space)
     }
 }
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "delete", &self.0]).output();
+        let _ = Command::new("ip")
+            .args(["netns", "delete", &self.0])
+            .output();
     }
 }
 
@@ -100,7 +111,11 @@ fn network_namespace() {
         return;
     }
     let Some(space) = Namespace::add() else {
-        return skip!("{what}", "ip netns", "a kernel and iproute2 with network namespaces");
+        return skip!(
+            "{what}",
+            "ip netns",
+            "a kernel and iproute2 with network namespaces"
+        );
     };
     let port = free_port();
     let Some(run) = command("python-http", port, None) else {
@@ -108,7 +123,9 @@ fn network_namespace() {
     };
     let agent = Agent::start();
     let mut inside = Command::new("ip");
-    inside.args(["netns", "exec", &space.0]).arg(run.get_program());
+    inside
+        .args(["netns", "exec", &space.0])
+        .arg(run.get_program());
     inside.env("PORT", port.to_string());
     let mut service = Child::spawn(&mut inside);
     service.line_with("listening on");
@@ -116,7 +133,11 @@ fn network_namespace() {
     let url = format!("http://127.0.0.1:{port}/?{query}");
     let args = ["netns", "exec", &space.0, "curl", "-sS", &url];
     let output = Command::new("ip").args(args).output().expect("ip starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let [client, server] = pair(agent, &query);
     check_joined(&client, &server, "python-http");
 }

@@ -19,19 +19,30 @@ pub(crate) fn able(what: &str) -> bool {
 
 /// Skips: a service or its runtime is not installed.
 pub(crate) fn lacking(what: &str, service: &str) {
-    harness::skip!("{what}", format!("service {service} or its runtime"), "cargo xtask setup");
+    harness::skip!(
+        "{what}",
+        format!("service {service} or its runtime"),
+        "cargo xtask setup"
+    );
 }
 
 /// `count` targets made of `patterns` in turn, `*` replaced by an id that starts with `mark`.
 pub(crate) fn targets(patterns: &[&str], mark: &str, count: usize) -> Vec<String> {
     let patterns = patterns.iter().cycle();
-    patterns.take(count).enumerate().map(|(n, p)| p.replace('*', &format!("{mark}{n}"))).collect()
+    patterns
+        .take(count)
+        .enumerate()
+        .map(|(n, p)| p.replace('*', &format!("{mark}{n}")))
+        .collect()
 }
 
 /// Every request is exactly one server span at `port`, with its path, status and times.
 pub(crate) fn check_servers(spans: &[Span], port: u16, service: &str, sent: &[Sent]) {
     let mut seen: HashMap<String, Vec<&Span>> = HashMap::new();
-    for span in spans.iter().filter(|span| span.is_server() && span.port() == port) {
+    for span in spans
+        .iter()
+        .filter(|span| span.is_server() && span.port() == port)
+    {
         seen.entry(span.target()).or_default().push(span);
     }
     for request in sent {
@@ -53,12 +64,17 @@ fn check_server(span: &Span, service: &str, request: &Sent) {
     assert_eq!(span.text("url.path"), path, "{span:#?}");
     assert!(span.start <= span.end, "{span:#?}");
     let within = request.start <= span.start + SLACK && span.end <= request.end + SLACK;
-    assert!(within, "outside of the client's times {request:?}: {span:#?}");
+    assert!(
+        within,
+        "outside of the client's times {request:?}: {span:#?}"
+    );
 }
 
 /// The one span that `wanted` accepts.
 pub(crate) fn the<'a>(spans: &'a [Span], what: &str, wanted: impl Fn(&Span) -> bool) -> &'a Span {
     let found: Vec<&Span> = spans.iter().filter(|span| wanted(span)).collect();
-    let [span] = found[..] else { panic!("{} spans of {what}: {found:#?}", found.len()) };
+    let [span] = found[..] else {
+        panic!("{} spans of {what}: {found:#?}", found.len())
+    };
     span
 }

@@ -97,9 +97,16 @@ pub fn binary() -> PathBuf {
     }
     // target/debug/deps/e2e-… -> target/debug
     let own = env::current_exe().expect("a test has an executable");
-    let profile = own.ancestors().nth(2).expect("it is in target/PROFILE/deps");
+    let profile = own
+        .ancestors()
+        .nth(2)
+        .expect("it is in target/PROFILE/deps");
     let found = profile.join("weft");
-    assert!(found.is_file(), "no {}\nhint: cargo build -p weft", found.display());
+    assert!(
+        found.is_file(),
+        "no {}\nhint: cargo build -p weft",
+        found.display()
+    );
     found
 }
 
@@ -147,7 +154,9 @@ impl Agent {
         let file = fresh_path("traces.jsonl");
         let output = format!("file:{}", file.display());
         let mut command = command(&["run", "--output", &output]);
-        command.args(args).env("WEFT_EXPORT__QUEUE__INTERVAL", "100ms");
+        command
+            .args(args)
+            .env("WEFT_EXPORT__QUEUE__INTERVAL", "100ms");
         // The ids of the tests stand in queries.
         command.env("WEFT_HTTP__QUERY", "keep");
         command.envs(settings.iter().copied());
@@ -182,7 +191,10 @@ impl Agent {
             }
             if Instant::now() > end {
                 let total = all.len();
-                panic!("{} of {count} spans came ({total} of all): {found:#?}", found.len());
+                panic!(
+                    "{} of {count} spans came ({total} of all): {found:#?}",
+                    found.len()
+                );
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -199,7 +211,12 @@ impl Agent {
         let said = self.child.remaining_errors();
         assert_eq!(code, Some(0), "{said}");
         let summary = said.lines().rfind(|line| line.contains(" traces · "));
-        (self.spans(), summary.unwrap_or_else(|| panic!("no summary: {said}")).to_owned())
+        (
+            self.spans(),
+            summary
+                .unwrap_or_else(|| panic!("no summary: {said}"))
+                .to_owned(),
+        )
     }
 
     /// Ends it without any chance to clean up.
@@ -236,7 +253,11 @@ pub fn spans_of(file: &Path) -> Vec<Span> {
         for group in list(&json["resourceSpans"]) {
             let resource = attributes(&group["resource"]["attributes"]);
             for scope in list(&group["scopeSpans"]) {
-                spans.extend(list(&scope["spans"]).iter().map(|span| read(span, &resource)));
+                spans.extend(
+                    list(&scope["spans"])
+                        .iter()
+                        .map(|span| read(span, &resource)),
+                );
             }
         }
     }
@@ -270,7 +291,9 @@ fn attributes(json: &Value) -> BTreeMap<String, String> {
     let pair = |attribute: &Value| {
         let key = attribute["key"].as_str()?.to_owned();
         let value = attribute["value"].as_object()?.values().next()?;
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
         Some((key, text))
     };
     list(json).iter().filter_map(pair).collect()

@@ -38,7 +38,11 @@ impl Http {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
-        Ok(Self { port, reader: BufReader::new(stream), open: true })
+        Ok(Self {
+            port,
+            reader: BufReader::new(stream),
+            open: true,
+        })
     }
 
     /// Sends a request without waiting for its answer. `headers` are whole lines.
@@ -47,8 +51,7 @@ impl Http {
     /// When the connection is gone.
     pub fn ask(&mut self, method: &str, target: &str, headers: &str) -> io::Result<()> {
         let port = self.port;
-        let head =
-            format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n");
+        let head = format!("{method} {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{headers}\r\n");
         self.reader.get_mut().write_all(head.as_bytes())
     }
 
@@ -64,7 +67,9 @@ impl Http {
         let (mut length, mut chunked) = (None, false);
         loop {
             let line = self.line()?.to_ascii_lowercase();
-            let Some((name, value)) = line.split_once(':') else { break };
+            let Some((name, value)) = line.split_once(':') else {
+                break;
+            };
             match (name, value.trim()) {
                 ("content-length", value) => length = value.parse::<u64>().ok(),
                 ("transfer-encoding", "chunked") => chunked = true,
@@ -94,7 +99,12 @@ impl Http {
         let start = wall();
         self.ask("GET", target, "")?;
         let status = self.answer("GET")?;
-        Ok(Sent { target: target.to_owned(), status, start, end: wall() })
+        Ok(Sent {
+            target: target.to_owned(),
+            status,
+            start,
+            end: wall(),
+        })
     }
 
     fn line(&mut self) -> io::Result<String> {
@@ -116,7 +126,11 @@ impl Http {
 
     fn skip(&mut self, length: u64) -> io::Result<()> {
         let read = io::copy(&mut self.reader.by_ref().take(length), &mut io::sink())?;
-        if read < length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
+        if read < length {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -128,7 +142,9 @@ impl Http {
 pub fn anew(port: u16, targets: &[String]) -> Vec<Sent> {
     let one = |target: &String| {
         let start = wall();
-        let mut sent = Http::connect(port).and_then(|mut http| http.get(target)).expect(target);
+        let mut sent = Http::connect(port)
+            .and_then(|mut http| http.get(target))
+            .expect(target);
         sent.start = start;
         sent
     };
@@ -160,9 +176,14 @@ pub fn keep_alive(port: u16, targets: &[String]) -> Vec<Sent> {
 pub fn concurrently(port: u16, targets: &[String], threads: usize) -> Vec<Sent> {
     let share = targets.len().div_ceil(threads).max(1);
     thread::scope(|scope| {
-        let work = targets.chunks(share).map(|part| scope.spawn(move || keep_alive(port, part)));
+        let work = targets
+            .chunks(share)
+            .map(|part| scope.spawn(move || keep_alive(port, part)));
         let running: Vec<_> = work.collect();
-        running.into_iter().flat_map(|one| one.join().expect("a client ends well")).collect()
+        running
+            .into_iter()
+            .flat_map(|one| one.join().expect("a client ends well"))
+            .collect()
     })
 }
 
@@ -176,12 +197,21 @@ pub fn pipelined(port: u16, targets: &[String], depth: usize) -> Vec<Sent> {
     let mut all = Vec::new();
     for group in targets.chunks(depth) {
         let start = wall();
-        let line = |target: &String| format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
+        let line =
+            |target: &String| format!("GET {target} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n");
         let bytes: String = group.iter().map(line).collect();
-        http.reader.get_mut().write_all(bytes.as_bytes()).expect("the connection is open");
+        http.reader
+            .get_mut()
+            .write_all(bytes.as_bytes())
+            .expect("the connection is open");
         for target in group {
             let status = http.answer("GET").expect(target);
-            all.push(Sent { target: target.clone(), status, start, end: wall() });
+            all.push(Sent {
+                target: target.clone(),
+                status,
+                start,
+                end: wall(),
+            });
         }
     }
     all
@@ -193,6 +223,8 @@ pub fn pipelined(port: u16, targets: &[String], depth: usize) -> Vec<Sent> {
 /// Never in this century.
 #[must_use]
 pub fn wall() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("after 1970");
     u64::try_from(since.as_nanos()).expect("64 bits reach far")
 }

@@ -3,10 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child as StdChild, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Lines that wait to be looked at; far more than any child of a test says.
+const LINES: usize = 1 << 16;
 /// How long a child may take to say what is waited for. Guests under emulation are slow.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -45,7 +47,11 @@ impl Child {
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let lines = follow(child.stdout.take().expect("stdout is piped"));
         let errors = follow(child.stderr.take().expect("stderr is piped"));
-        Self { child, lines, errors }
+        Self {
+            child,
+            lines,
+            errors,
+        }
     }
 
     /// Process id.
@@ -70,11 +76,7 @@ impl Child {
         self.wait_for_line(text, |child| &child.errors)
     }
 
-    fn wait_for_line(
-        &mut self,
-        text: &str,
-        stream: impl Fn(&Self) -> &Receiver<String>,
-    ) -> String {
+    fn wait_for_line(&mut self, text: &str, stream: impl Fn(&Self) -> &Receiver<String>) -> String {
         let mut said = Vec::new();
         let end = Instant::now() + PATIENCE;
         let mut alive = true;
@@ -93,7 +95,11 @@ impl Child {
             }
         }
         let errors = self.errors();
-        panic!("{:?} never said {text:?}: {}\n{errors}", self.child, said.join("\n"));
+        panic!(
+            "{:?} never said {text:?}: {}\n{errors}",
+            self.child,
+            said.join("\n")
+        );
     }
 
     /// Lines of stdout since the last call.
@@ -157,7 +163,10 @@ impl Drop for Child {
     fn drop(&mut self) {
         // The group first, while its leader still holds the id.
         let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -165,7 +174,7 @@ impl Drop for Child {
 
 /// Reads lines on a thread of its own, so that the child never blocks on a full pipe.
 fn follow(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(LINES);
     thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();
