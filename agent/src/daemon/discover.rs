@@ -9,7 +9,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
-use std::collections::HashMap;
+use std::iter::once;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -66,6 +66,17 @@ impl Discovery {
         pids
     }
 
+    /// Finds `tgids` until `tell` has heard enough; answers whether it heard all.
+    fn find_all(&self, tgids: &[u32], tell: impl Fn(Found) -> bool) -> bool {
+        let listeners = if self.selector.needs_ports() {
+            Listeners::read(&self.proc, tgids)
+        } else {
+            Listeners::default()
+        };
+        let mut found = tgids.iter().filter_map(|tgid| self.find(*tgid, &listeners.ports(*tgid)));
+        found.all(tell)
+    }
+
     /// Who `tgid` is and whether it is watched; `None` when it is gone.
     #[must_use]
     pub fn find(&self, tgid: u32, ports: &[u16]) -> Option<Found> {
@@ -95,23 +106,17 @@ impl Discoverer {
         let done = Arc::clone(&scanned);
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
-            let listeners = Listeners::read(&discovery.proc, &known);
-            let ports: HashMap<u32, Vec<u16>> =
-                known.iter().map(|tgid| (*tgid, listeners.ports(*tgid))).collect();
-            for tgid in known {
-                let ports = ports.get(&tgid).map_or(&[][..], Vec::as_slice);
-                if let Some(found) = discovery.find(tgid, ports)
-                    && outgoing.send(found).is_err()
-                {
-                    return;
-                }
+            let tell = |found| outgoing.send(found).is_ok();
+            if !discovery.find_all(&known, tell) {
+                return;
             }
             done.store(true, Ordering::Release);
-            while let Ok(tgid) = incoming.recv() {
-                let ports = Listeners::read(&discovery.proc, &[tgid]).ports(tgid);
-                if let Some(found) = discovery.find(tgid, &ports)
-                    && outgoing.send(found).is_err()
-                {
+            while let Ok(first) = incoming.recv() {
+                // A process that forks and becomes another program is asked for twice.
+                let mut asked: Vec<u32> = once(first).chain(incoming.try_iter()).collect();
+                asked.sort_unstable();
+                asked.dedup();
+                if !discovery.find_all(&asked, tell) {
                     return;
                 }
             }

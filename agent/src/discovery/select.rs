@@ -180,6 +180,13 @@ impl Selector {
         }
     }
 
+    /// Whether any rule asks for ports: they cost a look at every socket.
+    #[must_use]
+    pub fn needs_ports(&self) -> bool {
+        let mut rules = self.rules.include.iter().chain(&self.rules.exclude);
+        rules.any(|rule| rule.0.port.is_some())
+    }
+
     /// Decides about `process`, which listens on `ports`.
     #[must_use]
     pub fn decide(&self, process: &Process, service: &Service, ports: &[u16]) -> Decision {
