@@ -4,8 +4,10 @@ use crate::clients::{requests, tool, wrk};
 use crate::shared::{able, check_servers, lacking, targets};
 use harness::agent::{Agent, Span};
 use harness::client::{Http, Sent, anew, keep_alive, wall};
+use harness::process::Child;
 use harness::service::{Service, free_port};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use std::{fs, thread};
@@ -217,4 +219,30 @@ fn loaded() -> BTreeSet<u32> {
     aya::programs::loaded_programs()
         .filter_map(|info| info.ok().map(|info| info.id()))
         .collect()
+}
+
+/// A service that starts while other processes come and go by the hundred has its own name from
+/// its first request on.
+#[test]
+fn service_starts_in_a_storm() {
+    let what = "service in a storm";
+    if !able(what) || !tool(what, "xargs") || !tool(what, "curl") {
+        return;
+    }
+    let Some(other) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
+    let agent = Agent::start();
+    let url = format!("http://127.0.0.1:{}/slow/50", other.port);
+    let script = format!("seq 100000 | xargs -P16 -I@ curl -sS -o /dev/null {url}");
+    let storm = Child::start(Path::new("/bin/sh"), &["-c", &script]);
+    thread::sleep(Duration::from_secs(2));
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
+    let sent = anew(service.port, &targets(&["/?id=*"], "first", 10));
+    drop(storm);
+    agent.wait_for(sent.len(), server_at(service.port));
+    let (spans, _) = agent.stop();
+    check_servers(&spans, service.port, "catalog", &sent);
 }
