@@ -3,8 +3,12 @@
 //!
 //! Other processes of the host are traced as well: tests look only at spans of their own ports.
 
+mod cli;
 mod clients;
+mod life;
 mod maze;
+mod messages;
 mod parents;
+mod reach;
 mod services;
 mod shared;

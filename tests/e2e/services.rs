@@ -1,7 +1,7 @@
 //! Each kind of service under each way to ask: spans seen == requests sent.
 
 use crate::shared::{able, check_servers, lacking, targets};
-use harness::agent::Agent;
+use harness::agent::{Agent, Span};
 use harness::client::{Sent, anew, concurrently, keep_alive, pipelined};
 use harness::service::Service;
 
@@ -73,23 +73,22 @@ fn nginx_proxy() {
     };
     let agent = Agent::start();
     let sent = all_ways(front.port, PATHS, None);
-    let at_front =
-        |port| move |span: &harness::agent::Span| span.is_server() && span.port() == port;
+    let at_front = |port| move |span: &Span| span.is_server() && span.port() == port;
     agent.wait_for(sent.len(), at_front(front.port));
     let (spans, summary) = agent.stop();
     check_servers(&spans, front.port, "nginx", &sent);
     assert!(summary.contains("file "), "{summary}");
     // What the proxy asked, the service behind answered, inside the proxy's own answer: the
     // connection says so, whatever headers the proxy sets.
-    let asked: Vec<_> = spans
-        .iter()
-        .filter(|s| !s.is_server() && s.service == "nginx")
-        .collect();
+    let peer = behind.port.to_string();
+    let to_service = |span: &&Span| !span.is_server() && span.text("network.peer.port") == peer;
+    let asked: Vec<_> = spans.iter().filter(to_service).collect();
     assert_eq!(asked.len(), sent.len());
     for client in asked {
         let server = spans.iter().find(|span| span.parent == client.id);
         let server = server.unwrap_or_else(|| panic!("nobody answered {client:#?}"));
         assert_eq!(server.service, "python-http", "{server:#?}");
+        assert_eq!(client.service, "nginx", "{client:#?}");
         assert_eq!(server.target(), client.target());
         assert_eq!(server.trace, client.trace);
         assert_eq!(server.text("weft.parent.evidence"), "socket_pair");

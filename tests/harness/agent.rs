@@ -3,6 +3,7 @@
 use crate::process::Child;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -240,7 +241,11 @@ impl Drop for Agent {
 /// When a whole line is no OTLP.
 #[must_use]
 pub fn spans_of(file: &Path) -> Vec<Span> {
-    let text = fs::read_to_string(file).unwrap_or_default();
+    let text = match fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        Err(error) => panic!("{}: {error}", file.display()),
+    };
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut spans = Vec::new();
     for line in whole.lines() {

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Lines of a child that are kept until they are asked for; then it waits.
+/// Lines that wait to be looked at; far more than any child of a test says.
 const LINES: usize = 1 << 16;
 /// How long a child may take to say what is waited for. Guests under emulation are slow.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -79,14 +79,19 @@ impl Child {
     fn wait_for_line(&mut self, text: &str, stream: impl Fn(&Self) -> &Receiver<String>) -> String {
         let mut said = Vec::new();
         let end = Instant::now() + PATIENCE;
+        let mut alive = true;
         while Instant::now() < end {
+            // Asked before reading: its last words come after its end.
+            let still = self.alive();
             if let Ok(line) = stream(self).recv_timeout(Duration::from_millis(50)) {
                 if line.contains(text) {
                     return line;
                 }
                 said.push(line);
-            } else if !self.alive() {
+            } else if !alive {
                 break;
+            } else {
+                alive = still;
             }
         }
         let errors = self.errors();

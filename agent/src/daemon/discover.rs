@@ -9,20 +9,18 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Processes that may wait to be identified.
 const QUEUE: usize = 8192;
-/// A process that does not match a rule of ports is looked at again after this pause, and after
-/// twice as long each time: services begin to listen some time after they start.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// Times that it is looked at again: for about two minutes.
-const TRIES: u32 = 10;
-/// Longest wait for a question.
-const LONG: Duration = Duration::from_secs(3600);
+
+/// Rules about ports are applied anew at this interval.
+const RESCAN: Duration = Duration::from_secs(1);
 
 /// What was found out about a process.
 pub struct Found {
@@ -32,6 +30,8 @@ pub struct Found {
     pub service: Arc<Service>,
     /// Whether it is watched.
     pub decision: Decision,
+    /// It came to listen on a port that a rule names, and may have been given up before.
+    pub recalled: bool,
 }
 
 /// How processes are found, identified and chosen. Shared by the verbs that only look.
@@ -42,8 +42,6 @@ pub struct Discovery {
     /// Gives processes their identity.
     pub identifier: Identifier,
     selector: Selector,
-    /// A rule names ports: a process may come to match when it begins to listen.
-    by_port: bool,
 }
 
 impl Discovery {
@@ -54,13 +52,7 @@ impl Discovery {
         let own = std::process::id();
         let ancestors = proc.ancestors(own);
         let identifier = Identifier::new(proc.clone(), Host::of(&proc));
-        let by_port = rules.name_ports();
-        Self {
-            proc,
-            identifier,
-            selector: Selector::new(rules, own, ancestors),
-            by_port,
-        }
+        Self { proc, identifier, selector: Selector::new(rules, own, ancestors) }
     }
 
     /// Processes that are never watched whatever the rules: the agent and those that started it.
@@ -80,38 +72,66 @@ impl Discovery {
         pids
     }
 
+    /// Finds `tgids` until `tell` has heard enough; answers whether it heard all.
+    fn find_all(&self, tgids: &[u32], tell: impl Fn(Found) -> bool) -> bool {
+        let listeners = if self.selector.needs_ports() {
+            Listeners::read(&self.proc, tgids)
+        } else {
+            Listeners::default()
+        };
+        let mut found = tgids.iter().filter_map(|tgid| self.find(*tgid, &listeners.ports(*tgid)));
+        found.all(tell)
+    }
+
     /// Who `tgid` is and whether it is watched; `None` when it is gone.
     #[must_use]
     pub fn find(&self, tgid: u32, ports: &[u16]) -> Option<Found> {
         let process = self.proc.read(tgid).ok()?;
         let service = self.identifier.identify(&process);
         let decision = self.selector.decide(&process, &service, ports);
-        Some(Found {
-            tgid,
-            service,
-            decision,
-        })
+        Some(Found { tgid, service, decision, recalled: false })
     }
 }
 
-/// What the thread says.
-enum Answer {
-    Found(Found),
-    /// All that were there at the start are found.
-    Surveyed,
+/// Services listen only a while after they start: what rules about ports say of them is found
+/// out by looking again and again.
+#[derive(Default)]
+struct Listening {
+    /// What was told of processes that listen on ports which rules name.
+    told: HashMap<u32, bool>,
+    last: Option<Instant>,
 }
 
-/// A process that a rule of ports may still match once it listens.
-struct Again {
-    at: Instant,
-    tgid: u32,
-    tries: u32,
+impl Listening {
+    /// Looks if rules ask for ports and it is time; tells what changed. Answers whether all was
+    /// heard.
+    fn look(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
+        let early = self.last.is_some_and(|last| last.elapsed() < RESCAN);
+        if early || !discovery.selector.needs_ports() {
+            return true;
+        }
+        self.last = Some(Instant::now());
+        let ignored = discovery.ignored();
+        let mut pids = discovery.scan();
+        pids.retain(|tgid| !ignored.contains(tgid));
+        let listeners = Listeners::read(&discovery.proc, &pids);
+        pids.retain(|tgid| discovery.selector.ports_matter(&listeners.ports(*tgid)));
+        self.told.retain(|tgid, _| pids.contains(tgid));
+        let mut found = pids.iter().filter_map(|tgid| {
+            let mut found = discovery.find(*tgid, &listeners.ports(*tgid))?;
+            found.recalled = true;
+            let watch = found.decision.watch;
+            (self.told.insert(*tgid, watch) != Some(watch)).then_some(found)
+        });
+        found.all(tell)
+    }
 }
 
 /// The running thread.
 pub struct Discoverer {
     requests: SyncSender<u32>,
-    answers: Receiver<Answer>,
+    found: Receiver<Found>,
+    scanned: Arc<AtomicBool>,
     /// Requests that did not fit.
     pub refused: u64,
 }
@@ -121,39 +141,44 @@ impl Discoverer {
     #[must_use]
     pub fn start(discovery: Discovery, known: Vec<u32>) -> Self {
         let (requests, incoming) = sync_channel(QUEUE);
-        let (outgoing, answers) = sync_channel(QUEUE);
+        let (outgoing, found) = sync_channel(QUEUE);
+        let scanned = Arc::new(AtomicBool::new(false));
+        let done = Arc::clone(&scanned);
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
-            Worker {
-                discovery,
-                outgoing,
-                again: Vec::new(),
+            let tell = |found| outgoing.send(found).is_ok();
+            if !discovery.find_all(&known, tell) {
+                return;
             }
-            .run(&known, &incoming)
+            done.store(true, Ordering::Release);
+            let mut listening = Listening::default();
+            loop {
+                let first = match incoming.recv_timeout(RESCAN) {
+                    Ok(first) => Some(first),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
+                // A process that forks and becomes another program is asked for twice.
+                let mut asked: Vec<u32> = first.into_iter().chain(incoming.try_iter()).collect();
+                asked.sort_unstable();
+                asked.dedup();
+                let heard = discovery.find_all(&asked, tell);
+                if !heard || !listening.look(&discovery, tell) {
+                    return;
+                }
+            }
         });
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for discovery: processes keep provisional names");
         }
-        Self {
-            requests,
-            answers,
-            refused: 0,
-        }
+        Self { requests, found, scanned, refused: 0 }
     }
 
-    /// What is known of the processes that were there at the start: their first requests should
-    /// not have to wait for their names. Waits for `limit` at most.
+    /// Those that were there at the start have all been found out: what [`Self::found`] answers
+    /// after this is true holds the last of them.
     #[must_use]
-    pub fn survey(&self, limit: Duration) -> Vec<Found> {
-        let end = Instant::now() + limit;
-        let mut all = Vec::new();
-        while let Some(left) = end.checked_duration_since(Instant::now()) {
-            match self.answers.recv_timeout(left) {
-                Ok(Answer::Found(found)) => all.push(found),
-                Ok(Answer::Surveyed) | Err(_) => break,
-            }
-        }
-        all
+    pub fn scanned(&self) -> bool {
+        self.scanned.load(Ordering::Acquire)
     }
 
     /// Asks who `tgid` is.
@@ -165,74 +190,6 @@ impl Discoverer {
 
     /// What was found out since the last call.
     pub fn found(&self) -> impl Iterator<Item = Found> + '_ {
-        self.answers.try_iter().filter_map(|answer| match answer {
-            Answer::Found(found) => Some(found),
-            Answer::Surveyed => None,
-        })
-    }
-}
-
-/// The thread's own.
-struct Worker {
-    discovery: Discovery,
-    outgoing: SyncSender<Answer>,
-    again: Vec<Again>,
-}
-
-impl Worker {
-    /// Ends when nobody listens any more.
-    fn run(mut self, known: &[u32], incoming: &Receiver<u32>) {
-        let listeners = Listeners::read(&self.discovery.proc, known);
-        for tgid in known {
-            if self.find(*tgid, &listeners.ports(*tgid), 0).is_none() {
-                return;
-            }
-        }
-        if self.outgoing.send(Answer::Surveyed).is_err() {
-            return;
-        }
-        loop {
-            let pause = self.again.iter().map(|again| again.at).min();
-            let pause = pause.map_or(LONG, |at| at.saturating_duration_since(Instant::now()));
-            match incoming.recv_timeout(pause) {
-                Ok(tgid) if self.look(tgid, 0).is_none() => return,
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
-            let now = Instant::now();
-            let (due, later) = std::mem::take(&mut self.again)
-                .into_iter()
-                .partition(|again| again.at <= now);
-            self.again = later;
-            let due: Vec<Again> = due;
-            for again in due {
-                if self.look(again.tgid, again.tries).is_none() {
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Looks at a process with the ports it listens on now.
-    fn look(&mut self, tgid: u32, tries: u32) -> Option<()> {
-        let ports = Listeners::read(&self.discovery.proc, &[tgid]).ports(tgid);
-        self.find(tgid, &ports, tries)
-    }
-
-    /// Says who a process is; `None` when nobody listens any more.
-    fn find(&mut self, tgid: u32, ports: &[u16], tries: u32) -> Option<()> {
-        let Some(found) = self.discovery.find(tgid, ports) else {
-            return Some(());
-        };
-        let may_listen = !found.decision.watch && self.discovery.by_port && tries < TRIES;
-        if may_listen && self.again.len() < QUEUE {
-            let pause = FIRST_PAUSE * 2_u32.pow(tries);
-            self.again.push(Again {
-                at: Instant::now() + pause,
-                tgid,
-                tries: tries + 1,
-            });
-        }
-        self.outgoing.send(Answer::Found(found)).ok()
+        self.found.try_iter()
     }
 }

@@ -25,6 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Counts go to the metrics at this interval.
 const METERS: Duration = Duration::from_secs(1);
+/// The agent is ready after this, even if `/proc` is slow.
+const SCAN: Duration = Duration::from_secs(5);
 /// After a traced command has ended, its last records are waited for this long.
 const AFTERGLOW: Duration = Duration::from_millis(300);
 
@@ -46,6 +48,7 @@ pub(super) fn run(job: RunJob, log: Option<RecordLog>) -> Result<(), Exit> {
         }
     };
     let stop = stop_flag(&exports)?;
+    until_identified(&mut capture, &mut exports, &stop)?;
     announce(&capture, &exports);
     if let Some(command) = &mut command {
         command.release()?;
@@ -134,6 +137,26 @@ pub(super) fn replay(job: &ReplayJob) -> Result<(), Exit> {
         counts.records,
         job.file.display()
     );
+    Ok(())
+}
+
+/// Who is there already is found out before the agent says that it is ready: as long as the
+/// runtime of a process is unknown, its calls get no parent. Capture goes on meanwhile.
+fn until_identified(
+    capture: &mut Capture,
+    exports: &mut Exports,
+    stop: &AtomicBool,
+) -> Result<(), Exit> {
+    let start = Instant::now();
+    while !capture.identified() && !stop.load(Ordering::Relaxed) && start.elapsed() < SCAN {
+        capture
+            .turn(&mut |output| {
+                if let Output::Trace { spans, carried, .. } = output {
+                    exports.offer(spans, carried);
+                }
+            })
+            .map_err(|error| broken(&error))?;
+    }
     Ok(())
 }
 

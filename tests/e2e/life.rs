@@ -1,0 +1,248 @@
+//! Who starts first, who restarts, who dies: services never notice, and nothing seen is wrong.
+
+use crate::clients::{requests, tool, wrk};
+use crate::shared::{able, check_servers, lacking, targets};
+use harness::agent::{Agent, Span};
+use harness::client::{Http, Sent, anew, keep_alive, wall};
+use harness::process::Child;
+use harness::service::{Service, free_port};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
+
+fn server_at(port: u16) -> impl Fn(&Span) -> bool {
+    move |span| span.is_server() && span.port() == port
+}
+
+/// The agent comes while requests run over connections that are older than it.
+#[test]
+fn attach_during() {
+    for (folder, name) in [
+        ("node-http", "catalog"),
+        ("flask-threads", "shop"),
+        ("go-http", "inventory"),
+        ("java-http", "Server"),
+        ("nginx-static", "nginx"),
+    ] {
+        let what = format!("attach during load on {folder}");
+        if !able(&what) {
+            return;
+        }
+        let Some(service) = Service::start(folder, None) else {
+            lacking(&what, folder);
+            continue;
+        };
+        attach_to(service.port, name);
+    }
+}
+
+fn attach_to(port: u16, name: &str) {
+    let mut old: Vec<Http> = (0..3)
+        .map(|_| Http::connect(port).expect("it listens"))
+        .collect();
+    for (n, http) in old.iter_mut().enumerate() {
+        http.get(&format!("/?id=before{n}")).expect("it answers");
+    }
+    let stop = AtomicBool::new(false);
+    let (agent, ready, load, mut after) = thread::scope(|scope| {
+        let loading = scope.spawn(|| load(port, &stop));
+        let agent = Agent::start();
+        let ready = wall();
+        let mut after = Vec::new();
+        for round in 0..10 {
+            for (n, http) in old.iter_mut().enumerate() {
+                after.push(
+                    http.get(&format!("/?id=after{n}-{round}"))
+                        .expect("it answers"),
+                );
+            }
+        }
+        stop.store(true, Ordering::Relaxed);
+        (
+            agent,
+            ready,
+            loading.join().expect("the load ends well"),
+            after,
+        )
+    });
+    let (known, unknown): (Vec<Sent>, Vec<Sent>) =
+        load.into_iter().partition(|request| request.start > ready);
+    after.extend(known);
+    agent.wait_for(after.len(), server_at(port));
+    let (mut spans, _) = agent.stop();
+    // What ran while it attached may be seen or not, but never twice and never with wrong words.
+    let early: BTreeMap<&str, &Sent> = unknown.iter().map(|r| (r.target.as_str(), r)).collect();
+    let mut seen = BTreeSet::new();
+    spans.retain(|span| {
+        let target = span.target();
+        let Some(request) = early.get(target.as_str()) else {
+            return true;
+        };
+        assert!(seen.insert((target, span.kind)), "twice: {span:#?}");
+        assert_eq!(span.status(), request.status, "{span:#?}");
+        false
+    });
+    check_servers(&spans, port, name, &after);
+}
+
+/// Requests over one connection until told to stop.
+fn load(port: u16, stop: &AtomicBool) -> Vec<Sent> {
+    let mut http = Http::connect(port).expect("it listens");
+    let mut sent = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        if !http.open {
+            http = Http::connect(port).expect("it listens");
+        }
+        sent.push(
+            http.get(&format!("/?id=load{}", sent.len()))
+                .expect("it answers"),
+        );
+    }
+    sent
+}
+
+/// The agent is there first; the service restarts on the same port.
+#[test]
+fn service_restarts() {
+    let what = "service restart";
+    if !able(what) {
+        return;
+    }
+    let agent = Agent::start();
+    let port = free_port();
+    let mut sent = Vec::new();
+    for life in ["one", "two", "three"] {
+        let Some(service) = Service::start_at("node-http", port, None) else {
+            return lacking(what, "node-http");
+        };
+        sent.extend(keep_alive(port, &targets(&["/?id=*", "/none/*"], life, 20)));
+        service.stop();
+    }
+    agent.wait_for(sent.len(), server_at(port));
+    let (spans, _) = agent.stop();
+    check_servers(&spans, port, "catalog", &sent);
+    let ours = spans.iter().filter(|span| server_at(port)(span));
+    let instances: BTreeSet<_> = ours
+        .map(|span| &span.resource["service.instance.id"])
+        .collect();
+    assert_eq!(instances.len(), 3, "each life is an instance of its own");
+}
+
+/// Each agent sees what was asked in its time, on a connection older than all of them.
+#[test]
+fn agent_restarts() {
+    let what = "agent restart";
+    if !able(what) {
+        return;
+    }
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
+    let port = service.port;
+    let mut http = Http::connect(port).expect("it listens");
+    for life in ["one", "two", "three"] {
+        let agent = Agent::start();
+        let mut sent = anew(port, &targets(&["/?id=new*"], life, 5));
+        for target in targets(&["/?id=old*"], life, 5) {
+            sent.push(http.get(&target).expect("it answers"));
+        }
+        agent.wait_for(sent.len(), server_at(port));
+        let (spans, _) = agent.stop();
+        check_servers(&spans, port, "catalog", &sent);
+        http.get("/?id=unseen").expect("it answers");
+    }
+}
+
+/// Killed under load: the service goes on, the kernel forgets the programs, a new agent works.
+#[test]
+fn agent_killed() {
+    let what = "agent killed";
+    if !able(what) || !tool(what, "wrk") {
+        return;
+    }
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
+    let load = wrk(service.port, "4s");
+    let agent = Agent::start();
+    agent.wait_for(100, server_at(service.port));
+    let programs = programs_of(agent.id());
+    assert!(
+        !programs.is_empty() && programs.is_subset(&loaded()),
+        "{programs:?}"
+    );
+    agent.kill();
+    let said = load.wait_for_end();
+    assert!(
+        requests(&said) > 0 && !said.contains("Socket errors"),
+        "{said}"
+    );
+    for _ in 0..100 {
+        if programs.is_disjoint(&loaded()) {
+            break;
+        }
+        // Programs are freed once no CPU can run them any more.
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(
+        programs.is_disjoint(&loaded()),
+        "still loaded, of {programs:?}: {:?}",
+        loaded()
+    );
+    let agent = Agent::start();
+    let sent = anew(service.port, &targets(&["/?id=*"], "again", 10));
+    agent.wait_for(10, |span| span.text("url.query").starts_with("id=again"));
+    let (mut spans, _) = agent.stop();
+    spans.retain(|span| span.text("url.query").starts_with("id=again"));
+    check_servers(&spans, service.port, "catalog", &sent);
+}
+
+/// Ids of the programs that a process holds by its descriptors.
+fn programs_of(pid: u32) -> BTreeSet<u32> {
+    let folder = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the agent runs");
+    let id = |text: String| {
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("prog_id:"))?;
+        line.trim().parse().ok()
+    };
+    folder
+        .flatten()
+        .filter_map(|file| id(fs::read_to_string(file.path()).ok()?))
+        .collect()
+}
+
+/// Ids of all programs in the kernel.
+fn loaded() -> BTreeSet<u32> {
+    aya::programs::loaded_programs()
+        .filter_map(|info| info.ok().map(|info| info.id()))
+        .collect()
+}
+
+/// A service that starts while other processes come and go by the hundred has its own name from
+/// its first request on.
+#[test]
+fn service_starts_in_a_storm() {
+    let what = "service in a storm";
+    if !able(what) || !tool(what, "xargs") || !tool(what, "curl") {
+        return;
+    }
+    let Some(other) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
+    let agent = Agent::start();
+    let url = format!("http://127.0.0.1:{}/slow/50", other.port);
+    let script = format!("seq 100000 | xargs -P16 -I@ curl -sS -o /dev/null {url}");
+    let storm = Child::start(Path::new("/bin/sh"), &["-c", &script]);
+    thread::sleep(Duration::from_secs(2));
+    let Some(service) = Service::start("node-http", None) else {
+        return lacking(what, "node-http");
+    };
+    let sent = anew(service.port, &targets(&["/?id=*"], "first", 10));
+    drop(storm);
+    agent.wait_for(sent.len(), server_at(service.port));
+    let (spans, _) = agent.stop();
+    check_servers(&spans, service.port, "catalog", &sent);
+}
