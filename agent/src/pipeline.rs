@@ -151,7 +151,11 @@ impl Pipeline {
     pub fn handle(&mut self, input: Input<'_>, out: &mut impl FnMut(Output)) {
         match input {
             Input::Record(record) => self.record(record, out),
-            Input::Process(tgid, service) => self.process(tgid).service = Some(service),
+            Input::Process(tgid, service) => {
+                let process = self.process(tgid);
+                process.service = Some(service);
+                process.unwatched = false;
+            }
             Input::Unwatched(tgid) => self.process(tgid).unwatched = true,
             Input::Clock(clock) => self.clock = clock,
             Input::Tick(now) => self.tick(now, out),

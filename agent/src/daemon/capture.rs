@@ -248,6 +248,12 @@ impl Capture {
                 self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
                 continue;
             }
+            // Only then: an entry for a process that has just ended would stay for ever.
+            if found.recalled
+                && let Err(error) = self.control.watch(found.tgid, WATCH)
+            {
+                tracing::warn!(found.tgid, %error, "process not watched");
+            }
             if let Some(log) = &mut self.log {
                 let json = serde_json::to_vec(&*found.service)?;
                 log.write(&Frame::Service(found.tgid, &json))?;

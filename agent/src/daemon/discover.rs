@@ -9,14 +9,18 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
-use std::iter::once;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Processes that may wait to be identified.
 const QUEUE: usize = 8192;
+
+/// Rules about ports are applied anew at this interval.
+const RESCAN: Duration = Duration::from_secs(1);
 
 /// What was found out about a process.
 pub struct Found {
@@ -26,6 +30,8 @@ pub struct Found {
     pub service: Arc<Service>,
     /// Whether it is watched.
     pub decision: Decision,
+    /// It came to listen on a port that a rule names, and may have been given up before.
+    pub recalled: bool,
 }
 
 /// How processes are found, identified and chosen. Shared by the verbs that only look.
@@ -83,7 +89,41 @@ impl Discovery {
         let process = self.proc.read(tgid).ok()?;
         let service = self.identifier.identify(&process);
         let decision = self.selector.decide(&process, &service, ports);
-        Some(Found { tgid, service, decision })
+        Some(Found { tgid, service, decision, recalled: false })
+    }
+}
+
+/// Services listen only a while after they start: what rules about ports say of them is found
+/// out by looking again and again.
+#[derive(Default)]
+struct Listening {
+    /// What was told of processes that listen on ports which rules name.
+    told: HashMap<u32, bool>,
+    last: Option<Instant>,
+}
+
+impl Listening {
+    /// Looks if rules ask for ports and it is time; tells what changed. Answers whether all was
+    /// heard.
+    fn look(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
+        let early = self.last.is_some_and(|last| last.elapsed() < RESCAN);
+        if early || !discovery.selector.needs_ports() {
+            return true;
+        }
+        self.last = Some(Instant::now());
+        let ignored = discovery.ignored();
+        let mut pids = discovery.scan();
+        pids.retain(|tgid| !ignored.contains(tgid));
+        let listeners = Listeners::read(&discovery.proc, &pids);
+        pids.retain(|tgid| discovery.selector.ports_matter(&listeners.ports(*tgid)));
+        self.told.retain(|tgid, _| pids.contains(tgid));
+        let mut found = pids.iter().filter_map(|tgid| {
+            let mut found = discovery.find(*tgid, &listeners.ports(*tgid))?;
+            found.recalled = true;
+            let watch = found.decision.watch;
+            (self.told.insert(*tgid, watch) != Some(watch)).then_some(found)
+        });
+        found.all(tell)
     }
 }
 
@@ -111,12 +151,19 @@ impl Discoverer {
                 return;
             }
             done.store(true, Ordering::Release);
-            while let Ok(first) = incoming.recv() {
+            let mut listening = Listening::default();
+            loop {
+                let first = match incoming.recv_timeout(RESCAN) {
+                    Ok(first) => Some(first),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                };
                 // A process that forks and becomes another program is asked for twice.
-                let mut asked: Vec<u32> = once(first).chain(incoming.try_iter()).collect();
+                let mut asked: Vec<u32> = first.into_iter().chain(incoming.try_iter()).collect();
                 asked.sort_unstable();
                 asked.dedup();
-                if !discovery.find_all(&asked, tell) {
+                let heard = discovery.find_all(&asked, tell);
+                if !heard || !listening.look(&discovery, tell) {
                     return;
                 }
             }

@@ -183,8 +183,19 @@ impl Selector {
     /// Whether any rule asks for ports: they cost a look at every socket.
     #[must_use]
     pub fn needs_ports(&self) -> bool {
-        let mut rules = self.rules.include.iter().chain(&self.rules.exclude);
-        rules.any(|rule| rule.0.port.is_some())
+        self.port_rules().next().is_some()
+    }
+
+    /// Whether a process that listens on `ports` may be judged otherwise for it.
+    #[must_use]
+    pub fn ports_matter(&self, ports: &[u16]) -> bool {
+        let mut rules = self.port_rules();
+        rules.any(|rule| ports.iter().any(|port| rule.contains(*port)))
+    }
+
+    fn port_rules(&self) -> impl Iterator<Item = Ports> + '_ {
+        let rules = self.rules.include.iter().chain(&self.rules.exclude);
+        rules.filter_map(|rule| rule.0.port)
     }
 
     /// Decides about `process`, which listens on `ports`.
