@@ -246,3 +246,40 @@ fn service_starts_in_a_storm() {
     let (spans, _) = agent.stop();
     check_servers(&spans, service.port, "catalog", &sent);
 }
+
+/// A rule about a port finds the service that comes to listen there after the agent.
+#[test]
+fn port_rule_before_service() {
+    let what = "port rule before service";
+    if !able(what) {
+        return;
+    }
+    let port = free_port();
+    let agent = Agent::with(&["--select", &format!("port={port}")], &[]);
+    let Some(service) = Service::start_at("node-http", port, None) else {
+        return lacking(what, "node-http");
+    };
+    let Some(other) = Service::start("python-http", None) else {
+        return lacking(what, "python-http");
+    };
+    // From when on it is seen is not promised to the millisecond.
+    for n in 0.. {
+        let _ = anew(port, &targets(&["/?id=*"], &format!("early{n}-"), 1));
+        thread::sleep(Duration::from_millis(200));
+        if agent.spans().iter().any(server_at(port)) {
+            break;
+        }
+        assert!(n < 100, "never seen");
+    }
+    let _ = anew(other.port, &targets(&["/?id=*"], "other", 5));
+    let sent = anew(port, &targets(&["/?id=*", "/none/*"], "late", 20));
+    let late = |span: &Span| span.target().contains("late");
+    agent.wait_for(sent.len(), late);
+    let (mut spans, _) = agent.stop();
+    assert!(
+        !spans.iter().any(server_at(other.port)),
+        "another port: {spans:#?}"
+    );
+    spans.retain(late);
+    check_servers(&spans, service.port, "catalog", &sent);
+}
