@@ -236,6 +236,9 @@ impl Capture {
         for found in self.discoverer.found() {
             if !found.decision.watch {
                 self.control.forget(found.tgid);
+                if let Some(log) = &mut self.log {
+                    log.write(&Frame::Unwatched(found.tgid))?;
+                }
                 self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
                 continue;
             }

@@ -7,6 +7,7 @@
 //! and a cut file ends at its last whole frame.
 
 use super::Nanos;
+use super::decode::TIME;
 use agent_common::record::{CHUNK_BYTES, LAYOUT};
 use std::io::{self, Read, Write};
 
@@ -18,6 +19,7 @@ const RECORD: u8 = 1;
 const SERVICE: u8 = 2;
 const CLOCK: u8 = 3;
 const TICK: u8 = 4;
+const UNWATCHED: u8 = 5;
 
 /// One frame of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +32,8 @@ pub enum Frame<'a> {
     Clock(i64),
     /// Time went on.
     Tick(Nanos),
+    /// A process is not watched after all: its tgid.
+    Unwatched(u32),
 }
 
 /// Writes a log.
@@ -56,6 +60,7 @@ impl<W: Write> Writer<W> {
             Frame::Service(tgid, json) => self.frame(SERVICE, &[&tgid.to_le_bytes(), json]),
             Frame::Clock(offset) => self.frame(CLOCK, &[&offset.to_le_bytes()]),
             Frame::Tick(now) => self.frame(TICK, &[&now.to_le_bytes()]),
+            Frame::Unwatched(tgid) => self.frame(UNWATCHED, &[&tgid.to_le_bytes()]),
         }
     }
 
@@ -164,7 +169,14 @@ impl<R: Read> Reader<R> {
                 None => return Err(damaged),
             },
             CLOCK => Frame::Clock(i64::from_le_bytes(bytes.try_into().map_err(|_| damaged)?)),
-            TICK => Frame::Tick(u64::from_le_bytes(bytes.try_into().map_err(|_| damaged)?)),
+            TICK => match bytes.try_into().map(u64::from_le_bytes) {
+                Ok(now) if now <= TIME => Frame::Tick(now),
+                _ => return Err(damaged),
+            },
+            UNWATCHED => match bytes.try_into().map(u32::from_le_bytes) {
+                Ok(tgid) => Frame::Unwatched(tgid),
+                Err(_) => return Err(damaged),
+            },
             _ => return Err(damaged),
         };
         Ok(Some(frame))
@@ -189,6 +201,7 @@ mod tests {
             Frame::Clock(-5),
             Frame::Record(b"some record"),
             Frame::Service(42, b"{}"),
+            Frame::Unwatched(43),
             Frame::Tick(99),
         ]
     }
