@@ -176,6 +176,24 @@ impl Assembly {
         self.nodes.len() - self.free.len()
     }
 
+    /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 10] {
+        let [threads, goroutines, processes] = self.threads.sizes();
+        [
+            ("nodes", self.len()),
+            ("open", self.open.len()),
+            ("pairs", self.pairs.len()),
+            ("trees", self.trees.len()),
+            ("due", self.due.len()),
+            ("held", self.held.len()),
+            ("order", self.order.len()),
+            ("threads", threads),
+            ("goroutines", goroutines),
+            ("processes", processes),
+        ]
+    }
+
     /// No node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -257,6 +275,29 @@ impl Assembly {
         }
         self.closed(tree, end);
         self.held.push_back((end + self.limits.hold, node, id));
+        self.trim();
+    }
+
+    /// Clears the queues of what has left, once that is most of them: busy trees leave long
+    /// before their turn comes.
+    fn trim(&mut self) {
+        if self.held.len() > 64 + 2 * self.len() {
+            let nodes = &self.nodes;
+            self.held.retain(|(_, node, id)| {
+                let entry = nodes.get(node.0 as usize).and_then(Option::as_ref);
+                entry.is_some_and(|entry| entry.id == *id)
+            });
+        }
+        if self.due.len() > 64 + 2 * self.trees.len() {
+            let trees = &self.trees;
+            self.due
+                .retain(|(due, tree)| trees.get(tree).is_some_and(|tree| tree.due == *due));
+        }
+    }
+
+    /// Bytes that `handler` moved cannot be told yet: its open requests may be over unseen.
+    pub fn doubt(&mut self, handler: Handler) {
+        self.threads.doubt(handler);
     }
 
     /// A process ended: it handles nothing any more.
@@ -354,7 +395,13 @@ impl Assembly {
         } else {
             Evidence::Thread
         };
+        let asked = entry.request.start.at;
         let handling = match self.threads.current(handler, threading) {
+            // What the table held back may come when the thread has gone on to another request.
+            Ok(Some(found)) if self.node(found).is_none_or(|above| above.start() > asked) => {
+                self.refuse(Refusal::Ambiguous);
+                None
+            }
             Ok(found) => found.map(|found| (found, evidence)),
             Err(refusal) => {
                 self.refuse(refusal);
@@ -570,8 +617,11 @@ impl Assembly {
                 self.closed(tree, start);
             }
             self.set_lonely(node, false);
-            if let Some(tree) = self.trees.get_mut(&tree) {
-                tree.nodes.retain(|other| *other != node);
+            if let Some(found) = self.trees.get_mut(&tree) {
+                found.nodes.retain(|other| *other != node);
+                if found.nodes.is_empty() {
+                    self.trees.remove(&tree);
+                }
             }
             self.remove(node);
             self.counts.evicted += 1;
