@@ -66,6 +66,8 @@ pub struct Node {
     context: Option<Context>,
     handler: Handler,
     pair: Option<PairKey>,
+    /// The server's end of a client's request, once both were seen.
+    server: Option<(NodeId, SpanId)>,
     /// The other end of its connection is on this host and was not seen yet.
     lonely: bool,
     tree: TreeId,
@@ -227,6 +229,7 @@ impl Assembly {
             context,
             handler: reader,
             pair,
+            server: None,
             lonely: false,
             tree,
             due: Nanos::MAX,
@@ -234,7 +237,13 @@ impl Assembly {
         self.open.insert(key, node);
         let other = self.meet(node, role);
         match other {
-            Some(other) => self.set_lonely(other, false),
+            Some(other) => {
+                self.set_lonely(other, false);
+                match role {
+                    Role::Server => self.link(other, node),
+                    Role::Client => self.link(node, other),
+                }
+            }
             None => {
                 let near = self.is_near(info);
                 self.set_lonely(node, near);
@@ -265,13 +274,21 @@ impl Assembly {
             return;
         };
         let (id, tree, handler, role) = (entry.id, entry.tree, entry.handler, entry.request.role);
+        let server = entry.server;
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
             entry.due = end + hold;
         }
-        if role == Role::Server {
-            self.threads.finish(node, handler);
+        match (role, server) {
+            (Role::Server, _) => self.threads.finish(node, handler),
+            // The client has its answer: the server has sent it, seen or not.
+            (Role::Client, Some((server, id))) => {
+                if self.node(server).is_some_and(|entry| entry.id == id && entry.answer.is_none()) {
+                    self.threads.doubt_node(server);
+                }
+            }
+            (Role::Client, None) => {}
         }
         self.closed(tree, end);
         self.held.push_back((end + self.limits.hold, node, id));
@@ -381,6 +398,13 @@ impl Assembly {
     fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {
         let key = self.node(node)?.pair.clone()?;
         self.pairs.meet(&key, role, node)
+    }
+
+    fn link(&mut self, client: NodeId, server: NodeId) {
+        let id = self.node(server).map(|entry| (server, entry.id));
+        if let Some(entry) = self.node_mut(client) {
+            entry.server = id;
+        }
     }
 
     /// Chooses the parent of a client's request.

@@ -82,6 +82,11 @@ impl Threads {
         }
     }
 
+    /// `node` is open, but its client has its answer.
+    pub fn doubt_node(&mut self, node: NodeId) {
+        self.doubted.insert(node);
+    }
+
     /// `node` was answered.
     pub fn finish(&mut self, node: NodeId, handler: Handler) {
         self.doubted.remove(&node);
