@@ -197,49 +197,62 @@ fn above(
     next.any(|parents| parents.contains(parent))
 }
 
-/// Every parent in `found` is one that the same request has in `expected`.
-fn no_wrong_parent(found: &Run, expected: &Run, what: &str) {
+/// Parents in `found` that the same request does not have in `expected`, with its child.
+fn wrong_parents(found: &Run, expected: &Run) -> Vec<(String, String)> {
     let right = parents(expected);
-    for (child, parent) in links(found) {
-        let known = right.get(&child);
+    let mut found = links(found);
+    found.retain(|(child, parent)| {
         // A request whose path was lost is nobody's.
-        let Some(known) = known else { continue };
-        assert!(
-            parent.is_empty()
+        right.get(child).is_some_and(|known| {
+            !(parent.is_empty()
                 || parent == "a span that never left"
-                || known.contains(&parent)
-                || same_path(&child, &parent)
-                || above(&right, known, &parent),
-            "{what}: {child} below {parent}, but rightly {known:?}"
-        );
-    }
+                || known.contains(parent)
+                || same_path(child, parent)
+                || above(&right, known, parent))
+        })
+    });
+    found
 }
 
+/// Loses one in a hundred chunks up to one in twenty.
+///
+/// Where every request has a thread of its own no call ever finds a wrong parent. An event loop
+/// whose second request was lost looks like one that handles a single request, and nothing in
+/// the records tells otherwise: there, few.
 #[test]
 fn lost_records_make_no_wrong_parent() -> Result<()> {
-    let mut lost = 0;
+    let (mut lost, mut looped, mut wrong_in_loop) = (0, 0, 0);
     each(|file, frames| {
         let expected = run(frames, options());
-        for seed in 0..40 {
+        for seed in 0..60 {
             let mut noise = Noise::new(seed);
             let mut kept = frames.to_vec();
             kept.retain(|frame| {
-                let chunk = frame
-                    .record()
-                    .is_some_and(|record| matches!(record.event, Event::Chunk(_)));
-                !chunk || !noise.number().is_multiple_of(100)
+                let record = frame.record();
+                let chunk = record.is_some_and(|record| matches!(record.event, Event::Chunk(_)));
+                !chunk || !noise.number().is_multiple_of(100 / (1 + seed % 5))
             });
             lost += frames.len() - kept.len();
             let found = run(&kept, options());
-            no_wrong_parent(
-                &found,
-                &expected,
-                &format!("{} with seed {seed}", file.display()),
-            );
             nothing_left(&found);
+            let wrong = wrong_parents(&found, &expected);
+            if file.ends_with("maze-concurrent.log") {
+                looped += links(&found).len();
+                wrong_in_loop += wrong.len();
+            } else {
+                assert!(
+                    wrong.is_empty(),
+                    "{} with seed {seed}: {wrong:?}",
+                    file.display()
+                );
+            }
         }
     })?;
-    assert!(lost > 100, "only {lost} records were lost");
+    assert!(lost > 1000, "only {lost} records were lost");
+    assert!(
+        wrong_in_loop * 100 < looped,
+        "{wrong_in_loop} of {looped} in an event loop"
+    );
     Ok(())
 }
 
@@ -258,10 +271,11 @@ fn a_log_may_end_anywhere() -> Result<()> {
         let expected = run(frames, options());
         for end in (0..frames.len()).step_by(frames.len() / 60 + 1) {
             let found = run(&frames[..end], options());
-            no_wrong_parent(
-                &found,
-                &expected,
-                &format!("{} up to {end}", file.display()),
+            let wrong = wrong_parents(&found, &expected);
+            assert!(
+                wrong.is_empty(),
+                "{} up to {end}: {wrong:?}",
+                file.display()
             );
             nothing_left(&found);
         }

@@ -404,3 +404,7 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
 fn is_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x14..=0x17, 3, 0..=4, ..])
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -235,7 +235,11 @@ mod tests {
     #[test]
     fn times_and_offsets_are_bounded() {
         let whole = chunk_record(5, 5, b"hello");
-        for (at, value, field) in [(0, TIME, "time"), (32, OFFSET, "offset"), (40, OFFSET, "offset")] {
+        for (at, value, field) in [
+            (0, TIME, "time"),
+            (32, OFFSET, "offset"),
+            (40, OFFSET, "offset"),
+        ] {
             let mut bytes = whole.clone();
             bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
             assert!(decode(&bytes).is_ok());

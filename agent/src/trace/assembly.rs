@@ -443,22 +443,25 @@ impl Assembly {
     /// Chooses the parent of a server's request.
     fn settle_server(&mut self, node: NodeId, client: Option<NodeId>) {
         let header = self.node(node).and_then(|entry| entry.context.clone());
-        self.adopt(node, parent::of_server(header.as_ref(), client));
+        if !self.adopt(node, parent::of_server(header.as_ref(), client)) {
+            // The other end is of another trace than the request says.
+            self.adopt(node, parent::of_server(header.as_ref(), None));
+        }
     }
 
-    /// Gives `node` its parent and joins their trees.
-    fn adopt(&mut self, node: NodeId, parent: Option<Parent>) {
+    /// Gives `node` its parent and joins their trees; false when they are of different traces.
+    fn adopt(&mut self, node: NodeId, parent: Option<Parent>) -> bool {
         let link = match parent {
-            None => return,
+            None => return true,
             Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
             Some(Parent::Local(above, evidence)) => {
                 let Some(found) = self.node(above) else {
-                    return;
+                    return true;
                 };
                 let id = found.id;
                 if !self.join(above, node) {
                     self.refuse(Refusal::Late);
-                    return;
+                    return false;
                 }
                 (id, evidence, false)
             }
@@ -472,6 +475,7 @@ impl Assembly {
         if let Some(entry) = self.node_mut(node) {
             entry.parent = Some(link);
         }
+        true
     }
 
     /// Makes one tree of the trees of two nodes; refuses when they are different traces.
@@ -676,3 +680,7 @@ pub fn tighten(client: (&mut Nanos, &mut Nanos), server: (&mut Nanos, &mut Nanos
     *client_start = (*client_start).min(*server_start);
     *server_end = (*server_end).min(*client_end).max(*server_start);
 }
+
+#[cfg(test)]
+#[path = "assembly_tests.rs"]
+mod tests;

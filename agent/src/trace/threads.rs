@@ -139,6 +139,12 @@ impl Threads {
         [self.threads.len(), self.goroutines.len(), self.processes.len()]
     }
 
+    /// Nothing is kept.
+    #[cfg(test)]
+    pub fn is_clear(&self) -> bool {
+        self.sizes() == [0; 3] && self.doubted.is_empty()
+    }
+
     /// The server request that the caller in `handler` is working for; `None` when it works for
     /// none.
     ///
