@@ -20,6 +20,7 @@ pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;
+mod host;
 pub mod pipeline;
 pub mod semconv;
 pub mod stats;

@@ -3,10 +3,6 @@
 use std::process::ExitCode;
 use weft::daemon::ThisHost;
 
-/// Gives memory back as soon as a burst is over, which the system's allocator does not.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     weft::cli::start(&ThisHost)
 }

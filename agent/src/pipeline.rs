@@ -13,23 +13,30 @@ use crate::span::build::{self, Peer};
 use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
 use crate::span::{Evidence, Parent, Span};
+use crate::stream::Piece;
 use crate::stream::table::{self, Table};
 use crate::stream::time::Clock;
-use crate::stream::Piece;
 use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
 use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
 use crate::trace::threads::{Handler, Threading};
 use agent_common::watch::Policy;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Connections without records are looked for at this interval.
 const EXPIRY: Nanos = 10_000_000_000;
 /// How long the identity of an ended process is kept for its last spans.
 const AFTERLIFE: Nanos = 30_000_000_000;
+/// How long spans of a process that just started wait for its identity, ns.
+const ANONYMOUS: Nanos = 1_000_000_000;
+/// Most batches that wait for identities.
+const UNNAMED: usize = 4096;
 /// Most processes known at once.
 const PROCESSES: usize = 65_536;
+
+/// Names a process by what the kernel told of it: its id, its name, its command line.
+pub type Provisional = Box<dyn Fn(u32, &str, &[String]) -> Service + Send>;
 
 /// All that can happen to the pipeline.
 pub enum Input<'a> {
@@ -120,28 +127,27 @@ pub struct Pipeline {
     clock: Clock,
     next_expiry: Nanos,
     reports: Vec<Report>,
+    /// Batches with spans of processes that are not identified yet, and until when they wait.
+    unnamed: VecDeque<(Nanos, Batch)>,
     counts: Counts,
     /// Identity of a process that ended before it could be identified.
-    provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
+    provisional: Provisional,
 }
 
 impl Pipeline {
     /// An empty pipeline. `provisional` names a process by what the kernel told of it.
     #[must_use]
-    pub fn new(
-        options: Options,
-        ids: Ids,
-        provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
-    ) -> Self {
+    pub fn new(options: Options, ids: Ids, provisional: Provisional) -> Self {
         Self {
             table: Table::new(options.table),
             assembly: Assembly::new(options.assembly, ids),
-            routes: Routes::new(options.routes.clone()),
+            routes: Routes::new(options.routes),
             options,
             processes: HashMap::new(),
             clock: Clock::default(),
             next_expiry: 0,
             reports: Vec::new(),
+            unnamed: VecDeque::new(),
             counts: Counts::default(),
             provisional,
         }
@@ -154,6 +160,7 @@ impl Pipeline {
             Input::Process(tgid, service) => {
                 if let Some(process) = self.process(tgid) {
                     process.service = Some(service);
+                    process.unwatched = false;
                 }
             }
             Input::Unwatched(tgid) => {
@@ -165,7 +172,7 @@ impl Pipeline {
             Input::Tick(now) => self.tick(now, out),
             Input::Stop => {
                 let batches = self.collect(|assembly, each| assembly.flush(each));
-                self.leave(batches, out);
+                self.leave(batches, Nanos::MAX, out);
             }
         }
     }
@@ -190,8 +197,13 @@ impl Pipeline {
     /// them to their bounds.
     #[must_use]
     pub fn held(&self) -> Vec<(&'static str, usize)> {
-        let table = [("connections", self.table.len()), ("held_bytes", self.table.held_bytes())];
-        table.into_iter().chain(self.assembly.sizes()).collect()
+        let table = [
+            ("connections", self.table.len()),
+            ("held_bytes", self.table.held_bytes()),
+        ];
+        let unnamed = ("unnamed", self.unnamed.len());
+        let all = table.into_iter().chain(self.assembly.sizes());
+        all.chain([unnamed]).collect()
     }
 
     fn record(&mut self, record: Record<'_>, out: &mut impl FnMut(Output)) {
@@ -199,14 +211,24 @@ impl Pipeline {
         let Record { at, task, event } = record;
         match event {
             Event::Chunk(chunk) => {
-                if self.processes.get(&task.tgid).is_some_and(|process| process.unwatched) {
+                if self
+                    .processes
+                    .get(&task.tgid)
+                    .is_some_and(|process| process.unwatched)
+                {
                     return;
                 }
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
-                let reader = Handler { task, goroutine: chunk.goroutine };
-                self.with_sessions(reader, out, |table, each| table.chunk(at, task, &chunk, each));
+                let reader = Handler {
+                    task,
+                    goroutine: chunk.goroutine,
+                };
+                self.with_sessions(reader, out, |table, each| {
+                    table.chunk(at, task, &chunk, each)
+                });
             }
             Event::Opened(opened) => {
+                self.assembly.opened(&opened);
                 self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
                     table.opened(at, task, *opened, each);
                 });
@@ -219,8 +241,14 @@ impl Pipeline {
             Event::Spawned(child) => self.spawned(task, child),
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.
-                let Some(process) = self.process(task.tgid) else { return };
-                *process = Process { comm, command, ..Process::unknown() };
+                let Some(process) = self.process(task.tgid) else {
+                    return;
+                };
+                *process = Process {
+                    comm,
+                    command,
+                    ..Process::unknown()
+                };
             }
             Event::Exited => self.exited(at, task, out),
         }
@@ -231,7 +259,9 @@ impl Pipeline {
         if maker.tgid == child.tgid {
             return;
         }
-        let Some(parent) = self.processes.get(&maker.tgid) else { return };
+        let Some(parent) = self.processes.get(&maker.tgid) else {
+            return;
+        };
         let inherited = Process {
             service: parent.service.clone(),
             comm: parent.comm.clone(),
@@ -255,7 +285,10 @@ impl Pipeline {
     }
 
     fn tick(&mut self, now: Nanos, out: &mut impl FnMut(Output)) {
-        let nobody = Handler { task: Task::default(), goroutine: 0 };
+        let nobody = Handler {
+            task: Task::default(),
+            goroutine: 0,
+        };
         self.with_sessions(nobody, out, |table, each| table.tick(now, each));
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
@@ -264,7 +297,7 @@ impl Pipeline {
                 .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
         }
         let batches = self.collect(|assembly, each| assembly.due(now, each));
-        self.leave(batches, out);
+        self.leave(batches, now, out);
     }
 
     /// What is known of a process; `None` when there are too many to keep one more.
@@ -285,18 +318,31 @@ impl Pipeline {
         out: &mut impl FnMut(Output),
         run: impl FnOnce(&mut Table<Session>, &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>)),
     ) {
-        let Self { options, table, assembly, processes, reports, counts, .. } = self;
+        let Self {
+            options,
+            table,
+            assembly,
+            processes,
+            reports,
+            counts,
+            ..
+        } = self;
         let mut each = |info: &Arc<Opened>, session: &mut Session, piece: Piece<'_>| {
             let (moment, goroutine) = piece_moment(&piece);
             if let Piece::Waiting { moment } = piece {
-                let Moment { task, goroutine, .. } = moment;
+                let Moment {
+                    task, goroutine, ..
+                } = moment;
                 assembly.doubt(Handler { task, goroutine });
                 return;
             }
             let reader = if moment.task.tgid == 0 {
                 reader
             } else {
-                Handler { task: moment.task, goroutine }
+                Handler {
+                    task: moment.task,
+                    goroutine,
+                }
             };
             match session.take(&piece, options.protocol, reports) {
                 Change::None => {}
@@ -324,28 +370,52 @@ impl Pipeline {
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
                 }
             }
+            if matches!(piece, Piece::Forgotten { .. }) {
+                assembly.closed_connection(info);
+            }
         };
         run(table, &mut each);
     }
 
-    fn collect(
-        &mut self,
-        run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch)),
-    ) -> Vec<Batch> {
+    fn collect(&mut self, run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch))) -> Vec<Batch> {
         let mut batches = Vec::new();
         run(&mut self.assembly, &mut |batch| batches.push(batch));
         batches
     }
 
-    fn leave(&mut self, batches: Vec<Batch>, out: &mut impl FnMut(Output)) {
-        for batch in batches {
-            let (complete, carried) = (batch.complete, batch.sampled);
-            let spans = self.spans(batch);
-            if spans.is_empty() {
-                continue;
+    /// Batches leave, the unnamed ones when their identities have come or are given up.
+    fn leave(&mut self, batches: Vec<Batch>, now: Nanos, out: &mut impl FnMut(Output)) {
+        let waiting = std::mem::take(&mut self.unnamed);
+        let fresh = batches
+            .into_iter()
+            .map(|batch| (now.saturating_add(ANONYMOUS), batch));
+        for (until, batch) in waiting.into_iter().chain(fresh) {
+            let patient = now < until && self.unnamed.len() < UNNAMED;
+            if patient && batch.nodes.iter().any(|node| self.is_anonymous(node.tgid)) {
+                self.unnamed.push_back((until, batch));
+            } else {
+                self.export(batch, out);
             }
+        }
+    }
+
+    /// Its identity is still to come.
+    fn is_anonymous(&self, tgid: u32) -> bool {
+        self.processes
+            .get(&tgid)
+            .is_none_or(|process| process.service.is_none() && process.ended.is_none())
+    }
+
+    fn export(&mut self, batch: Batch, out: &mut impl FnMut(Output)) {
+        let (complete, carried) = (batch.complete, batch.sampled);
+        let spans = self.spans(batch);
+        if !spans.is_empty() {
             self.counts.spans += spans.len() as u64;
-            out(Output::Trace { spans, complete, carried });
+            out(Output::Trace {
+                spans,
+                complete,
+                carried,
+            });
         }
     }
 
@@ -353,7 +423,10 @@ impl Pipeline {
     fn spans(&mut self, mut batch: Batch) -> Vec<Span> {
         tighten_batch(&mut batch.nodes);
         let nodes = std::mem::take(&mut batch.nodes);
-        nodes.into_iter().filter_map(|node| self.span(node, &batch)).collect()
+        nodes
+            .into_iter()
+            .filter_map(|node| self.span(node, &batch))
+            .collect()
     }
 
     fn span(&mut self, node: Node, batch: &Batch) -> Option<Span> {
@@ -381,7 +454,11 @@ impl Pipeline {
         Some(Span {
             trace: batch.trace,
             id: node.id,
-            parent: node.parent.map(|(id, evidence, remote)| Parent { id, remote, evidence }),
+            parent: node.parent.map(|(id, evidence, remote)| Parent {
+                id,
+                remote,
+                evidence,
+            }),
             state: batch.state.clone(),
             sampled: batch.sampled.unwrap_or(true),
             role: node.request.role,
@@ -404,9 +481,9 @@ impl Pipeline {
         if process.unwatched {
             return None;
         }
-        let service = process.service.get_or_insert_with(|| {
-            Arc::new(provisional(tgid, &process.comm, &process.command))
-        });
+        let service = process
+            .service
+            .get_or_insert_with(|| Arc::new(provisional(tgid, &process.comm, &process.command)));
         Some(Arc::clone(service))
     }
 }
@@ -425,7 +502,10 @@ impl Process {
 
 /// What is known of how a process maps requests to threads.
 fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
-    match processes.get(&tgid).and_then(|process| process.service.as_ref()) {
+    match processes
+        .get(&tgid)
+        .and_then(|process| process.service.as_ref())
+    {
         None => Threading::Unknown,
         Some(service) => match service.runtime {
             Runtime::Go => Threading::Goroutines,
@@ -459,8 +539,12 @@ fn tighten_batch(nodes: &mut [Node]) {
         let Some((parent, Evidence::SocketPair, _)) = nodes[i].parent else {
             continue;
         };
-        let Some(&client) = clients.get(&parent) else { continue };
-        let Ok([above, below]) = nodes.get_disjoint_mut([client, i]) else { continue };
+        let Some(&client) = clients.get(&parent) else {
+            continue;
+        };
+        let Ok([above, below]) = nodes.get_disjoint_mut([client, i]) else {
+            continue;
+        };
         let (Some(asked), Some(answered)) = (&mut above.answer, &mut below.answer) else {
             continue;
         };
@@ -484,5 +568,8 @@ pub fn refusals(counts: &Counts) -> Vec<(&'static str, u64)> {
 /// Names of all protocols, in the order of detection.
 #[must_use]
 pub fn protocols() -> Vec<&'static str> {
-    protocol::ALL.iter().map(|protocol| protocol.name()).collect()
+    protocol::ALL
+        .iter()
+        .map(|protocol| protocol.name())
+        .collect()
 }

@@ -191,7 +191,7 @@ impl Feeder<'_> {
                     assert!(half.bytes.len() <= self.limits.head, "waits without bound");
                     return;
                 }
-                Progress::Lost => self.lose(first),
+                Progress::Lost => self.lose(last),
                 Progress::Opaque => {
                     self.run.opaque = true;
                     return;

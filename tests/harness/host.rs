@@ -23,14 +23,20 @@ pub fn root() -> bool {
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
-    env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file())
+    env::split_paths(&path)
+        .map(|dir| dir.join(name))
+        .find(|file| file.is_file())
 }
 
 /// Python 3: the distribution's own rather than a version manager's wrapper.
 #[must_use]
 pub fn python() -> Option<PathBuf> {
     let own = PathBuf::from("/usr/bin/python3");
-    if own.is_file() { Some(own) } else { program("python3") }
+    if own.is_file() {
+        Some(own)
+    } else {
+        program("python3")
+    }
 }
 
 /// Folder into which `cargo xtask setup` installs the test services.

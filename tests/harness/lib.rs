@@ -10,9 +10,14 @@
 //! | `tale` | the traces of a recording as readable text, and who is whose parent |
 //! | `scenario` | records made of arbitrary bytes, for fuzzing, random tests and benches |
 //! | `host` | what this host can do, and skipping loudly what it cannot |
+//! | `agent` | the built agent as a child, and the spans it exports |
+//! | `service` | the test services |
+//! | `client` | an HTTP client that notes its own times |
 //! | `process` | child processes that end with the test |
 //! | `probes` | the kernel side alone: hooks in, raw records out |
 
+pub mod agent;
+pub mod client;
 pub mod feeder;
 pub mod host;
 pub mod hostile;
@@ -20,6 +25,7 @@ pub mod probes;
 pub mod process;
 pub mod recording;
 pub mod scenario;
+pub mod service;
 pub mod story;
 pub mod tale;
 pub mod traffic;

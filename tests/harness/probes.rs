@@ -33,7 +33,12 @@ impl Probes {
         let mut loaded = load(&options)?;
         let reader = Reader::new(loaded.ring()?)?;
         let control = loaded.control()?;
-        Ok(Self { loaded, control, reader, records: Vec::new() })
+        Ok(Self {
+            loaded,
+            control,
+            reader,
+            records: Vec::new(),
+        })
     }
 
     /// Watches a process.
@@ -57,7 +62,8 @@ impl Probes {
         loop {
             self.reader.wait()?;
             let records = &mut self.records;
-            self.reader.drain(usize::MAX, |bytes| records.push(bytes.to_vec()));
+            self.reader
+                .drain(usize::MAX, |bytes| records.push(bytes.to_vec()));
             if enough(records) || Instant::now() > end {
                 return Ok(());
             }

@@ -3,10 +3,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child as StdChild, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// Lines of a child that are kept until they are asked for; then it waits.
+const LINES: usize = 1 << 16;
 /// How long a child may take to say what is waited for. Guests under emulation are slow.
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -45,7 +47,11 @@ impl Child {
             .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let lines = follow(child.stdout.take().expect("stdout is piped"));
         let errors = follow(child.stderr.take().expect("stderr is piped"));
-        Self { child, lines, errors }
+        Self {
+            child,
+            lines,
+            errors,
+        }
     }
 
     /// Process id.
@@ -59,18 +65,36 @@ impl Child {
     /// # Panics
     /// When the child ends or takes too long before.
     pub fn line_with(&mut self, text: &str) -> String {
+        self.wait_for_line(text, |child| &child.lines)
+    }
+
+    /// Waits for a line of stderr that contains `text`.
+    ///
+    /// # Panics
+    /// When the child ends or takes too long before.
+    pub fn error_with(&mut self, text: &str) -> String {
+        self.wait_for_line(text, |child| &child.errors)
+    }
+
+    fn wait_for_line(&mut self, text: &str, stream: impl Fn(&Self) -> &Receiver<String>) -> String {
+        let mut said = Vec::new();
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
-            if let Ok(line) = self.lines.recv_timeout(Duration::from_millis(50)) {
+            if let Ok(line) = stream(self).recv_timeout(Duration::from_millis(50)) {
                 if line.contains(text) {
                     return line;
                 }
+                said.push(line);
             } else if !self.alive() {
                 break;
             }
         }
         let errors = self.errors();
-        panic!("{:?} never said {text:?}: {errors}", self.child);
+        panic!(
+            "{:?} never said {text:?}: {}\n{errors}",
+            self.child,
+            said.join("\n")
+        );
     }
 
     /// Lines of stdout since the last call.
@@ -81,6 +105,11 @@ impl Child {
     /// Lines of stderr since the last call, joined.
     pub fn errors(&mut self) -> String {
         self.errors.try_iter().collect::<Vec<_>>().join("\n")
+    }
+
+    /// All that is left of stderr; waits for its end.
+    pub fn remaining_errors(&mut self) -> String {
+        self.errors.iter().collect::<Vec<_>>().join("\n")
     }
 
     /// Writes a line to its stdin.
@@ -129,7 +158,10 @@ impl Drop for Child {
     fn drop(&mut self) {
         // The group first, while its leader still holds the id.
         let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+        let _ = Command::new("kill")
+            .args(["-KILL", "--", &group])
+            .stderr(Stdio::null())
+            .status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -137,7 +169,7 @@ impl Drop for Child {
 
 /// Reads lines on a thread of its own, so that the child never blocks on a full pipe.
 fn follow(stream: impl Read + Send + 'static) -> Receiver<String> {
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(LINES);
     thread::spawn(move || {
         let mut reader = BufReader::new(stream);
         let mut line = Vec::new();

@@ -402,6 +402,7 @@ fn bounded(run: &Run, options: &Options) {
         let bound = match *name {
             "connections" => options.table.connections,
             "held_bytes" => options.table.held_bytes,
+            "unnamed" => 4096,
             "due" | "held" | "order" => 2 * nodes + 66,
             // Bounded by the processes and threads of the input, which are few.
             "threads" | "goroutines" | "processes" => 2 * nodes + 1024,

@@ -48,14 +48,25 @@ fn syscalls_see_every_way() {
 
 fn check(backend: &str) {
     let (Some(python), true) = (python(), root()) else {
-        return skip!("every way by {backend}", "python3 and root", "run as root, install python3");
+        return skip!(
+            "every way by {backend}",
+            "python3 and root",
+            "run as root, install python3"
+        );
     };
     let mut probes = Probes::start(backend).expect("the kernel object loads");
     let report = &probes.loaded.reports[0];
     if report.active().is_none() {
-        let why: Vec<_> =
-            report.candidates.iter().filter(|(_, s)| matches!(s, State::Refused(_))).collect();
-        return skip!("every way by {backend}", format!("the hook ({why:?})"), "another kernel");
+        let why: Vec<_> = report
+            .candidates
+            .iter()
+            .filter(|(_, s)| matches!(s, State::Refused(_)))
+            .collect();
+        return skip!(
+            "every way by {backend}",
+            format!("the hook ({why:?})"),
+            "another kernel"
+        );
     }
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/kernel/ways.py");
     let mut child = Child::start(&python, &[script]);
@@ -65,17 +76,25 @@ fn check(backend: &str) {
     let mut lines = Vec::new();
     // The ring is drained meanwhile: it is smaller than all the bytes together.
     while !lines.iter().any(|line| line == "done") {
-        probes.collect(Duration::from_millis(20), |_| false).unwrap();
+        probes
+            .collect(Duration::from_millis(20), |_| false)
+            .unwrap();
         lines.extend(child.lines());
         assert!(child.alive(), "ways.py failed: {}", child.errors());
     }
-    probes.collect(Duration::from_millis(100), |_| false).unwrap();
+    probes
+        .collect(Duration::from_millis(100), |_| false)
+        .unwrap();
     let ways: Vec<Way> = lines
         .iter()
         .filter(|line| line.starts_with('{'))
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert!(ways.len() > 50, "ways.py told of {} connections", ways.len());
+    assert!(
+        ways.len() > 50,
+        "ways.py told of {} connections",
+        ways.len()
+    );
     let seen = by_inode(&probes.records);
     let mut wrong = Vec::new();
     for way in &ways {
@@ -83,7 +102,13 @@ fn check(backend: &str) {
             wrong.push(format!("{} {}: {why}", way.family, way.way));
         }
     }
-    assert!(wrong.is_empty(), "{} of {} ways:\n{}", wrong.len(), ways.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} ways:\n{}",
+        wrong.len(),
+        ways.len(),
+        wrong.join("\n")
+    );
     assert_eq!(probes.control.losses()[0], 0, "records were lost");
 }
 
@@ -110,19 +135,28 @@ fn by_inode(records: &[Vec<u8>]) -> HashMap<u64, Seen<'_>> {
 /// Both ends of one connection say what went over it.
 fn judge(way: &Way, seen: &HashMap<u64, Seen<'_>>, backend: &str) -> Result<(), String> {
     let start = |inode, direction: Direction| -> Result<u64, String> {
-        let end = seen.get(&inode).ok_or(format!("no record of the socket ({direction:?})"))?;
+        let end = seen
+            .get(&inode)
+            .ok_or(format!("no record of the socket ({direction:?})"))?;
         let opened = end.opened.as_ref().ok_or("not announced")?;
         if way.family != "unix" && !opened.fresh {
             return Err("a new connection was taken for an old one".to_owned());
         }
-        let chunks: Vec<_> = end.chunks.iter().filter(|c| c.direction == direction).collect();
+        let chunks: Vec<_> = end
+            .chunks
+            .iter()
+            .filter(|c| c.direction == direction)
+            .collect();
         let bufferless = direction == Direction::Sent
             && BUFFERLESS.iter().any(|sender| way.way.starts_with(sender));
         let mut next = opened.offsets[direction.index()];
         let mut copied = Vec::new();
         for chunk in &chunks {
             if chunk.offset != next {
-                return Err(format!("{direction:?} chunk at {} instead of {next}", chunk.offset));
+                return Err(format!(
+                    "{direction:?} chunk at {} instead of {next}",
+                    chunk.offset
+                ));
             }
             next += u64::from(chunk.len);
             if copied.len() as u64 == chunk.offset - opened.offsets[direction.index()] {
@@ -131,7 +165,10 @@ fn judge(way: &Way, seen: &HashMap<u64, Seen<'_>>, backend: &str) -> Result<(), 
         }
         let total = next - opened.offsets[direction.index()];
         if total != way.bytes {
-            return Err(format!("{direction:?} {total} bytes instead of {}", way.bytes));
+            return Err(format!(
+                "{direction:?} {total} bytes instead of {}",
+                way.bytes
+            ));
         }
         let head = way.head.as_bytes();
         if !bufferless && !copied.starts_with(&head[..head.len().min(way.bytes as usize)]) {
@@ -140,7 +177,11 @@ fn judge(way: &Way, seen: &HashMap<u64, Seen<'_>>, backend: &str) -> Result<(), 
         }
         let whole = way.bytes <= 8192 && copied.len() as u64 != way.bytes;
         if whole && !bufferless && !(backend != "sock_length" && way.way.contains("mmsg")) {
-            return Err(format!("{direction:?} {} of {} copied", copied.len(), way.bytes));
+            return Err(format!(
+                "{direction:?} {} of {} copied",
+                copied.len(),
+                way.bytes
+            ));
         }
         Ok(opened.offsets[direction.index()])
     };

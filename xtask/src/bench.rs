@@ -24,10 +24,26 @@ struct Workload {
 }
 
 const WORKLOADS: [Workload; 4] = [
-    Workload { name: "nginx-static", path: "/", connections: 8 },
-    Workload { name: "go-http", path: "/", connections: 8 },
-    Workload { name: "express", path: "/", connections: 8 },
-    Workload { name: "flask-threads", path: "/", connections: 4 },
+    Workload {
+        name: "nginx-static",
+        path: "/",
+        connections: 8,
+    },
+    Workload {
+        name: "go-http",
+        path: "/",
+        connections: 8,
+    },
+    Workload {
+        name: "express",
+        path: "/",
+        connections: 8,
+    },
+    Workload {
+        name: "flask-threads",
+        path: "/",
+        connections: 4,
+    },
 ];
 
 /// CPU time of user space is told in these ticks (`sysconf(_SC_CLK_TCK)`, 100 on every Linux).
@@ -63,11 +79,20 @@ pub(crate) fn overhead(rounds: usize, seconds: u32, only: &[String]) -> Result<(
     if !workspace::is_root() {
         bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
     }
-    setup::try_all(&[setup::Part::Build, setup::Part::Bpf, setup::Part::Mounts, setup::Part::Services])?;
+    setup::try_all(&[
+        setup::Part::Build,
+        setup::Part::Bpf,
+        setup::Part::Mounts,
+        setup::Part::Services,
+    ])?;
     let weft = build::release()?;
     let mut rows = Vec::new();
     for workload in &WORKLOADS {
-        if only.is_empty() || only.iter().any(|name| workload.name.contains(name.as_str())) {
+        if only.is_empty()
+            || only
+                .iter()
+                .any(|name| workload.name.contains(name.as_str()))
+        {
             rows.push(measure(workload, &weft, rounds, seconds)?);
         }
     }
@@ -76,12 +101,18 @@ pub(crate) fn overhead(rounds: usize, seconds: u32, only: &[String]) -> Result<(
 }
 
 fn measure(workload: &Workload, weft: &Path, rounds: usize, seconds: u32) -> Result<Row> {
-    step::say(format!("{}: {rounds} rounds of {seconds} s without and with weft", workload.name));
+    step::say(format!(
+        "{}: {rounds} rounds of {seconds} s without and with weft",
+        workload.name
+    ));
     let dir = workspace::kept().join("bench");
     let port = free_port()?;
     let mut services = Group::new(&dir)?;
     let run = workspace::workloads().join(workload.name).join("run");
-    let pid = services.start(workload.name, Command::new(run).env("PORT", port.to_string()))?;
+    let pid = services.start(
+        workload.name,
+        Command::new(run).env("PORT", port.to_string()),
+    )?;
     services.wait_for(workload.name, "listening on", Duration::from_secs(60))?;
     // Compilers of the runtime and caches first.
     load(workload, port, seconds)?;
@@ -96,12 +127,15 @@ fn measure(workload: &Workload, weft: &Path, rounds: usize, seconds: u32) -> Res
         row.without.push(round(workload, port, pid, None, seconds)?);
         let mut agents = Group::new(&dir)?;
         let command = &mut Command::new(weft);
-        command.args(["run", "--output", "none", "--select"]).arg(format!("port={port}"));
+        command
+            .args(["run", "--output", "none", "--select"])
+            .arg(format!("port={port}"));
         let agent = agents.start("weft", command)?;
         agents.wait_for("weft", "ready", Duration::from_secs(20))?;
         // It looks once at every process there is; that is not the service's doing.
         std::thread::sleep(Duration::from_millis(500));
-        row.with.push(round(workload, port, pid, Some(agent), seconds)?);
+        row.with
+            .push(round(workload, port, pid, Some(agent), seconds)?);
         row.memory = row.memory.max(resident(agent)?);
         let errors = agents.errors("weft");
         drop(agents);
@@ -111,7 +145,13 @@ fn measure(workload: &Workload, weft: &Path, rounds: usize, seconds: u32) -> Res
     Ok(row)
 }
 
-fn round(workload: &Workload, port: u16, pid: u32, agent: Option<u32>, seconds: u32) -> Result<Round> {
+fn round(
+    workload: &Workload,
+    port: u16,
+    pid: u32,
+    agent: Option<u32>,
+    seconds: u32,
+) -> Result<Round> {
     let agent_cpu = |pid: Option<u32>| pid.map_or(Ok(0.0), cpu_of);
     let before = (tree_cpu(pid)?, system_cpu()?, agent_cpu(agent)?);
     let requests = load(workload, port, seconds)?;
@@ -128,7 +168,12 @@ fn round(workload: &Workload, port: u16, pid: u32, agent: Option<u32>, seconds: 
 fn load(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
     let url = format!("http://127.0.0.1:{port}{}", workload.path);
     let output = Command::new("wrk")
-        .args(["-t1", &format!("-c{}", workload.connections), &format!("-d{seconds}s"), &url])
+        .args([
+            "-t1",
+            &format!("-c{}", workload.connections),
+            &format!("-d{seconds}s"),
+            &url,
+        ])
         .output()
         .context("cannot start wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -141,8 +186,18 @@ fn load(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
 fn cpu_of(pid: u32) -> Result<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))
         .with_context(|| format!("process {pid} is gone"))?;
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |i: usize| fields.get(i).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |i: usize| {
+        fields
+            .get(i)
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     Ok((ticks(11) + ticks(12)) * MICROSECONDS_PER_TICK)
 }
 
@@ -150,9 +205,18 @@ fn cpu_of(pid: u32) -> Result<f64> {
 fn tree_cpu(root: u32) -> Result<f64> {
     let mut parents: BTreeMap<u32, u32> = BTreeMap::new();
     for entry in fs::read_dir("/proc")?.flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let Some(pid) = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
         let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
+        let parent = stat
+            .rsplit(')')
+            .next()
+            .and_then(|rest| rest.split_whitespace().nth(1)?.parse().ok());
         if let Some(parent) = parent {
             parents.insert(pid, parent);
         }
@@ -166,7 +230,11 @@ fn tree_cpu(root: u32) -> Result<f64> {
             None => return false,
         }
     };
-    parents.keys().filter(|pid| below(**pid)).map(|pid| cpu_of(*pid)).sum()
+    parents
+        .keys()
+        .filter(|pid| below(**pid))
+        .map(|pid| cpu_of(*pid))
+        .sum()
 }
 
 /// CPU time of the whole system that was not idle, µs (`/proc/stat`, first line).
@@ -188,10 +256,10 @@ fn system_cpu() -> Result<f64> {
 /// Resident memory, MiB.
 fn resident(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes: f64 = line
         .and_then(|line| line.split_whitespace().next()?.parse().ok())
-        .context("no VmHWM in the agent's status")?;
+        .context("no VmRSS in the agent's status")?;
     Ok(kilobytes / 1024.0)
 }
 
@@ -201,20 +269,33 @@ fn free_port() -> Result<u16> {
 }
 
 fn median(rounds: &[Round], value: impl Fn(&Round) -> f64) -> f64 {
-    let mut values: Vec<f64> = rounds.iter().map(|round| value(round) / round.requests).collect();
+    let mut values: Vec<f64> = rounds
+        .iter()
+        .map(|round| value(round) / round.requests)
+        .collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
 fn print(rows: &[Row], rounds: usize, seconds: u32) {
     println!();
-    println!("CPU µs per request, median of {rounds} rounds of {seconds} s each, without → with weft");
+    println!(
+        "CPU µs per request, median of {rounds} rounds of {seconds} s each, without → with weft"
+    );
     println!();
-    println!("| service | service's processes | added | whole system | weft itself | weft's memory MiB | requests/s |");
+    println!(
+        "| service | service's processes | added | whole system | weft itself | weft's memory MiB | requests/s |"
+    );
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
-        let service = (median(&row.without, |r| r.service), median(&row.with, |r| r.service));
-        let system = (median(&row.without, |r| r.system), median(&row.with, |r| r.system));
+        let service = (
+            median(&row.without, |r| r.service),
+            median(&row.with, |r| r.service),
+        );
+        let system = (
+            median(&row.without, |r| r.system),
+            median(&row.with, |r| r.system),
+        );
         let agent = median(&row.with, |r| r.agent);
         let rate = |rounds: &[Round]| {
             let sum: f64 = rounds.iter().map(|round| round.requests).sum();

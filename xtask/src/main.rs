@@ -124,7 +124,14 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Fuzz { time, targets } => fuzz::run(&time, &targets)?,
         Verb::Capture { protocols } => capture::run(&protocols)?,
         Verb::Dist => dist::run()?,
-        Verb::Bench { what: Bench::Overhead { rounds, seconds, only } } => {
+        Verb::Bench {
+            what:
+                Bench::Overhead {
+                    rounds,
+                    seconds,
+                    only,
+                },
+        } => {
             bench::overhead(rounds, seconds, &only)?;
         }
     }

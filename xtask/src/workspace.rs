@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// The root of the workspace.
+/// The root of the workspace: of the one that `cargo run` was called in, which is another than we
+/// were built in when checkouts share a target folder.
 #[must_use]
 pub(crate) fn root() -> PathBuf {
-    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let here = std::env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     here.parent()
-        .map_or_else(|| here.to_path_buf(), Path::to_path_buf)
+        .map_or_else(|| here.clone(), Path::to_path_buf)
 }
 
 /// Cargo's target folder: `CARGO_TARGET_DIR` where set.

@@ -111,7 +111,11 @@ fn outputs(outputs: &[Output]) -> Vec<Setting> {
     if outputs.is_empty() {
         return Vec::new();
     }
-    let terminal = if outputs.contains(&Output::Terminal) { "on" } else { "off" };
+    let terminal = if outputs.contains(&Output::Terminal) {
+        "on"
+    } else {
+        "off"
+    };
     let file = outputs.iter().find_map(|output| match output {
         Output::File(path) => Some(path.as_str()),
         _ => None,

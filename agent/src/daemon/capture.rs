@@ -3,8 +3,9 @@
 //! In: the running kernel. Out: [`Output::Trace`]. One thread does it all, so nothing is locked
 //! and nothing is queued between a record and its trace.
 
-use super::discover::{Discoverer, Discovery};
+use super::discover::{Discoverer, Discovery, Found};
 use crate::discovery::select::Rules;
+use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
 use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
@@ -15,14 +16,23 @@ use crate::stream::time::{Clock, monotonic};
 use crate::trace::id::Ids;
 use agent_common::loss::Loss;
 use agent_common::watch::{IGNORE, WATCH};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter};
-use std::sync::Arc;
+use std::time::Duration;
 
 /// Records taken from the ring before the pipeline's time goes on.
 const BATCH: usize = 4096;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
+
+/// Free memory is given back to the system at this interval, ns.
+const RELEASE: Nanos = 30_000_000_000;
+
+/// Longest time that the start waits for the identities of what is there.
+const SURVEY: Duration = Duration::from_millis(500);
+/// Most processes remembered as not watched.
+const UNWATCHED: usize = 65_536;
 
 /// Where the inputs of the pipeline are saved.
 pub type RecordLog = Writer<BufWriter<File>>;
@@ -51,8 +61,11 @@ pub struct Capture {
     discoverer: Discoverer,
     log: Option<RecordLog>,
     next_clock: Nanos,
+    next_release: Nanos,
     undecodable: u64,
     watched: usize,
+    /// Processes that were found not to be watched; they may come to match a rule.
+    unwatched: HashSet<u32>,
 }
 
 /// Why a capture did not start.
@@ -84,10 +97,12 @@ impl Capture {
     /// When nothing can be captured on this host.
     pub fn start(plan: Plan) -> Result<Self, Error> {
         let mut loaded = object::load(&plan.probes)?;
+        release_memory();
         if let Some(report) = loaded.missing().first() {
-            let refused = report.candidates.iter().map(|(candidate, state)| {
-                format!("{}: {state:?}", candidate.name)
-            });
+            let refused = report
+                .candidates
+                .iter()
+                .map(|(candidate, state)| format!("{}: {state:?}", candidate.name));
             return Err(Error::Blind {
                 purpose: report.subject.purpose,
                 reasons: refused.collect::<Vec<_>>().join("; "),
@@ -102,7 +117,10 @@ impl Capture {
         }
         let ignored = discovery.ignored();
         let known = plan.only.unwrap_or_else(|| discovery.scan());
-        let known: Vec<u32> = known.into_iter().filter(|tgid| !ignored.contains(tgid)).collect();
+        let known: Vec<u32> = known
+            .into_iter()
+            .filter(|tgid| !ignored.contains(tgid))
+            .collect();
         for tgid in &known {
             control.watch(*tgid, WATCH)?;
         }
@@ -112,17 +130,25 @@ impl Capture {
             Ids::random(),
             Box::new(move |tgid, comm, command| identifier.from_command(tgid, comm, command)),
         );
-        Ok(Self {
+        let discoverer = Discoverer::start(discovery, known);
+        let mut capture = Self {
             loaded,
             reader,
             control,
             pipeline,
-            discoverer: Discoverer::start(discovery, known),
+            discoverer,
             log: plan.log,
             next_clock: 0,
+            next_release: 0,
             undecodable: 0,
             watched,
-        })
+            unwatched: HashSet::new(),
+        };
+        let survey = capture.discoverer.survey(SURVEY);
+        for found in survey {
+            capture.take_identity(found)?;
+        }
+        Ok(capture)
     }
 
     /// Waits for records or a while, and takes them through the pipeline.
@@ -132,8 +158,17 @@ impl Capture {
     pub fn turn(&mut self, out: &mut impl FnMut(Output)) -> io::Result<()> {
         self.reader.wait()?;
         self.compare_clocks()?;
+        self.rest();
         self.take_identities()?;
-        let Self { reader, control, pipeline, discoverer, log, undecodable, .. } = self;
+        let Self {
+            reader,
+            control,
+            pipeline,
+            discoverer,
+            log,
+            undecodable,
+            ..
+        } = self;
         let mut failed = None;
         let mut give = |output: Output| match output {
             Output::Capture(conn, policy) => control.capture(conn.0, policy),
@@ -218,6 +253,15 @@ impl Capture {
         self.undecodable
     }
 
+    /// After a burst its memory is given back.
+    fn rest(&mut self) {
+        let now = monotonic();
+        if now >= self.next_release {
+            self.next_release = now + RELEASE;
+            release_memory();
+        }
+    }
+
     fn compare_clocks(&mut self) -> io::Result<()> {
         let now = monotonic();
         if now < self.next_clock {
@@ -233,22 +277,39 @@ impl Capture {
     }
 
     fn take_identities(&mut self) -> io::Result<()> {
-        for found in self.discoverer.found() {
-            if !found.decision.watch {
-                self.control.forget(found.tgid);
-                if let Some(log) = &mut self.log {
-                    log.write(&Frame::Unwatched(found.tgid))?;
-                }
-                self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
-                continue;
+        let found: Vec<Found> = self.discoverer.found().collect();
+        found
+            .into_iter()
+            .try_for_each(|found| self.take_identity(found))
+    }
+
+    fn take_identity(&mut self, found: Found) -> io::Result<()> {
+        let Found {
+            tgid,
+            service,
+            decision,
+        } = found;
+        if !decision.watch {
+            if self.unwatched.len() < UNWATCHED && self.unwatched.insert(tgid) {
+                self.watched = self.watched.saturating_sub(1);
             }
+            self.control.forget(tgid);
             if let Some(log) = &mut self.log {
-                let json = serde_json::to_vec(&*found.service)?;
-                log.write(&Frame::Service(found.tgid, &json))?;
+                log.write(&Frame::Unwatched(tgid))?;
             }
-            let service = Arc::clone(&found.service);
-            self.pipeline.handle(Input::Process(found.tgid, service), &mut |_| {});
+            self.pipeline.handle(Input::Unwatched(tgid), &mut |_| {});
+            return Ok(());
         }
+        if self.unwatched.remove(&tgid)
+            && let Err(error) = self.control.watch(tgid, WATCH)
+        {
+            tracing::warn!(tgid, %error, "not watched");
+        }
+        if let Some(log) = &mut self.log {
+            log.write(&Frame::Service(tgid, &serde_json::to_vec(&*service)?))?;
+        }
+        self.pipeline
+            .handle(Input::Process(tgid, service), &mut |_| {});
         Ok(())
     }
 }

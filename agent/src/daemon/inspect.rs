@@ -17,12 +17,20 @@ pub(super) fn check(config: &Config) -> Check {
         Ok(loaded) => {
             let hooks = loaded.reports.iter().flat_map(hooks).collect();
             let missing = loaded.missing();
-            let hopeless = missing.first().map(|report| {
-                format!("no hook shows {}", report.subject.purpose)
-            });
-            Check { facts, hooks, hopeless }
+            let hopeless = missing
+                .first()
+                .map(|report| format!("no hook shows {}", report.subject.purpose));
+            Check {
+                facts,
+                hooks,
+                hopeless,
+            }
         }
-        Err(error) => Check { facts, hooks: Vec::new(), hopeless: Some(one_line(&error)) },
+        Err(error) => Check {
+            facts,
+            hooks: Vec::new(),
+            hopeless: Some(one_line(&error)),
+        },
     }
 }
 
@@ -64,10 +72,16 @@ fn remedy(why: &str, since: &str) -> String {
 
 fn host_facts() -> Vec<Fact> {
     let read = |path: &str| fs::read_to_string(path).map(|text| text.trim().to_owned());
-    let fact = |name: &str, value: String| Fact { name: name.to_owned(), value };
+    let fact = |name: &str, value: String| Fact {
+        name: name.to_owned(),
+        value,
+    };
     let mut facts = Vec::new();
     if let Ok(release) = read("/proc/sys/kernel/osrelease") {
-        facts.push(fact("kernel", format!("{release} {}", std::env::consts::ARCH)));
+        facts.push(fact(
+            "kernel",
+            format!("{release} {}", std::env::consts::ARCH),
+        ));
     }
     let btf = match fs::metadata("/sys/kernel/btf/vmlinux") {
         Ok(_) => "yes, /sys/kernel/btf/vmlinux".to_owned(),
@@ -75,7 +89,7 @@ fn host_facts() -> Vec<Fact> {
     };
     facts.push(fact("btf", btf));
     let lockdown = read("/sys/kernel/security/lockdown")
-        .map_or_else(|_| "unknown (securityfs is not mounted)".to_owned(), |text| text);
+        .unwrap_or_else(|_| "unknown (securityfs is not mounted)".to_owned());
     facts.push(fact("lockdown", lockdown));
     if let Ok(status) = read("/proc/self/status") {
         let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
@@ -91,7 +105,11 @@ fn privileges(effective: u64) -> String {
         (39, "CAP_BPF", "loading programs"),
         (38, "CAP_PERFMON", "attaching them"),
         (19, "CAP_SYS_PTRACE", "reading other users' /proc entries"),
-        (2, "CAP_DAC_READ_SEARCH", "reading manifests of other users' services"),
+        (
+            2,
+            "CAP_DAC_READ_SEARCH",
+            "reading manifests of other users' services",
+        ),
     ];
     // CAP_SYS_ADMIN stands for the first two.
     let admin = effective >> 21 & 1 == 1;
@@ -100,7 +118,11 @@ fn privileges(effective: u64) -> String {
         .filter(|(bit, ..)| effective >> bit & 1 == 0 && !(admin && *bit >= 38))
         .map(|(_, name, purpose)| format!("{name} ({purpose})"))
         .collect();
-    if missing.is_empty() { "all".to_owned() } else { format!("missing {}", missing.join(", ")) }
+    if missing.is_empty() {
+        "all".to_owned()
+    } else {
+        format!("missing {}", missing.join(", "))
+    }
 }
 
 /// All processes, with what becomes of them.
@@ -134,19 +156,42 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     let listeners = Listeners::read(&discovery.proc, &[pid]);
     let ports = listeners.ports(pid);
     let name = discovery.identifier.name(&process);
-    let Some(Found { service, decision, .. }) = discovery.find(pid, &ports) else {
-        return Err(Exit::failed(format!("process {pid}"), "it has just ended", ""));
+    let Some(Found {
+        service, decision, ..
+    }) = discovery.find(pid, &ports)
+    else {
+        return Err(Exit::failed(
+            format!("process {pid}"),
+            "it has just ended",
+            "",
+        ));
     };
     let mut facts = Vec::new();
     let mut tell = |name: &str, value: String| {
         if !value.is_empty() {
-            facts.push(Fact { name: name.to_owned(), value });
+            facts.push(Fact {
+                name: name.to_owned(),
+                value,
+            });
         }
     };
-    tell("service", format!("{} (from {})", service.name, name.origin));
-    tell("program", process.exe.as_ref().map(|exe| exe.display().to_string()).unwrap_or_default());
+    tell(
+        "service",
+        format!("{} (from {})", service.name, name.origin),
+    );
+    tell(
+        "program",
+        process
+            .exe
+            .as_ref()
+            .map(|exe| exe.display().to_string())
+            .unwrap_or_default(),
+    );
     if process.exe_deleted {
-        tell("", "its file was removed or replaced since it started".to_owned());
+        tell(
+            "",
+            "its file was removed or replaced since it started".to_owned(),
+        );
     }
     tell("runtime", format!("{:?}", service.runtime));
     let container = Container::of(&discovery.proc, &process);
@@ -155,7 +200,11 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     tell("listens on", ports.join(", "));
     tell(
         "watched",
-        format!("{}: {}", if decision.watch { "yes" } else { "no" }, decision.reason),
+        format!(
+            "{}: {}",
+            if decision.watch { "yes" } else { "no" },
+            decision.reason
+        ),
     );
     for note in decision.notes {
         tell("note", note);

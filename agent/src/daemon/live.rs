@@ -50,7 +50,13 @@ pub(super) fn run(job: RunJob, log: Option<RecordLog>) -> Result<(), Exit> {
     if let Some(command) = &mut command {
         command.release()?;
     }
-    let ended = until_stopped(&mut capture, &mut exports, &stop, job.period, command.as_mut())?;
+    let ended = until_stopped(
+        &mut capture,
+        &mut exports,
+        &stop,
+        job.period,
+        command.as_mut(),
+    )?;
     exports.meters().capture(&capture);
     let mut failure = None;
     if let Err(error) = capture.stop(&mut |output| {
@@ -89,7 +95,14 @@ pub(super) fn record(job: RecordJob) -> Result<(), Exit> {
                 "its folder must exist and be writable",
             )
         })?;
-    run(RunJob { config: job.config, command: job.command, period: job.period }, Some(file))
+    run(
+        RunJob {
+            config: job.config,
+            command: job.command,
+            period: job.period,
+        },
+        Some(file),
+    )
 }
 
 /// Runs the pipeline over a file.
@@ -171,13 +184,18 @@ struct Traced {
 
 /// Starts the command behind a shell that stops itself before it becomes the command.
 fn start_command(words: &[String]) -> Result<Option<Traced>, Exit> {
-    let Some(program) = words.first() else { return Ok(None) };
+    let Some(program) = words.first() else {
+        return Ok(None);
+    };
     let child = Command::new("/bin/sh")
         .args(["-c", "kill -STOP $$ && exec \"$@\"", "weft"])
         .args(words)
         .spawn()
         .map_err(|error| Exit::failed(format!("starting {program}"), error.to_string(), ""))?;
-    let traced = Traced { child, program: program.clone() };
+    let traced = Traced {
+        child,
+        program: program.clone(),
+    };
     traced.wait_until_stopped()?;
     Ok(Some(traced))
 }
@@ -192,12 +210,20 @@ impl Traced {
         let stat = format!("/proc/{}/stat", self.id());
         for _ in 0..500 {
             let line = std::fs::read_to_string(&stat).unwrap_or_default();
-            if line.rsplit(')').next().is_some_and(|rest| rest.starts_with(" T")) {
+            if line
+                .rsplit(')')
+                .next()
+                .is_some_and(|rest| rest.starts_with(" T"))
+            {
                 return Ok(());
             }
             std::thread::sleep(Duration::from_millis(2));
         }
-        Err(Exit::failed(format!("starting {}", self.program), "its shell did not stop", ""))
+        Err(Exit::failed(
+            format!("starting {}", self.program),
+            "its shell did not stop",
+            "",
+        ))
     }
 
     /// Lets it run.
@@ -224,9 +250,8 @@ fn stop_flag(exports: &Exports) -> Result<Arc<AtomicBool>, Exit> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
     let _entered = exports.enter();
-    let failed = |error: std::io::Error| {
-        Exit::failed("listening for signals", error.to_string(), "")
-    };
+    let failed =
+        |error: std::io::Error| Exit::failed("listening for signals", error.to_string(), "");
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     tokio::spawn(async move {
@@ -245,7 +270,13 @@ fn announce(capture: &Capture, exports: &Exports) {
         .loaded
         .reports
         .iter()
-        .filter_map(|report| Some(format!("{} by {}", report.subject.name, report.active()?.name)))
+        .filter_map(|report| {
+            Some(format!(
+                "{} by {}",
+                report.subject.name,
+                report.active()?.name
+            ))
+        })
         .collect();
     tracing::info!(hooks = hooks.join(", "), "attached");
     eprintln!(
@@ -272,7 +303,10 @@ fn own_resource(host: &Host) -> Vec<(String, ResourceValue)> {
         .collect();
     let text = |text: &str| ResourceValue::Text(text.to_owned());
     resource.push((semconv::SERVICE_NAME.to_owned(), text("weft")));
-    resource.push((semconv::SERVICE_VERSION.to_owned(), text(env!("CARGO_PKG_VERSION"))));
+    resource.push((
+        semconv::SERVICE_VERSION.to_owned(),
+        text(env!("CARGO_PKG_VERSION")),
+    ));
     let pid = i64::from(std::process::id());
     resource.push((semconv::PROCESS_PID.to_owned(), ResourceValue::Int(pid)));
     resource
@@ -283,9 +317,7 @@ fn refused(error: Error) -> Exit {
     let text = error.to_string();
     let (why, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
     match error {
-        Error::Probe(object::Error::NoObject) => {
-            Exit::failed("starting capture", why, hint)
-        }
+        Error::Probe(object::Error::NoObject) => Exit::failed("starting capture", why, hint),
         _ => Exit::host("starting capture", why, hint),
     }
 }

@@ -3,9 +3,7 @@
 use super::capture::Capture;
 use crate::pipeline::refusals;
 use crate::span::Span;
-use crate::stats::{
-    CAPTURE_LOST, Counter, JOIN_REFUSED, PROTOCOL_DROPPED, SPANS, Stats, TRACES,
-};
+use crate::stats::{CAPTURE_LOST, Counter, JOIN_REFUSED, PROTOCOL_DROPPED, SPANS, Stats, TRACES};
 use agent_common::loss::Loss;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,7 +22,11 @@ impl Meters {
     /// Counts into `stats`.
     pub(super) fn new(stats: Arc<Stats>) -> Self {
         let traces = stats.counter(&TRACES, &[]);
-        Self { stats, traces, services: HashMap::new() }
+        Self {
+            stats,
+            traces,
+            services: HashMap::new(),
+        }
     }
 
     /// One trace has left the pipeline.
@@ -65,7 +67,9 @@ impl Meters {
         lost("span_limit", counts.assembly.evicted);
         lost("undecodable", capture.undecodable());
         for (cause, total) in counts.dropped {
-            self.stats.counter(&PROTOCOL_DROPPED, &["http", cause]).raise_to(total);
+            self.stats
+                .counter(&PROTOCOL_DROPPED, &["http", cause])
+                .raise_to(total);
         }
         for (cause, total) in refusals(&capture.counts()) {
             if total > 0 {

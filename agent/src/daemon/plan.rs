@@ -59,7 +59,10 @@ pub fn pipeline(config: &Config) -> Options {
             settle: config.trace.settle_ms.saturating_mul(1_000_000),
             ..assembly::Limits::default()
         },
-        routes: route::Limits { routes: config.http.max_span_names, ..route::Limits::default() },
+        routes: route::Limits {
+            routes: config.http.max_span_names,
+            ..route::Limits::default()
+        },
         query: match config.http.query {
             Query::Redact => redact::Query::Names,
             Query::Keep => redact::Query::Signatures,

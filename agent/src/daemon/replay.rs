@@ -1,7 +1,7 @@
 //! `weft replay`: the pipeline over a record log, on any machine, without root.
 
 use crate::metadata::Service;
-use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
+use crate::pipeline::{Counts, Input, Options, Output, Pipeline, Provisional};
 use crate::record::decode::decode;
 use crate::record::log::{Error, Frame, Reader};
 use crate::stream::time::Clock;
@@ -19,7 +19,7 @@ const SEED: u64 = 0x7765_6674;
 pub fn replay(
     log: impl Read,
     options: Options,
-    provisional: Box<dyn Fn(u32, &str, &[String]) -> Service + Send>,
+    provisional: Provisional,
     out: &mut impl FnMut(Output),
 ) -> Result<(Counts, u64), Error> {
     let mut reader = Reader::new(log)?;

@@ -71,6 +71,17 @@ pub struct Rules {
     pub collectors: bool,
 }
 
+impl Rules {
+    /// Does a rule name a port?
+    #[must_use]
+    pub fn name_ports(&self) -> bool {
+        self.include
+            .iter()
+            .chain(&self.exclude)
+            .any(|rule| rule.0.port.is_some())
+    }
+}
+
 /// A rule: all that it names must match.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default, try_from = "Criteria")]

@@ -84,6 +84,7 @@ fn opened(record: &raw::Opened) -> Result<Event<'static>, Error> {
     let path = &record.path[..path_len];
     Ok(Event::Opened(Box::new(Opened {
         conn: ConnId(record.conn),
+        at: record.header.at,
         inode: record.inode,
         local: end(&record.local, record.inode),
         remote: end(&record.remote, record.peer_inode),

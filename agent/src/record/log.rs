@@ -203,6 +203,7 @@ mod tests {
             Frame::Service(42, b"{}"),
             Frame::Unwatched(43),
             Frame::Tick(99),
+            Frame::Unwatched(7),
         ]
     }
 

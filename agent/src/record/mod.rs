@@ -101,6 +101,8 @@ pub enum Event<'a> {
 pub struct Opened {
     /// Which.
     pub conn: ConnId,
+    /// When it was first seen.
+    pub at: Nanos,
     /// Socket inode.
     pub inode: u64,
     /// This end.

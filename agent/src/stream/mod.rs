@@ -62,7 +62,7 @@ pub enum Piece<'a> {
         /// When.
         moment: Moment,
     },
-    /// The connection is no longer followed, ended or not: nothing comes after this.
+    /// The connection is no longer followed, ended or not: always the last piece.
     Forgotten {
         /// When.
         moment: Moment,

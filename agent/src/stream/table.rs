@@ -127,13 +127,7 @@ impl<T: Default> Table<T> {
 
     /// A connection was announced. The kernel side announces one again after it had to forget
     /// it: then what is known here stays.
-    pub fn opened(
-        &mut self,
-        at: Nanos,
-        task: Task,
-        info: Opened,
-        each: &mut Each<'_, T>,
-    ) {
+    pub fn opened(&mut self, at: Nanos, task: Task, info: Opened, each: &mut Each<'_, T>) {
         let full = self.connections.len() >= self.limits.connections;
         if full && !self.connections.contains_key(&info.conn) {
             self.evict(at, each);
@@ -154,13 +148,7 @@ impl<T: Default> Table<T> {
     }
 
     /// Bytes were moved. `each` gets what is in order now.
-    pub fn chunk(
-        &mut self,
-        at: Nanos,
-        task: Task,
-        chunk: &Chunk<'_>,
-        each: &mut Each<'_, T>,
-    ) {
+    pub fn chunk(&mut self, at: Nanos, task: Task, chunk: &Chunk<'_>, each: &mut Each<'_, T>) {
         let Some(connection) = self.connections.get_mut(&chunk.conn) else {
             self.counts.unknown += 1;
             return;
@@ -185,7 +173,11 @@ impl<T: Default> Table<T> {
             self.held_bytes += connection.held_bytes;
             if !connection.held.is_empty() {
                 let moment = moment_of(at, task, chunk);
-                each(&connection.info, &mut connection.state, Piece::Waiting { moment });
+                each(
+                    &connection.info,
+                    &mut connection.state,
+                    Piece::Waiting { moment },
+                );
             }
             return;
         }
@@ -201,13 +193,7 @@ impl<T: Default> Table<T> {
     }
 
     /// A direction or both ended.
-    pub fn ended(
-        &mut self,
-        at: Nanos,
-        task: Task,
-        ended: &Ended,
-        each: &mut Each<'_, T>,
-    ) {
+    pub fn ended(&mut self, at: Nanos, task: Task, ended: &Ended, each: &mut Each<'_, T>) {
         let Some(connection) = self.connections.get_mut(&ended.conn) else {
             return;
         };
@@ -246,12 +232,7 @@ impl<T: Default> Table<T> {
     }
 
     /// A process ended: what it used alone has ended, too. TCP sockets tell so themselves.
-    pub fn exited(
-        &mut self,
-        at: Nanos,
-        tgid: u32,
-        each: &mut Each<'_, T>,
-    ) {
+    pub fn exited(&mut self, at: Nanos, tgid: u32, each: &mut Each<'_, T>) {
         let mut gone: Vec<ConnId> = self
             .connections
             .iter()
@@ -385,12 +366,7 @@ impl<T> Connection<T> {
 
     /// Delivers held chunks whose other direction has come far enough; with `force` the first
     /// one goes in any case, the other direction having a gap.
-    fn release(
-        &mut self,
-        mut force: bool,
-        counts: &mut Counts,
-        each: &mut Each<'_, T>,
-    ) {
+    fn release(&mut self, mut force: bool, counts: &mut Counts, each: &mut Each<'_, T>) {
         loop {
             let ready = self
                 .held

@@ -20,6 +20,7 @@ fn info(conn: ConnId, unix: bool) -> Opened {
     };
     Opened {
         conn,
+        at: 0,
         inode: 1,
         local: end(80),
         remote: end(5000),

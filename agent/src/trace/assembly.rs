@@ -18,6 +18,10 @@ use std::sync::Arc;
 
 /// Most addresses of this host that are remembered.
 const LOCALS: usize = 4096;
+/// Most connections whose ends are remembered.
+const ENDS: usize = 65_536;
+/// A connection younger than this may have another end that was not announced yet, ns.
+const YOUNG: Nanos = 1_000_000_000;
 
 /// A node of the assembly; reused after its span has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -137,6 +141,8 @@ pub struct Assembly {
     next_tree: u64,
     /// Addresses of this host, as far as watched connections have shown them.
     locals: HashSet<IpAddr>,
+    /// Both addresses of watched connections.
+    ends: HashSet<(Endpoint, Endpoint)>,
     /// Trees that lack nothing.
     ready: Vec<TreeId>,
     /// Trees that wait, in the order in which they fall due; entries may be stale.
@@ -164,6 +170,7 @@ impl Assembly {
             trees: HashMap::new(),
             next_tree: 0,
             locals: HashSet::new(),
+            ends: HashSet::new(),
             ready: Vec::new(),
             due: VecDeque::new(),
             held: VecDeque::new(),
@@ -217,6 +224,7 @@ impl Assembly {
         let key = (info.conn, request.number);
         let context = context::parse(&request.carried);
         let pair = PairKey::new(info, role, request.start.offset);
+        let start = request.start.at;
         let tree = self.plant(context.as_ref());
         let id = self.ids.span();
         let node = self.insert(Node {
@@ -245,7 +253,7 @@ impl Assembly {
                 }
             }
             None => {
-                let near = self.is_near(info);
+                let near = self.is_near(info, start);
                 self.set_lonely(node, near);
             }
         }
@@ -284,7 +292,10 @@ impl Assembly {
             (Role::Server, _) => self.threads.finish(node, handler),
             // The client has its answer: the server has sent it, seen or not.
             (Role::Client, Some((server, id))) => {
-                if self.node(server).is_some_and(|entry| entry.id == id && entry.answer.is_none()) {
+                if self
+                    .node(server)
+                    .is_some_and(|entry| entry.id == id && entry.answer.is_none())
+                {
                     self.threads.doubt_node(server);
                 }
             }
@@ -325,7 +336,10 @@ impl Assembly {
     /// Trees and nodes that may leave at `now`.
     pub fn due(&mut self, now: Nanos, each: &mut dyn FnMut(Batch)) {
         for tree in std::mem::take(&mut self.ready) {
-            let ripe = self.trees.get(&tree).is_some_and(|t| t.open == 0 && t.lonely == 0);
+            let ripe = self
+                .trees
+                .get(&tree)
+                .is_some_and(|t| t.open == 0 && t.lonely == 0);
             if ripe {
                 self.thin(tree, |_| true, each);
             }
@@ -366,21 +380,44 @@ impl Assembly {
     }
 
     /// May the other end of this connection be watched, too? An address that no watched
-    /// connection has for its own is another host's.
-    fn is_near(&mut self, info: &Opened) -> bool {
-        if let Endpoint::Inet(local, _) = &info.local
-            && self.locals.len() < LOCALS
-        {
-            self.locals.insert(*local);
-        }
+    /// connection has for its own is another host's. On this host the other end has been
+    /// announced, unless it is so new that its record may still be on the way.
+    fn is_near(&self, info: &Opened, start: Nanos) -> bool {
         match &info.remote {
             Endpoint::Unix(_) => true,
-            Endpoint::Inet(remote, _) => remote.is_loopback() || self.locals.contains(remote),
+            Endpoint::Inet(remote, _) => {
+                (remote.is_loopback() || self.locals.contains(remote))
+                    && (start < info.at + YOUNG
+                        || self
+                            .ends
+                            .contains(&(info.remote.clone(), info.local.clone())))
+            }
         }
     }
 
+    /// A connection was announced.
+    pub fn opened(&mut self, info: &Opened) {
+        if let Endpoint::Inet(local, _) = &info.local {
+            if self.locals.len() < LOCALS {
+                self.locals.insert(*local);
+            }
+            if self.ends.len() >= ENDS {
+                // Ends are a hint: without it a trace leaves a moment too early.
+                self.ends.clear();
+            }
+            self.ends.insert((info.local.clone(), info.remote.clone()));
+        }
+    }
+
+    /// A connection is gone.
+    pub fn closed_connection(&mut self, info: &Opened) {
+        self.ends.remove(&(info.local.clone(), info.remote.clone()));
+    }
+
     fn set_lonely(&mut self, node: NodeId, lonely: bool) {
-        let Some(entry) = self.node_mut(node) else { return };
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
         if entry.lonely == lonely {
             return;
         }
@@ -524,7 +561,9 @@ impl Assembly {
     /// One node of `tree` ended.
     fn closed(&mut self, tree: TreeId, end: Nanos) {
         let settle = self.limits.settle;
-        let Some(entry) = self.trees.get_mut(&tree) else { return };
+        let Some(entry) = self.trees.get_mut(&tree) else {
+            return;
+        };
         entry.open -= 1;
         entry.due = entry.due.max(end + settle);
         self.schedule(tree);

@@ -69,6 +69,7 @@ impl End {
         let end = |i: usize| Endpoint::Inet([127, 0, 0, 1].into(), ends[i].0);
         Arc::new(Opened {
             conn: ConnId(self.conn),
+            at: 0,
             inode: 1,
             local: end(own),
             remote: end(other),

@@ -75,7 +75,10 @@ impl Threads {
     /// now on may belong to either.
     pub fn doubt(&mut self, handler: Handler) {
         let key = (handler.task.tgid, handler.goroutine);
-        let on_thread = self.threads.get(&handler.task).map(|thread| thread.open.as_slice());
+        let on_thread = self
+            .threads
+            .get(&handler.task)
+            .map(|thread| thread.open.as_slice());
         let on_goroutine = self.goroutines.get(&key).map(Vec::as_slice);
         for nodes in [on_thread, on_goroutine].into_iter().flatten() {
             self.doubted.extend(nodes);
@@ -127,7 +130,11 @@ impl Threads {
 
     /// Too many threads: those that handle nothing are seen anew when they come back.
     fn forget_idle(&mut self) {
-        let busy = self.threads.values().filter(|thread| !thread.open.is_empty()).count();
+        let busy = self
+            .threads
+            .values()
+            .filter(|thread| !thread.open.is_empty())
+            .count();
         if self.threads.len() - busy >= IDLE_LOOPS {
             self.threads.retain(|_, thread| !thread.open.is_empty());
         }
@@ -136,7 +143,11 @@ impl Threads {
     /// Threads, goroutines and processes that are kept.
     #[must_use]
     pub fn sizes(&self) -> [usize; 3] {
-        [self.threads.len(), self.goroutines.len(), self.processes.len()]
+        [
+            self.threads.len(),
+            self.goroutines.len(),
+            self.processes.len(),
+        ]
     }
 
     /// Nothing is kept.
@@ -274,7 +285,11 @@ mod tests {
             threads.finish(NodeId(1), handler(tid));
             threads.finish(NodeId(2), handler(tid));
         }
-        assert!(threads.threads.len() <= 2 * IDLE_LOOPS, "{}", threads.threads.len());
+        assert!(
+            threads.threads.len() <= 2 * IDLE_LOOPS,
+            "{}",
+            threads.threads.len()
+        );
     }
 
     #[test]

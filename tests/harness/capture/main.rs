@@ -11,7 +11,7 @@ use harness::traffic::{Event, Traffic, Way, What};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::Command;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -48,7 +48,7 @@ fn main() -> Result<()> {
     let listener = TcpListener::bind(&arguments.listen)
         .with_context(|| format!("cannot listen on {}", arguments.listen))?;
     let upstream = arguments.upstream.clone();
-    let (sender, receiver) = channel();
+    let (sender, receiver) = sync_channel(4096);
     thread::spawn(move || accept(&listener, &upstream, &sender));
     let command = arguments
         .provenance
@@ -77,7 +77,7 @@ fn main() -> Result<()> {
 }
 
 /// Passes on every connection and records the first.
-fn accept(listener: &TcpListener, upstream: &str, sender: &Sender<Event>) {
+fn accept(listener: &TcpListener, upstream: &str, sender: &SyncSender<Event>) {
     let clock = Instant::now();
     let mut recorder = Some(sender.clone());
     for client in listener.incoming().flatten() {
@@ -103,7 +103,7 @@ fn pass(
     mut from: TcpStream,
     mut to: TcpStream,
     clock: Instant,
-    sender: Option<&Sender<Event>>,
+    sender: Option<&SyncSender<Event>>,
 ) {
     let mut buffer = vec![0; 64 * 1024];
     loop {

@@ -16,7 +16,10 @@ app.get("/slow/:ms", (request, response) => {
 });
 app.get("/call", async (request, response) => {
   try {
-    const answer = await axios.get(`${upstream}/`, { validateStatus: () => true });
+    const answer = await axios.get(`${upstream}/`, {
+      params: request.query,
+      validateStatus: () => true,
+    });
     response.status(answer.status).type("text").send("called\n");
   } catch (error) {
     response.status(502).type("text").send(`${error.message}\n`);

@@ -28,7 +28,7 @@ def slow(ms):
 @app.get("/call")
 def call():
     try:
-        answer = requests.get(f"{UPSTREAM}/", timeout=30)
+        answer = requests.get(f"{UPSTREAM}/", params=request.args, timeout=30)
     except requests.RequestException as error:
         return Response(f"{error}\n", status=502, mimetype="text/plain")
     return Response("called\n", status=answer.status_code, mimetype="text/plain")

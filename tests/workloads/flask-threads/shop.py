@@ -29,7 +29,7 @@ def slow(ms):
 @app.get("/call/<path:path>")
 def call(path):
     try:
-        answer = requests.get(f"{UPSTREAM}/{path}", timeout=30)
+        answer = requests.get(f"{UPSTREAM}/{path}", params=request.args, timeout=30)
     except requests.RequestException as error:
         return Response(f"{error}\n", status=502, mimetype="text/plain")
     return Response("called\n", status=answer.status_code, mimetype="text/plain")

@@ -35,7 +35,7 @@ func slow(w http.ResponseWriter, r *http.Request) {
 }
 
 func call(w http.ResponseWriter, r *http.Request) {
-	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, upstream+"/", nil)
+	request, err := http.NewRequestWithContext(r.Context(), http.MethodGet, upstream+"/?"+r.URL.RawQuery, nil)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -46,7 +46,8 @@ public class Server {
     }
 
     private static void call(HttpExchange exchange) throws IOException {
-        HttpURLConnection connection = (HttpURLConnection) new URL(UPSTREAM + "/").openConnection();
+        URL target = new URL(UPSTREAM + "/?" + exchange.getRequestURI().getRawQuery());
+        HttpURLConnection connection = (HttpURLConnection) target.openConnection();
         int status = connection.getResponseCode();
         var body = status < 400 ? connection.getInputStream() : connection.getErrorStream();
         if (body != null) {

@@ -8,9 +8,9 @@ function send(response, status, body) {
   response.end(body);
 }
 
-function call(response) {
+function call(search, response) {
   http
-    .get(`${upstream}/`, (answer) => {
+    .get(`${upstream}/${search}`, (answer) => {
       answer.resume();
       answer.on("end", () => send(response, answer.statusCode, "called\n"));
     })
@@ -24,11 +24,12 @@ function echo(request, response) {
 }
 
 const server = http.createServer((request, response) => {
-  const [, verb, value] = new URL(request.url, "http://localhost").pathname.split("/");
+  const url = new URL(request.url, "http://localhost");
+  const [, verb, value] = url.pathname.split("/");
   if (verb === "") send(response, 200, "hello\n");
   else if (verb === "status") send(response, Number(value), `status ${value}\n`);
   else if (verb === "slow") setTimeout(() => send(response, 200, "late\n"), Number(value));
-  else if (verb === "call" && upstream) call(response);
+  else if (verb === "call" && upstream) call(url.search, response);
   else if (verb === "echo" && request.method === "POST") echo(request, response);
   else send(response, 404, "no such path\n");
 });

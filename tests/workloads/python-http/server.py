@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(int(value) / 1000)
             self.answer(200, b"late\n")
         elif verb == "call" and UPSTREAM:
-            self.call()
+            self.call(self.path.partition("?")[2])
         else:
             self.answer(404, b"no such path\n")
 
@@ -39,9 +39,9 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.answer(404, b"no such path\n")
 
-    def call(self):
+    def call(self, query):
         try:
-            with urllib.request.urlopen(f"{UPSTREAM}/") as response:
+            with urllib.request.urlopen(f"{UPSTREAM}/?{query}") as response:
                 response.read()
                 self.answer(response.status, b"called\n")
         except urllib.error.HTTPError as error:

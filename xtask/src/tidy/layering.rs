@@ -26,7 +26,8 @@ const TABLE: &[(&str, &[&str])] = &[
     (
         "sampling",
         &[
-            "record", "stream", "protocol", "span", "trace", "metadata", "semconv",
+            "record", "stream", "protocol", "span", "trace", "metadata", "semconv", "config",
+            "stats",
         ],
     ),
     (
@@ -44,6 +45,7 @@ const TABLE: &[(&str, &[&str])] = &[
     ("metadata", &["discovery", "semconv", "config"]),
     ("probe", &["record", "discovery", "config", "stats"]),
     ("semconv", &[]),
+    ("host", &[]),
     ("stats", &["record", "semconv"]),
     // edges: settings are told to the stages, the stages do not ask for them
     (

@@ -1,0 +1,10 @@
+//! Unmodified services, real clients, the built agent: what it exports is held against what the
+//! clients know. Needs root and `cargo xtask setup`; each test skips loudly without.
+//!
+//! Other processes of the host are traced as well: tests look only at spans of their own ports.
+
+mod clients;
+mod maze;
+mod parents;
+mod services;
+mod shared;

@@ -1,0 +1,80 @@
+//! What the tests of this target have in common: requests with ids, and the check that every one
+//! became exactly one span that says the same.
+
+use harness::agent::Span;
+use harness::client::Sent;
+use std::collections::HashMap;
+
+/// Clock conversion may be off by this much, ns.
+pub(crate) const SLACK: u64 = 2_000_000;
+
+/// Can agents be started here? Says what is skipped when not.
+pub(crate) fn able(what: &str) -> bool {
+    if harness::host::root() {
+        return true;
+    }
+    harness::skip!("{what}", "root", "run the tests as root");
+    false
+}
+
+/// Skips: a service or its runtime is not installed.
+pub(crate) fn lacking(what: &str, service: &str) {
+    harness::skip!(
+        "{what}",
+        format!("service {service} or its runtime"),
+        "cargo xtask setup"
+    );
+}
+
+/// `count` targets made of `patterns` in turn, `*` replaced by an id that starts with `mark`.
+pub(crate) fn targets(patterns: &[&str], mark: &str, count: usize) -> Vec<String> {
+    let patterns = patterns.iter().cycle();
+    patterns
+        .take(count)
+        .enumerate()
+        .map(|(n, p)| p.replace('*', &format!("{mark}{n}")))
+        .collect()
+}
+
+/// Every request is exactly one server span at `port`, with its path, status and times.
+pub(crate) fn check_servers(spans: &[Span], port: u16, service: &str, sent: &[Sent]) {
+    let mut seen: HashMap<String, Vec<&Span>> = HashMap::new();
+    for span in spans
+        .iter()
+        .filter(|span| span.is_server() && span.port() == port)
+    {
+        seen.entry(span.target()).or_default().push(span);
+    }
+    for request in sent {
+        let found = seen.remove(&request.target).unwrap_or_default();
+        let [span] = found[..] else {
+            panic!("{} spans of {request:?}: {found:#?}", found.len());
+        };
+        check_server(span, service, request);
+    }
+    assert!(seen.is_empty(), "never asked for: {seen:#?}");
+}
+
+fn check_server(span: &Span, service: &str, request: &Sent) {
+    assert_eq!(span.service, service, "{span:#?}");
+    assert_eq!(span.status(), request.status, "{span:#?}");
+    assert_eq!(span.error, request.status >= 500, "{span:#?}");
+    assert_eq!(span.text("http.request.method"), "GET", "{span:#?}");
+    let path = request.target.split('?').next().unwrap_or_default();
+    assert_eq!(span.text("url.path"), path, "{span:#?}");
+    assert!(span.start <= span.end, "{span:#?}");
+    let within = request.start <= span.start + SLACK && span.end <= request.end + SLACK;
+    assert!(
+        within,
+        "outside of the client's times {request:?}: {span:#?}"
+    );
+}
+
+/// The one span that `wanted` accepts.
+pub(crate) fn the<'a>(spans: &'a [Span], what: &str, wanted: impl Fn(&Span) -> bool) -> &'a Span {
+    let found: Vec<&Span> = spans.iter().filter(|span| wanted(span)).collect();
+    let [span] = found[..] else {
+        panic!("{} spans of {what}: {found:#?}", found.len())
+    };
+    span
+}
