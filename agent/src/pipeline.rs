@@ -158,11 +158,16 @@ impl Pipeline {
         match input {
             Input::Record(record) => self.record(record, out),
             Input::Process(tgid, service) => {
-                let process = self.process(tgid);
-                process.service = Some(service);
-                process.unwatched = false;
+                if let Some(process) = self.process(tgid) {
+                    process.service = Some(service);
+                    process.unwatched = false;
+                }
             }
-            Input::Unwatched(tgid) => self.process(tgid).unwatched = true,
+            Input::Unwatched(tgid) => {
+                if let Some(process) = self.process(tgid) {
+                    process.unwatched = true;
+                }
+            }
             Input::Clock(clock) => self.clock = clock,
             Input::Tick(now) => self.tick(now, out),
             Input::Stop => {
@@ -186,6 +191,19 @@ impl Pipeline {
     #[must_use]
     pub fn sizes(&self) -> [usize; 3] {
         [self.table.len(), self.assembly.len(), self.processes.len()]
+    }
+
+    /// Entries of every map and queue that a connection or request can fill, by name; tests hold
+    /// them to their bounds.
+    #[must_use]
+    pub fn held(&self) -> Vec<(&'static str, usize)> {
+        let table = [
+            ("connections", self.table.len()),
+            ("held_bytes", self.table.held_bytes()),
+        ];
+        let unnamed = ("unnamed", self.unnamed.len());
+        let all = table.into_iter().chain(self.assembly.sizes());
+        all.chain([unnamed]).collect()
     }
 
     fn record(&mut self, record: Record<'_>, out: &mut impl FnMut(Output)) {
@@ -223,7 +241,9 @@ impl Pipeline {
             Event::Spawned(child) => self.spawned(task, child),
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.
-                let process = self.process(task.tgid);
+                let Some(process) = self.process(task.tgid) else {
+                    return;
+                };
                 *process = Process {
                     comm,
                     command,
@@ -249,7 +269,9 @@ impl Pipeline {
             unwatched: parent.unwatched,
             ended: None,
         };
-        *self.process(child.tgid) = inherited;
+        if let Some(process) = self.process(child.tgid) {
+            *process = inherited;
+        }
     }
 
     fn exited(&mut self, at: Nanos, task: Task, out: &mut impl FnMut(Output)) {
@@ -278,11 +300,15 @@ impl Pipeline {
         self.leave(batches, now, out);
     }
 
-    fn process(&mut self, tgid: u32) -> &mut Process {
+    /// What is known of a process; `None` when there are too many to keep one more.
+    fn process(&mut self, tgid: u32) -> Option<&mut Process> {
         if self.processes.len() >= PROCESSES && !self.processes.contains_key(&tgid) {
             self.processes.retain(|_, process| process.ended.is_none());
+            if self.processes.len() >= PROCESSES {
+                return None;
+            }
         }
-        self.processes.entry(tgid).or_insert_with(Process::unknown)
+        Some(self.processes.entry(tgid).or_insert_with(Process::unknown))
     }
 
     /// Runs the table; its pieces go through the sessions into the assembly.
@@ -302,11 +328,14 @@ impl Pipeline {
             ..
         } = self;
         let mut each = |info: &Arc<Opened>, session: &mut Session, piece: Piece<'_>| {
-            if let Piece::Gone = piece {
-                assembly.closed_connection(info);
+            let (moment, goroutine) = piece_moment(&piece);
+            if let Piece::Waiting { moment } = piece {
+                let Moment {
+                    task, goroutine, ..
+                } = moment;
+                assembly.doubt(Handler { task, goroutine });
                 return;
             }
-            let (moment, goroutine) = piece_moment(&piece);
             let reader = if moment.task.tgid == 0 {
                 reader
             } else {
@@ -340,6 +369,9 @@ impl Pipeline {
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
                 }
+            }
+            if matches!(piece, Piece::Forgotten { .. }) {
+                assembly.closed_connection(info);
             }
         };
         run(table, &mut each);
@@ -417,7 +449,8 @@ impl Pipeline {
             &mut self.routes,
             self.options.query,
         );
-        let end = answer.map_or(node.start(), |answer| answer.end.at);
+        // Hooks on two CPUs may report an answer before its request.
+        let end = answer.map_or(node.start(), |answer| answer.end.at.max(node.start()));
         Some(Span {
             trace: batch.trace,
             id: node.id,
@@ -441,6 +474,9 @@ impl Pipeline {
     /// Identity of a process; `None` when it is not watched.
     fn service(&mut self, tgid: u32) -> Option<Arc<Service>> {
         let provisional = &self.provisional;
+        if !self.processes.contains_key(&tgid) && self.processes.len() >= PROCESSES {
+            return Some(Arc::new(provisional(tgid, "", &[])));
+        }
         let process = self.processes.entry(tgid).or_insert_with(Process::unknown);
         if process.unwatched {
             return None;
@@ -484,8 +520,9 @@ fn piece_moment(piece: &Piece<'_>) -> (Moment, u64) {
         Piece::Bytes { moment, .. }
         | Piece::Gap { moment, .. }
         | Piece::End { moment, .. }
+        | Piece::Forgotten { moment }
+        | Piece::Waiting { moment }
         | Piece::Torn { moment, .. } => *moment,
-        Piece::Gone => Moment::default(),
     };
     (moment, moment.goroutine)
 }

@@ -6,6 +6,9 @@
 //! | `feeder` | drives a protocol over traffic and holds it to its contract |
 //! | `story` | the spans of traffic as readable text |
 //! | `hostile` | traffic made of arbitrary bytes, for fuzzing and random tests |
+//! | `recording` | record logs: frames to change at will, and the pipeline over them |
+//! | `tale` | the traces of a recording as readable text, and who is whose parent |
+//! | `scenario` | records made of arbitrary bytes, for fuzzing, random tests and benches |
 //! | `host` | what this host can do, and skipping loudly what it cannot |
 //! | `agent` | the built agent as a child, and the spans it exports |
 //! | `service` | the test services |
@@ -20,6 +23,9 @@ pub mod host;
 pub mod hostile;
 pub mod probes;
 pub mod process;
+pub mod recording;
+pub mod scenario;
 pub mod service;
 pub mod story;
+pub mod tale;
 pub mod traffic;

@@ -13,6 +13,9 @@ use std::collections::VecDeque;
 const PATIENCE: u32 = 12;
 /// Most bytes kept while the protocol is not decided.
 const UNDECIDED: usize = 16 * 1024;
+/// Most calls of kept bytes that are told apart; a reader that takes a head byte by byte must
+/// not cost more than the head.
+const CALLS: usize = 64;
 /// Losses of sync after which a connection is left alone.
 const LOSSES: u32 = 64;
 
@@ -99,22 +102,22 @@ impl Session {
                 moment,
             } => self.gap(direction, missing, moment, out),
             Piece::Torn { moment, .. } => self.lose(moment, out),
-            Piece::Gone => Change::None,
+            Piece::Waiting { .. } => Change::None,
             Piece::End { direction, moment } => {
                 if let Talk::Talking(talking) = &mut self.talk {
                     talking.conversation.end(direction, moment, out);
                 }
                 Change::None
             }
+            Piece::Forgotten { moment } => {
+                if let Talk::Talking(talking) = &mut self.talk {
+                    talking.conversation.abandon(moment, out);
+                }
+                // Nothing comes any more: no change that anyone has to know of.
+                self.close();
+                Change::None
+            }
         }
-    }
-
-    /// The connection is forgotten.
-    pub fn abandon(&mut self, moment: Moment, out: &mut Vec<Report>) {
-        if let Talk::Talking(talking) = &mut self.talk {
-            talking.conversation.abandon(moment, out);
-        }
-        self.talk = Talk::Opaque;
     }
 
     /// Bytes held in memory.
@@ -145,7 +148,14 @@ impl Session {
             half.keep(bytes, moment);
             &half.kept
         };
-        match recognise(direction, seen) {
+        let mut found = recognise(direction, seen);
+        if matches!(found, Recognised::No) && !half.kept.is_empty() {
+            // What was kept led nowhere, but this call may begin a request.
+            half.clear();
+            found = recognise(direction, bytes);
+        }
+        let seen = half.kept.len().max(bytes.len());
+        match found {
             Recognised::Yes(protocol, role) => {
                 let fresh = half.kept.is_empty();
                 let first = if fresh { moment.offset } else { half.start() };
@@ -164,7 +174,7 @@ impl Session {
                     self.feed_kept(direction, moment, limits, out)
                 }
             }
-            Recognised::More if seen.len() < UNDECIDED => {
+            Recognised::More if seen < UNDECIDED => {
                 if half.kept.is_empty() {
                     half.keep(bytes, moment);
                 }
@@ -321,8 +331,12 @@ impl Session {
 impl Half {
     fn keep(&mut self, bytes: &[u8], moment: Moment) {
         self.kept.extend_from_slice(bytes);
-        self.calls
-            .push_back((moment.offset + bytes.len() as u64, moment));
+        let end = moment.offset + bytes.len() as u64;
+        let many = self.calls.len() >= CALLS;
+        match self.calls.back_mut() {
+            Some(last) if many => last.0 = end,
+            _ => self.calls.push_back((end, moment)),
+        }
     }
 
     fn clear(&mut self) {
@@ -390,3 +404,7 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
 fn is_tls(bytes: &[u8]) -> bool {
     matches!(bytes, [0x14..=0x17, 3, 0..=4, ..])
 }
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

@@ -9,6 +9,11 @@ use agent_common::record as raw;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use zerocopy::FromBytes;
 
+/// Times beyond are no times: sums with any wait must not overflow. 146 years of uptime, ns.
+pub const TIME: u64 = 1 << 62;
+/// Offsets beyond are no offsets: 64 PiB over one connection.
+pub const OFFSET: u64 = 1 << 56;
+
 /// Why bytes are no record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -30,6 +35,9 @@ pub enum Error {
 pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
     let short = || Error::Short(bytes.len());
     let header: raw::Header = view(bytes).ok_or_else(short)?;
+    if header.at > TIME {
+        return Err(Error::Field("time"));
+    }
     let event = match header.kind {
         raw::OPENED => opened(&view(bytes).ok_or_else(short)?)?,
         raw::CHUNK => {
@@ -71,6 +79,7 @@ fn opened(record: &raw::Opened) -> Result<Event<'static>, Error> {
         FAMILY_INET | FAMILY_INET6 => Endpoint::Inet(ip(address, record.family), address.port),
         _ => Endpoint::Unix(inode),
     };
+    bounded([record.sent, record.received])?;
     let path_len = (record.path_len as usize).min(UNIX_PATH);
     let path = &record.path[..path_len];
     Ok(Event::Opened(Box::new(Opened {
@@ -115,6 +124,7 @@ fn chunk<'a>(head: &raw::Chunk, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
     if head.captured > head.len {
         return Err(Error::Field("captured length"));
     }
+    bounded([head.offset, head.opposite])?;
     Ok(Event::Chunk(Chunk {
         conn: ConnId(head.conn),
         direction: if head.direction == u16::from(SENT) {
@@ -133,6 +143,7 @@ fn chunk<'a>(head: &raw::Chunk, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
 }
 
 fn ended(record: &raw::Ended) -> Result<Event<'static>, Error> {
+    bounded([record.sent, record.received])?;
     let directions = match record.which {
         raw::END_SENT => [true, false],
         raw::END_RECEIVED => [false, true],
@@ -144,6 +155,13 @@ fn ended(record: &raw::Ended) -> Result<Event<'static>, Error> {
         offsets: [record.sent, record.received],
         directions,
     }))
+}
+
+fn bounded(offsets: [u64; 2]) -> Result<(), Error> {
+    if offsets.iter().any(|offset| *offset > OFFSET) {
+        return Err(Error::Field("offset"));
+    }
+    Ok(())
 }
 
 fn executed(record: &raw::Executed) -> Event<'static> {
@@ -213,6 +231,22 @@ mod tests {
             decode(&chunk_record(4, 5, b"hello")),
             Err(Error::Field("captured length"))
         );
+    }
+
+    #[test]
+    fn times_and_offsets_are_bounded() {
+        let whole = chunk_record(5, 5, b"hello");
+        for (at, value, field) in [
+            (0, TIME, "time"),
+            (32, OFFSET, "offset"),
+            (40, OFFSET, "offset"),
+        ] {
+            let mut bytes = whole.clone();
+            bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
+            assert!(decode(&bytes).is_ok());
+            bytes[at..at + 8].copy_from_slice(&(value + 1).to_le_bytes());
+            assert_eq!(decode(&bytes), Err(Error::Field(field)));
+        }
     }
 
     #[test]

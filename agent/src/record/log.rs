@@ -7,6 +7,7 @@
 //! and a cut file ends at its last whole frame.
 
 use super::Nanos;
+use super::decode::TIME;
 use agent_common::record::{CHUNK_BYTES, LAYOUT};
 use std::io::{self, Read, Write};
 
@@ -31,7 +32,7 @@ pub enum Frame<'a> {
     Clock(i64),
     /// Time went on.
     Tick(Nanos),
-    /// A process is not watched after all.
+    /// A process is not watched after all: its tgid.
     Unwatched(u32),
 }
 
@@ -168,10 +169,14 @@ impl<R: Read> Reader<R> {
                 None => return Err(damaged),
             },
             CLOCK => Frame::Clock(i64::from_le_bytes(bytes.try_into().map_err(|_| damaged)?)),
-            TICK => Frame::Tick(u64::from_le_bytes(bytes.try_into().map_err(|_| damaged)?)),
-            UNWATCHED => {
-                Frame::Unwatched(u32::from_le_bytes(bytes.try_into().map_err(|_| damaged)?))
-            }
+            TICK => match bytes.try_into().map(u64::from_le_bytes) {
+                Ok(now) if now <= TIME => Frame::Tick(now),
+                _ => return Err(damaged),
+            },
+            UNWATCHED => match bytes.try_into().map(u32::from_le_bytes) {
+                Ok(tgid) => Frame::Unwatched(tgid),
+                Err(_) => return Err(damaged),
+            },
             _ => return Err(damaged),
         };
         Ok(Some(frame))
@@ -196,6 +201,7 @@ mod tests {
             Frame::Clock(-5),
             Frame::Record(b"some record"),
             Frame::Service(42, b"{}"),
+            Frame::Unwatched(43),
             Frame::Tick(99),
             Frame::Unwatched(7),
         ]

@@ -49,10 +49,21 @@ pub enum Piece<'a> {
         /// `moment.offset` is that of the first missing byte.
         moment: Moment,
     },
+    /// Bytes were moved that cannot be told yet: the other direction has not come so far. They
+    /// follow, or a gap does.
+    Waiting {
+        /// Of the call.
+        moment: Moment,
+    },
     /// No more bytes come in this direction.
     End {
         /// Which way.
         direction: Direction,
+        /// When.
+        moment: Moment,
+    },
+    /// The connection is no longer followed, ended or not: always the last piece.
+    Forgotten {
         /// When.
         moment: Moment,
     },
@@ -63,6 +74,4 @@ pub enum Piece<'a> {
         /// When.
         moment: Moment,
     },
-    /// The connection is forgotten: always the last piece.
-    Gone,
 }

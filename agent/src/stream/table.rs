@@ -12,6 +12,8 @@ pub struct Limits {
     pub connections: usize,
     /// Most chunks of one connection that wait for the other direction.
     pub held: usize,
+    /// Most bytes of chunks that wait, over all connections.
+    pub held_bytes: usize,
     /// Longest wait for the other direction, ns. A sender may be off its CPU between handing
     /// bytes to the network and reporting them.
     pub patience: Nanos,
@@ -24,6 +26,7 @@ impl Default for Limits {
         Self {
             connections: 65_536,
             held: 64,
+            held_bytes: 16 * 1024 * 1024,
             patience: 100_000_000,
             idle: 900_000_000_000,
         }
@@ -69,6 +72,10 @@ pub struct Connection<T> {
     /// Offset of the next byte, by direction.
     next: [u64; 2],
     held: VecDeque<Held>,
+    /// Bytes of them.
+    held_bytes: usize,
+    /// It stands in [`Table::waiting`].
+    waiting: bool,
     ended: [bool; 2],
     /// Last process that used it.
     tgid: u32,
@@ -81,6 +88,8 @@ pub struct Table<T> {
     connections: HashMap<ConnId, Connection<T>>,
     /// Connections with chunks that wait.
     waiting: Vec<ConnId>,
+    /// Bytes of chunks that wait.
+    held_bytes: usize,
     /// What went wrong.
     pub counts: Counts,
 }
@@ -93,6 +102,7 @@ impl<T: Default> Table<T> {
             limits,
             connections: HashMap::new(),
             waiting: Vec::new(),
+            held_bytes: 0,
             counts: Counts::default(),
         }
     }
@@ -101,6 +111,12 @@ impl<T: Default> Table<T> {
     #[must_use]
     pub fn len(&self) -> usize {
         self.connections.len()
+    }
+
+    /// Bytes of chunks that wait for the other direction.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 
     /// No connection.
@@ -112,7 +128,8 @@ impl<T: Default> Table<T> {
     /// A connection was announced. The kernel side announces one again after it had to forget
     /// it: then what is known here stays.
     pub fn opened(&mut self, at: Nanos, task: Task, info: Opened, each: &mut Each<'_, T>) {
-        if self.connections.len() >= self.limits.connections {
+        let full = self.connections.len() >= self.limits.connections;
+        if full && !self.connections.contains_key(&info.conn) {
             self.evict(at, each);
         }
         self.connections
@@ -122,6 +139,8 @@ impl<T: Default> Table<T> {
                 info: Arc::new(info),
                 state: T::default(),
                 held: VecDeque::new(),
+                held_bytes: 0,
+                waiting: false,
                 ended: [false; 2],
                 tgid: task.tgid,
                 last: at,
@@ -138,32 +157,33 @@ impl<T: Default> Table<T> {
         connection.tgid = task.tgid;
         let reached = connection.next[chunk.direction.opposite().index()];
         if chunk.opposite > reached || !connection.held.is_empty() {
-            if connection.held.is_empty() {
+            if !connection.waiting {
+                connection.waiting = true;
                 self.waiting.push(chunk.conn);
             }
-            connection.held.push_back(Held {
-                at,
-                task,
-                goroutine: chunk.goroutine,
-                direction: chunk.direction,
-                offset: chunk.offset,
-                opposite: chunk.opposite,
-                len: chunk.len,
-                bytes: chunk.bytes.into(),
-            });
-            let force = connection.held.len() > self.limits.held;
-            connection.release(force, &mut self.counts, each);
+            self.held_bytes -= connection.held_bytes;
+            connection.hold(at, task, chunk);
+            let much = self.held_bytes + connection.held_bytes > self.limits.held_bytes;
+            if much {
+                connection.release_all(&mut self.counts, each);
+            } else {
+                let force = connection.held.len() > self.limits.held;
+                connection.release(force, &mut self.counts, each);
+            }
+            self.held_bytes += connection.held_bytes;
+            if !connection.held.is_empty() {
+                let moment = moment_of(at, task, chunk);
+                each(
+                    &connection.info,
+                    &mut connection.state,
+                    Piece::Waiting { moment },
+                );
+            }
             return;
         }
-        let moment = Moment {
-            at,
-            task,
-            goroutine: chunk.goroutine,
-            offset: chunk.offset,
-        };
         connection.deliver(
             chunk.direction,
-            moment,
+            moment_of(at, task, chunk),
             chunk.opposite,
             chunk.len,
             chunk.bytes,
@@ -178,16 +198,25 @@ impl<T: Default> Table<T> {
             return;
         };
         // What waits cannot be completed by records that come later.
-        connection.release(true, &mut self.counts, each);
+        self.held_bytes -= connection.held_bytes;
+        connection.release_all(&mut self.counts, each);
         for direction in [Direction::Sent, Direction::Received] {
             let i = direction.index();
             if ended.directions[i] && !connection.ended[i] {
                 connection.ended[i] = true;
-                let moment = Moment {
+                let task_moment = Moment {
                     at,
                     task,
-                    goroutine: 0,
+                    ..Moment::default()
+                };
+                // Its last bytes were moved and never reported.
+                let unseen = ended.offsets[i].saturating_sub(connection.next[i]);
+                if unseen > 0 {
+                    connection.gap(direction, unseen, task_moment, &mut self.counts, each);
+                }
+                let moment = Moment {
                     offset: connection.next[i],
+                    ..task_moment
                 };
                 each(
                     &connection.info,
@@ -197,19 +226,21 @@ impl<T: Default> Table<T> {
             }
         }
         if connection.ended == [true, true] {
-            each(&connection.info, &mut connection.state, Piece::Gone);
-            self.connections.remove(&ended.conn);
+            // Also what came behind the end of its own direction is over now.
+            self.forget(at, ended.conn, each);
         }
     }
 
     /// A process ended: what it used alone has ended, too. TCP sockets tell so themselves.
     pub fn exited(&mut self, at: Nanos, tgid: u32, each: &mut Each<'_, T>) {
-        let gone: Vec<ConnId> = self
+        let mut gone: Vec<ConnId> = self
             .connections
             .iter()
             .filter(|(_, connection)| connection.tgid == tgid && connection.info.path_like())
             .map(|(id, _)| *id)
             .collect();
+        // The same order in every replay.
+        gone.sort_unstable();
         for conn in gone {
             self.ended(at, Task { tgid, tid: tgid }, &both(conn), each);
         }
@@ -220,31 +251,36 @@ impl<T: Default> Table<T> {
         let patience = self.limits.patience;
         let counts = &mut self.counts;
         let connections = &mut self.connections;
+        let held_bytes = &mut self.held_bytes;
         self.waiting.retain(|conn| {
             let Some(connection) = connections.get_mut(conn) else {
                 return false;
             };
-            let late = connection
+            *held_bytes -= connection.held_bytes;
+            while connection
                 .held
                 .front()
-                .is_some_and(|held| held.at + patience < now);
-            if late {
+                .is_some_and(|held| held.at.saturating_add(patience) < now)
+            {
                 connection.release(true, counts, each);
             }
-            !connection.held.is_empty()
+            *held_bytes += connection.held_bytes;
+            connection.waiting = !connection.held.is_empty();
+            connection.waiting
         });
     }
 
     /// Forgets connections that were idle for long. Call it now and then.
     pub fn expire(&mut self, now: Nanos, each: &mut Each<'_, T>) {
-        let old: Vec<ConnId> = self
+        let mut old: Vec<ConnId> = self
             .connections
             .iter()
-            .filter(|(_, connection)| connection.last + self.limits.idle < now)
+            .filter(|(_, connection)| connection.last.saturating_add(self.limits.idle) < now)
             .map(|(id, _)| *id)
             .collect();
+        old.sort_unstable();
         for conn in old {
-            self.ended(now, Task::default(), &both(conn), each);
+            self.forget(now, conn, each);
         }
     }
 
@@ -257,12 +293,42 @@ impl<T: Default> Table<T> {
             .map(|(id, connection)| (connection.last, *id))
             .collect();
         let count = (ages.len() / 16).max(1);
-        let nth = count.min(ages.len().saturating_sub(1));
-        ages.select_nth_unstable(nth);
-        for (_, conn) in ages.into_iter().take(count) {
-            self.counts.evicted += 1;
-            self.ended(at, Task::default(), &both(conn), each);
+        if count < ages.len() {
+            ages.select_nth_unstable(count);
+            ages.truncate(count);
         }
+        ages.sort_unstable();
+        for (_, conn) in ages {
+            self.counts.evicted += 1;
+            self.forget(at, conn, each);
+        }
+    }
+
+    /// Forgets a connection; what is still open on it is given up.
+    fn forget(&mut self, at: Nanos, conn: ConnId, each: &mut Each<'_, T>) {
+        let Some(mut connection) = self.connections.remove(&conn) else {
+            return;
+        };
+        self.held_bytes -= connection.held_bytes;
+        connection.release_all(&mut self.counts, each);
+        let moment = Moment {
+            at,
+            ..Moment::default()
+        };
+        each(
+            &connection.info,
+            &mut connection.state,
+            Piece::Forgotten { moment },
+        );
+    }
+}
+
+fn moment_of(at: Nanos, task: Task, chunk: &Chunk<'_>) -> Moment {
+    Moment {
+        at,
+        task,
+        goroutine: chunk.goroutine,
+        offset: chunk.offset,
     }
 }
 
@@ -276,6 +342,28 @@ fn both(conn: ConnId) -> Ended {
 }
 
 impl<T> Connection<T> {
+    /// Lets a chunk wait.
+    fn hold(&mut self, at: Nanos, task: Task, chunk: &Chunk<'_>) {
+        self.held_bytes += chunk.bytes.len();
+        self.held.push_back(Held {
+            at,
+            task,
+            goroutine: chunk.goroutine,
+            direction: chunk.direction,
+            offset: chunk.offset,
+            opposite: chunk.opposite,
+            len: chunk.len,
+            bytes: chunk.bytes.into(),
+        });
+    }
+
+    /// Delivers all that waits, with gaps where the other direction never came.
+    fn release_all(&mut self, counts: &mut Counts, each: &mut Each<'_, T>) {
+        while !self.held.is_empty() {
+            self.release(true, counts, each);
+        }
+    }
+
     /// Delivers held chunks whose other direction has come far enough; with `force` the first
     /// one goes in any case, the other direction having a gap.
     fn release(&mut self, mut force: bool, counts: &mut Counts, each: &mut Each<'_, T>) {
@@ -290,6 +378,7 @@ impl<T> Connection<T> {
                 (None, false) => None,
             };
             let Some(held) = held else { break };
+            self.held_bytes -= held.bytes.len();
             let moment = Moment {
                 at: held.at,
                 task: held.task,
@@ -300,7 +389,7 @@ impl<T> Connection<T> {
                 force = false;
                 counts.impatient += 1;
                 let other = held.direction.opposite();
-                let missing = held.opposite - self.next[other.index()];
+                let missing = held.opposite.saturating_sub(self.next[other.index()]);
                 self.gap(other, missing, moment, counts, each);
             }
             self.deliver(
@@ -330,7 +419,7 @@ impl<T> Connection<T> {
             ..moment
         };
         *next += missing;
-        counts.gap_bytes += missing;
+        counts.gap_bytes = counts.gap_bytes.saturating_add(missing);
         each(
             &self.info,
             &mut self.state,
@@ -413,3 +502,7 @@ impl Opened {
         matches!(self.local, crate::record::Endpoint::Unix(_))
     }
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

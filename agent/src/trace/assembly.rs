@@ -70,6 +70,8 @@ pub struct Node {
     context: Option<Context>,
     handler: Handler,
     pair: Option<PairKey>,
+    /// The server's end of a client's request, once both were seen.
+    server: Option<(NodeId, SpanId)>,
     /// The other end of its connection is on this host and was not seen yet.
     lonely: bool,
     tree: TreeId,
@@ -183,6 +185,24 @@ impl Assembly {
         self.nodes.len() - self.free.len()
     }
 
+    /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
+    #[must_use]
+    pub fn sizes(&self) -> [(&'static str, usize); 10] {
+        let [threads, goroutines, processes] = self.threads.sizes();
+        [
+            ("nodes", self.len()),
+            ("open", self.open.len()),
+            ("pairs", self.pairs.len()),
+            ("trees", self.trees.len()),
+            ("due", self.due.len()),
+            ("held", self.held.len()),
+            ("order", self.order.len()),
+            ("threads", threads),
+            ("goroutines", goroutines),
+            ("processes", processes),
+        ]
+    }
+
     /// No node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -217,6 +237,7 @@ impl Assembly {
             context,
             handler: reader,
             pair,
+            server: None,
             lonely: false,
             tree,
             due: Nanos::MAX,
@@ -224,7 +245,13 @@ impl Assembly {
         self.open.insert(key, node);
         let other = self.meet(node, role);
         match other {
-            Some(other) => self.set_lonely(other, false),
+            Some(other) => {
+                self.set_lonely(other, false);
+                match role {
+                    Role::Server => self.link(other, node),
+                    Role::Client => self.link(node, other),
+                }
+            }
             None => {
                 let near = self.is_near(info, start);
                 self.set_lonely(node, near);
@@ -255,16 +282,50 @@ impl Assembly {
             return;
         };
         let (id, tree, handler, role) = (entry.id, entry.tree, entry.handler, entry.request.role);
+        let server = entry.server;
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
             entry.due = end + hold;
         }
-        if role == Role::Server {
-            self.threads.finish(node, handler);
+        match (role, server) {
+            (Role::Server, _) => self.threads.finish(node, handler),
+            // The client has its answer: the server has sent it, seen or not.
+            (Role::Client, Some((server, id))) => {
+                if self
+                    .node(server)
+                    .is_some_and(|entry| entry.id == id && entry.answer.is_none())
+                {
+                    self.threads.doubt_node(server);
+                }
+            }
+            (Role::Client, None) => {}
         }
         self.closed(tree, end);
         self.held.push_back((end + self.limits.hold, node, id));
+        self.trim();
+    }
+
+    /// Clears the queues of what has left, once that is most of them: busy trees leave long
+    /// before their turn comes.
+    fn trim(&mut self) {
+        if self.held.len() > 64 + 2 * self.len() {
+            let nodes = &self.nodes;
+            self.held.retain(|(_, node, id)| {
+                let entry = nodes.get(node.0 as usize).and_then(Option::as_ref);
+                entry.is_some_and(|entry| entry.id == *id)
+            });
+        }
+        if self.due.len() > 64 + 2 * self.trees.len() {
+            let trees = &self.trees;
+            self.due
+                .retain(|(due, tree)| trees.get(tree).is_some_and(|tree| tree.due == *due));
+        }
+    }
+
+    /// Bytes that `handler` moved cannot be told yet: its open requests may be over unseen.
+    pub fn doubt(&mut self, handler: Handler) {
+        self.threads.doubt(handler);
     }
 
     /// A process ended: it handles nothing any more.
@@ -376,6 +437,13 @@ impl Assembly {
         self.pairs.meet(&key, role, node)
     }
 
+    fn link(&mut self, client: NodeId, server: NodeId) {
+        let id = self.node(server).map(|entry| (server, entry.id));
+        if let Some(entry) = self.node_mut(client) {
+            entry.server = id;
+        }
+    }
+
     /// Chooses the parent of a client's request.
     fn settle_client(&mut self, node: NodeId, threading: Threading) {
         let Some(entry) = self.node(node) else { return };
@@ -388,7 +456,13 @@ impl Assembly {
         } else {
             Evidence::Thread
         };
+        let asked = entry.request.start.at;
         let handling = match self.threads.current(handler, threading) {
+            // What the table held back may come when the thread has gone on to another request.
+            Ok(Some(found)) if self.node(found).is_none_or(|above| above.start() > asked) => {
+                self.refuse(Refusal::Ambiguous);
+                None
+            }
             Ok(found) => found.map(|found| (found, evidence)),
             Err(refusal) => {
                 self.refuse(refusal);
@@ -406,22 +480,25 @@ impl Assembly {
     /// Chooses the parent of a server's request.
     fn settle_server(&mut self, node: NodeId, client: Option<NodeId>) {
         let header = self.node(node).and_then(|entry| entry.context.clone());
-        self.adopt(node, parent::of_server(header.as_ref(), client));
+        if !self.adopt(node, parent::of_server(header.as_ref(), client)) {
+            // The other end is of another trace than the request says.
+            self.adopt(node, parent::of_server(header.as_ref(), None));
+        }
     }
 
-    /// Gives `node` its parent and joins their trees.
-    fn adopt(&mut self, node: NodeId, parent: Option<Parent>) {
+    /// Gives `node` its parent and joins their trees; false when they are of different traces.
+    fn adopt(&mut self, node: NodeId, parent: Option<Parent>) -> bool {
         let link = match parent {
-            None => return,
+            None => return true,
             Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
             Some(Parent::Local(above, evidence)) => {
                 let Some(found) = self.node(above) else {
-                    return;
+                    return true;
                 };
                 let id = found.id;
                 if !self.join(above, node) {
                     self.refuse(Refusal::Late);
-                    return;
+                    return false;
                 }
                 (id, evidence, false)
             }
@@ -435,6 +512,7 @@ impl Assembly {
         if let Some(entry) = self.node_mut(node) {
             entry.parent = Some(link);
         }
+        true
     }
 
     /// Makes one tree of the trees of two nodes; refuses when they are different traces.
@@ -606,8 +684,11 @@ impl Assembly {
                 self.closed(tree, start);
             }
             self.set_lonely(node, false);
-            if let Some(tree) = self.trees.get_mut(&tree) {
-                tree.nodes.retain(|other| *other != node);
+            if let Some(found) = self.trees.get_mut(&tree) {
+                found.nodes.retain(|other| *other != node);
+                if found.nodes.is_empty() {
+                    self.trees.remove(&tree);
+                }
             }
             self.remove(node);
             self.counts.evicted += 1;
@@ -638,3 +719,7 @@ pub fn tighten(client: (&mut Nanos, &mut Nanos), server: (&mut Nanos, &mut Nanos
     *client_start = (*client_start).min(*server_start);
     *server_end = (*server_end).min(*client_end).max(*server_start);
 }
+
+#[cfg(test)]
+#[path = "assembly_tests.rs"]
+mod tests;

@@ -9,7 +9,11 @@
 use super::assembly::NodeId;
 use super::parent::Refusal;
 use crate::record::Task;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+/// Most threads that are remembered as event loops while they handle nothing: the end of a thread
+/// is not reported, only that of its process.
+const IDLE_LOOPS: usize = 16_384;
 
 /// How a process maps requests to threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +41,8 @@ pub struct Threads {
     goroutines: HashMap<(u32, u64), Vec<NodeId>>,
     /// Open server requests by process.
     processes: HashMap<u32, usize>,
+    /// Open server requests of which it is not certain that they are still handled.
+    doubted: HashSet<NodeId>,
 }
 
 /// Where a server request is being handled.
@@ -51,6 +57,9 @@ pub struct Handler {
 impl Threads {
     /// `node` is a server request that `handler` has read.
     pub fn begin(&mut self, node: NodeId, handler: Handler) {
+        if self.threads.len() >= 2 * IDLE_LOOPS && !self.threads.contains_key(&handler.task) {
+            self.forget_idle();
+        }
         let thread = self.threads.entry(handler.task).or_default();
         thread.open.push(node);
         thread.event_loop |= thread.open.len() > 1;
@@ -61,8 +70,29 @@ impl Threads {
         *self.processes.entry(handler.task.tgid).or_default() += 1;
     }
 
+    /// `handler` moved bytes that cannot be told yet, because a record before them is late or
+    /// lost: the answer to what it was handling, or its next request. What it asks of others from
+    /// now on may belong to either.
+    pub fn doubt(&mut self, handler: Handler) {
+        let key = (handler.task.tgid, handler.goroutine);
+        let on_thread = self
+            .threads
+            .get(&handler.task)
+            .map(|thread| thread.open.as_slice());
+        let on_goroutine = self.goroutines.get(&key).map(Vec::as_slice);
+        for nodes in [on_thread, on_goroutine].into_iter().flatten() {
+            self.doubted.extend(nodes);
+        }
+    }
+
+    /// `node` is open, but its client has its answer.
+    pub fn doubt_node(&mut self, node: NodeId) {
+        self.doubted.insert(node);
+    }
+
     /// `node` was answered.
     pub fn finish(&mut self, node: NodeId, handler: Handler) {
+        self.doubted.remove(&node);
         if let Some(thread) = self.threads.get_mut(&handler.task) {
             thread.open.retain(|open| *open != node);
             if thread.open.is_empty() && !thread.event_loop {
@@ -86,9 +116,44 @@ impl Threads {
 
     /// A process ended.
     pub fn exited(&mut self, tgid: u32) {
+        for (task, thread) in &self.threads {
+            if task.tgid == tgid {
+                thread.open.iter().for_each(|node| {
+                    self.doubted.remove(node);
+                });
+            }
+        }
         self.threads.retain(|task, _| task.tgid != tgid);
         self.goroutines.retain(|(process, _), _| *process != tgid);
         self.processes.remove(&tgid);
+    }
+
+    /// Too many threads: those that handle nothing are seen anew when they come back.
+    fn forget_idle(&mut self) {
+        let busy = self
+            .threads
+            .values()
+            .filter(|thread| !thread.open.is_empty())
+            .count();
+        if self.threads.len() - busy >= IDLE_LOOPS {
+            self.threads.retain(|_, thread| !thread.open.is_empty());
+        }
+    }
+
+    /// Threads, goroutines and processes that are kept.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 3] {
+        [
+            self.threads.len(),
+            self.goroutines.len(),
+            self.processes.len(),
+        ]
+    }
+
+    /// Nothing is kept.
+    #[cfg(test)]
+    pub fn is_clear(&self) -> bool {
+        self.sizes() == [0; 3] && self.doubted.is_empty()
     }
 
     /// The server request that the caller in `handler` is working for; `None` when it works for
@@ -101,6 +166,13 @@ impl Threads {
         handler: Handler,
         threading: Threading,
     ) -> Result<Option<NodeId>, Refusal> {
+        match self.believed(handler, threading)? {
+            Some(node) if self.doubted.contains(&node) => Err(Refusal::Ambiguous),
+            found => Ok(found),
+        }
+    }
+
+    fn believed(&self, handler: Handler, threading: Threading) -> Result<Option<NodeId>, Refusal> {
         let in_process = self.processes.get(&handler.task.tgid).copied().unwrap_or(0);
         if in_process == 0 {
             return Ok(None);
@@ -191,6 +263,36 @@ mod tests {
     }
 
     #[test]
+    fn what_is_doubted_is_nobodys_parent() {
+        let mut threads = Threads::default();
+        threads.begin(NodeId(1), handler(1));
+        threads.begin(NodeId(2), handler(2));
+        threads.doubt(handler(1));
+        let current = |threads: &Threads, tid| threads.current(handler(tid), Threading::Bound);
+        assert_eq!(current(&threads, 1), Err(Refusal::Ambiguous));
+        assert_eq!(current(&threads, 2), Ok(Some(NodeId(2))));
+        threads.finish(NodeId(1), handler(1));
+        threads.begin(NodeId(1), handler(1));
+        assert_eq!(current(&threads, 1), Ok(Some(NodeId(1))));
+    }
+
+    #[test]
+    fn idle_event_loops_are_bounded() {
+        let mut threads = Threads::default();
+        for tid in 0..100_000 {
+            threads.begin(NodeId(1), handler(tid));
+            threads.begin(NodeId(2), handler(tid));
+            threads.finish(NodeId(1), handler(tid));
+            threads.finish(NodeId(2), handler(tid));
+        }
+        assert!(
+            threads.threads.len() <= 2 * IDLE_LOOPS,
+            "{}",
+            threads.threads.len()
+        );
+    }
+
+    #[test]
     fn nothing_stays_behind() {
         let mut threads = Threads::default();
         threads.begin(NodeId(1), handler(1));
@@ -198,6 +300,6 @@ mod tests {
         threads.begin(NodeId(2), handler(2));
         threads.exited(1);
         assert!(threads.threads.is_empty() && threads.goroutines.is_empty());
-        assert!(threads.processes.is_empty());
+        assert!(threads.processes.is_empty() && threads.doubted.is_empty());
     }
 }

@@ -25,10 +25,11 @@ def slow(ms):
     return Response("late\n", mimetype="text/plain")
 
 
-@app.get("/call")
-def call():
+@app.get("/call", defaults={"path": ""})
+@app.get("/call/<path:path>")
+def call(path):
     try:
-        answer = requests.get(f"{UPSTREAM}/", params=request.args, timeout=30)
+        answer = requests.get(f"{UPSTREAM}/{path}", params=request.args, timeout=30)
     except requests.RequestException as error:
         return Response(f"{error}\n", status=502, mimetype="text/plain")
     return Response("called\n", status=answer.status_code, mimetype="text/plain")

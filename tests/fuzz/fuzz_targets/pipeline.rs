@@ -1,0 +1,7 @@
+//! Records to traces: the fuzzer decides what happens on connections, and damages records.
+#![no_main]
+
+use harness::scenario::{check_pipeline, frames};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| check_pipeline(&frames(data)));

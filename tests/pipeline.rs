@@ -1,0 +1,353 @@
+//! The user-space pipeline over recordings of real services: the traces, and what must hold
+//! whatever befalls the records on their way.
+//!
+//! `recordings/<story>.log` is what the kernel side reported, `recordings/<story>.trace` the
+//! traces in words; `UPDATE=1` rewrites those. `recordings/record.py` makes new recordings.
+
+use anyhow::{Context, Result};
+use harness::recording::{Owned, Run, files, options, read, run, write};
+use harness::scenario::{Noise, check_pipeline, check_table, frames};
+use harness::tale::{links, parents, tell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use weft::daemon::replay::replay;
+use weft::metadata::{Runtime, Service};
+use weft::record::{Event, Record};
+
+fn each(mut check: impl FnMut(&Path, &[Owned])) -> Result<()> {
+    let files = files()?;
+    assert!(!files.is_empty(), "there are no recordings");
+    for file in files {
+        check(&file, &read(&file)?);
+    }
+    Ok(())
+}
+
+#[test]
+fn recordings_tell_their_traces() -> Result<()> {
+    let mut wrong = Vec::new();
+    for file in files()? {
+        let told = tell(&run(&read(&file)?, options()));
+        let expected = file.with_extension("trace");
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(&expected, &told)?;
+        }
+        let text = std::fs::read_to_string(&expected)
+            .with_context(|| format!("cannot read {}", expected.display()))?;
+        if text != told {
+            wrong.push(format!("{}:\n{told}", expected.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "other traces (UPDATE=1 accepts them):\n{}",
+        wrong.join("\n")
+    );
+    Ok(())
+}
+
+/// Services that give each request a thread of its own pass a number on in their paths: each
+/// call has the request of that number for its parent, however many are handled at once.
+#[test]
+fn numbered_requests_find_their_parents() -> Result<()> {
+    let number = |name: &str| name.rsplit('u').next().map(str::to_owned);
+    for (story, joined) in [("flask-concurrent", 72), ("maze-serial", 24)] {
+        let file = files()?
+            .into_iter()
+            .find(|file| file.ends_with(format!("{story}.log")));
+        let found = links(&run(&read(&file.context(story)?)?, options()));
+        let own = found.iter().filter(|(_, parent)| !parent.is_empty());
+        let own: Vec<_> = own
+            .filter(|(child, _)| child.contains("/u") || child.contains("data"))
+            .collect();
+        for (child, parent) in &own {
+            assert!(
+                parent.contains("error") || number(child) == number(parent),
+                "{child} below {parent}"
+            );
+        }
+        assert!(own.len() >= joined, "{story}: {} joins", own.len());
+    }
+    Ok(())
+}
+
+/// An event loop with several requests at once: a call may have the right parent or none.
+#[test]
+fn an_event_loop_is_never_given_a_wrong_parent() -> Result<()> {
+    each(|file, frames| {
+        if !file.ends_with("maze-concurrent.log") {
+            return;
+        }
+        let run = run(frames, options());
+        let links = links(&run);
+        let calls = links
+            .iter()
+            .filter(|(child, _)| child.starts_with("client frontend-api"));
+        for (child, parent) in calls {
+            let number = child.rsplit('/').next().unwrap_or_default();
+            assert!(
+                parent.is_empty() || parent.ends_with(&format!("/{number}")),
+                "{child} below {parent}"
+            );
+        }
+        let refused: u64 = run.counts.assembly.refused.iter().sum();
+        assert!(refused > 0, "no join was refused: the story shows nothing");
+    })
+}
+
+#[test]
+fn a_replay_is_the_same_every_time() -> Result<()> {
+    each(|file, frames| {
+        assert_eq!(
+            run(frames, options()),
+            run(frames, options()),
+            "{}",
+            file.display()
+        );
+    })
+}
+
+/// What `weft replay` does is what the tests see.
+#[test]
+fn the_product_replays_the_same() -> Result<()> {
+    for file in files()? {
+        let frames = read(&file)?;
+        let log = write(&frames)?;
+        assert_eq!(
+            log,
+            std::fs::read(&file)?,
+            "{} is not as written",
+            file.display()
+        );
+        let mut spans = 0;
+        let mut count = |output| {
+            if let weft::pipeline::Output::Trace { spans: found, .. } = output {
+                spans += found.len();
+            }
+        };
+        let nobody = |tgid, comm: &str, _: &[String]| Service {
+            name: comm.to_owned(),
+            tgid,
+            runtime: Runtime::Native,
+            resource: Vec::new(),
+        };
+        let (counts, senseless) = replay(log.as_slice(), options(), Box::new(nobody), &mut count)?;
+        assert_eq!(senseless, 0);
+        assert_eq!(counts, run(&frames, options()).counts, "{}", file.display());
+        assert_eq!(counts.spans, spans as u64);
+    }
+    Ok(())
+}
+
+/// May two neighbouring chunks come in the other order? Only those of different threads, and of
+/// different connections or directions, that two CPUs reported within a millisecond.
+fn swappable(one: &Record<'_>, other: &Record<'_>) -> bool {
+    let (Event::Chunk(first), Event::Chunk(second)) = (&one.event, &other.event) else {
+        return false;
+    };
+    one.task != other.task
+        && (first.conn, first.direction) != (second.conn, second.direction)
+        && one.at.abs_diff(other.at) <= 1_000_000
+}
+
+fn shuffled(frames: &[Owned], noise: &mut Noise) -> (Vec<Owned>, usize) {
+    let mut frames = frames.to_vec();
+    let mut swaps = 0;
+    for at in 1..frames.len() {
+        let both = frames[at - 1].record().zip(frames[at].record());
+        if noise.number().is_multiple_of(2)
+            && both.is_some_and(|(one, other)| swappable(&one, &other))
+        {
+            frames.swap(at - 1, at);
+            swaps += 1;
+        }
+    }
+    (frames, swaps)
+}
+
+#[test]
+fn the_order_of_cpus_changes_no_tree() -> Result<()> {
+    let mut swapped = 0;
+    each(|file, frames| {
+        let expected = links(&run(frames, options()));
+        for seed in 0..20 {
+            let (frames, swaps) = shuffled(frames, &mut Noise::new(seed));
+            swapped += swaps;
+            let found = links(&run(&frames, options()));
+            assert_eq!(found, expected, "{} with seed {seed}", file.display());
+        }
+    })?;
+    assert!(swapped > 100, "only {swapped} records changed places");
+    Ok(())
+}
+
+/// Paths that are handed on tell of one request, also where the whole recording has no parent.
+fn same_path(child: &str, parent: &str) -> bool {
+    let last = |name: &str| name.rsplit('/').next().map(str::to_owned);
+    last(child) == last(parent)
+}
+
+/// A header names the parent's parent, or one further up, when the parent was lost.
+fn above(
+    right: &BTreeMap<String, BTreeSet<String>>,
+    known: &BTreeSet<String>,
+    parent: &str,
+) -> bool {
+    let mut next: Vec<&String> = known.iter().collect();
+    // No tree of a recording is deeper.
+    for _ in 0..8 {
+        next = next
+            .into_iter()
+            .filter_map(|name| right.get(name))
+            .flatten()
+            .collect();
+        if next.iter().any(|name| *name == parent) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Parents in `found` that the same request does not have in `expected`, with its child.
+fn wrong_parents(found: &Run, expected: &Run) -> Vec<(String, String)> {
+    let right = parents(expected);
+    let mut found = links(found);
+    found.retain(|(child, parent)| {
+        // A request whose path was lost is nobody's.
+        right.get(child).is_some_and(|known| {
+            !(parent.is_empty()
+                || parent == "a span that never left"
+                || known.contains(parent)
+                || same_path(child, parent)
+                || above(&right, known, parent))
+        })
+    });
+    found
+}
+
+/// Runs `frames` without those chunks that `lose` names; answers how many spans there were, and
+/// whose parents are wrong.
+fn lossy(
+    frames: &[Owned],
+    expected: &Run,
+    mut lose: impl FnMut(usize) -> bool,
+) -> (usize, Vec<(String, String)>) {
+    let mut chunk = 0;
+    let mut kept = frames.to_vec();
+    kept.retain(|frame| {
+        let record = frame.record();
+        let is_chunk = record.is_some_and(|record| matches!(record.event, Event::Chunk(_)));
+        chunk += usize::from(is_chunk);
+        !is_chunk || !lose(chunk - 1)
+    });
+    let found = run(&kept, options());
+    nothing_left(&found);
+    (links(&found).len(), wrong_parents(&found, expected))
+}
+
+/// Each chunk lost in turn, then one in a hundred at random.
+///
+/// Where every request has a thread of its own no call finds a wrong parent. An event loop whose
+/// second request was lost looks like one that handles a single request, and nothing in the
+/// records tells otherwise: there, few.
+#[test]
+fn lost_records_make_no_wrong_parent() -> Result<()> {
+    let (mut looped, mut wrong_in_loop) = (0, 0);
+    each(|file, frames| {
+        let expected = run(frames, options());
+        let mut judge = |what: String, (spans, wrong): (usize, Vec<(String, String)>)| {
+            if file.ends_with("maze-concurrent.log") {
+                looped += spans;
+                wrong_in_loop += wrong.len();
+            } else {
+                assert!(wrong.is_empty(), "{} {what}: {wrong:?}", file.display());
+            }
+        };
+        let records = frames.iter().filter_map(Owned::record);
+        let chunks = records.filter(|record| matches!(record.event, Event::Chunk(_)));
+        let chunks = chunks.count();
+        assert!(chunks > 0, "{} is empty", file.display());
+        for lost in (0..chunks).step_by(chunks / 400 + 1) {
+            judge(
+                format!("without chunk {lost}"),
+                lossy(frames, &expected, |chunk| chunk == lost),
+            );
+        }
+        for seed in 0..40 {
+            let mut noise = Noise::new(seed);
+            let found = lossy(frames, &expected, |_| noise.number().is_multiple_of(100));
+            judge(format!("with seed {seed}"), found);
+        }
+    })?;
+    assert!(
+        wrong_in_loop * 100 < looped,
+        "{wrong_in_loop} of {looped} in an event loop"
+    );
+    Ok(())
+}
+
+fn nothing_left(run: &Run) {
+    for (name, left) in &run.left {
+        assert!(
+            *left == 0 || *name == "order" && *left <= 64,
+            "{name}: {left} left behind"
+        );
+    }
+}
+
+#[test]
+fn a_log_may_end_anywhere() -> Result<()> {
+    each(|file, frames| {
+        let expected = run(frames, options());
+        for end in (0..frames.len()).step_by(frames.len() / 60 + 1) {
+            let found = run(&frames[..end], options());
+            let wrong = wrong_parents(&found, &expected);
+            assert!(
+                wrong.is_empty(),
+                "{} up to {end}: {wrong:?}",
+                file.display()
+            );
+            nothing_left(&found);
+        }
+    })
+}
+
+#[test]
+fn damaged_frames_break_nothing() -> Result<()> {
+    each(|_, frames| {
+        for seed in 0..6 {
+            let mut noise = Noise::new(seed);
+            let mut damaged = frames.to_vec();
+            for frame in &mut damaged {
+                if let Owned::Record(bytes) = frame
+                    && noise.number().is_multiple_of(20)
+                {
+                    let at = noise.number() as usize % bytes.len();
+                    bytes[at] ^= noise.number() as u8;
+                }
+            }
+            nothing_left(&run(&damaged, options()));
+            check_table(&damaged);
+        }
+    })
+}
+
+#[test]
+fn made_up_records_keep_every_promise() {
+    let mut spans = BTreeMap::new();
+    for seed in 0..600 {
+        let mut noise = Noise::new(seed);
+        let len = noise.number() as usize % 1200;
+        let frames = frames(&noise.bytes(len));
+        check_pipeline(&frames);
+        check_table(&frames);
+        let run = run(&frames, options());
+        for span in run.traces.iter().flat_map(|trace| &trace.spans) {
+            let evidence = span.parent.map(|parent| parent.evidence);
+            *spans.entry(evidence).or_insert(0) += 1;
+        }
+    }
+    // The generator reaches what it is for.
+    assert!(spans.len() >= 5, "{spans:?}");
+    assert!(spans.values().sum::<u64>() > 10_000, "{spans:?}");
+}
