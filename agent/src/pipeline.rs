@@ -21,7 +21,8 @@ use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
 use crate::trace::threads::{Handler, Threading};
 use agent_common::watch::Policy;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use foldhash::{HashMap, HashMapExt};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 /// Connections without records are looked for at this interval.

@@ -5,7 +5,7 @@ use crate::pipeline::refusals;
 use crate::span::Span;
 use crate::stats::{CAPTURE_LOST, Counter, JOIN_REFUSED, PROTOCOL_DROPPED, SPANS, Stats, TRACES};
 use agent_common::loss::Loss;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
 
 /// Most services whose counter is kept at hand.

@@ -17,7 +17,8 @@
 mod form;
 
 use form::form;
-use std::collections::{BTreeMap, HashMap};
+use foldhash::{HashMap, HashMapExt};
+use std::collections::BTreeMap;
 
 /// The route of everything that came when a service had too many.
 pub const ANY: &str = "*";

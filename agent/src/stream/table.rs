@@ -2,7 +2,8 @@
 
 use super::{Moment, Piece};
 use crate::record::{Chunk, ConnId, Direction, Ended, Nanos, Opened, Task};
-use std::collections::{HashMap, VecDeque};
+use foldhash::{HashMap, HashMapExt};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// Bounds of the table's memory.

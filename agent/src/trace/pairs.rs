@@ -5,7 +5,7 @@
 use super::assembly::NodeId;
 use crate::protocol::exchange::Role;
 use crate::record::{Endpoint, Opened};
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::collections::hash_map::Entry;
 
 /// What both ends know of a request. TCP: both addresses and the sequence number of its first

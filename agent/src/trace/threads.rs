@@ -9,7 +9,7 @@
 use super::assembly::NodeId;
 use super::parent::Refusal;
 use crate::record::Task;
-use std::collections::{HashMap, HashSet};
+use foldhash::{HashMap, HashSet};
 
 /// Most threads that are remembered as event loops while they handle nothing: the end of a thread
 /// is not reported, only that of its process.
