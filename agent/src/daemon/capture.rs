@@ -245,6 +245,10 @@ impl Capture {
         for found in self.discoverer.found() {
             if !found.decision.watch {
                 self.control.forget(found.tgid);
+                if !self.identified {
+                    // It was watched until the rules were asked.
+                    self.watched = self.watched.saturating_sub(1);
+                }
                 self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
                 continue;
             }
