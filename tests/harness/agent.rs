@@ -157,6 +157,8 @@ impl Agent {
         command
             .args(args)
             .env("WEFT_EXPORT__QUEUE__INTERVAL", "100ms");
+        // Others of this host may be under load: what is waited for must not be moved away.
+        command.env("WEFT_EXPORT__FILE__MAX_BYTES", "1GiB");
         // The ids of the tests stand in queries.
         command.env("WEFT_HTTP__QUERY", "keep");
         command.envs(settings.iter().copied());

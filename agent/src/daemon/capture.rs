@@ -263,11 +263,17 @@ impl Capture {
             if !found.decision.watch {
                 self.control.forget(found.tgid);
                 if !self.identified {
+<<<<<<< HEAD
                     self.watched = self.watched.saturating_sub(1);
                 }
                 if let Some(log) = &mut self.log {
                     log.write(&Frame::Unwatched(found.tgid))?;
                 }
+=======
+                    // It was watched until the rules were asked.
+                    self.watched = self.watched.saturating_sub(1);
+                }
+>>>>>>> e2e
                 self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
                 continue;
             }
