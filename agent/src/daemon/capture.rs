@@ -28,6 +28,9 @@ const CLOCK: Nanos = 5_000_000_000;
 /// Free memory is given back to the system at this interval, ns.
 const RELEASE: Nanos = 30_000_000_000;
 
+/// The first time soon after the start, whose memory is the largest part of it.
+const SETTLED: Nanos = 1_000_000_000;
+
 /// Where the inputs of the pipeline are saved.
 pub type RecordLog = Writer<BufWriter<File>>;
 
@@ -127,7 +130,7 @@ impl Capture {
             discoverer: Discoverer::start(discovery, known),
             log: plan.log,
             next_clock: 0,
-            next_release: 0,
+            next_release: monotonic() + SETTLED,
             undecodable: 0,
             watched,
             identified: false,
@@ -263,17 +266,12 @@ impl Capture {
             if !found.decision.watch {
                 self.control.forget(found.tgid);
                 if !self.identified {
-<<<<<<< HEAD
+                    // It was watched until the rules were asked.
                     self.watched = self.watched.saturating_sub(1);
                 }
                 if let Some(log) = &mut self.log {
                     log.write(&Frame::Unwatched(found.tgid))?;
                 }
-=======
-                    // It was watched until the rules were asked.
-                    self.watched = self.watched.saturating_sub(1);
-                }
->>>>>>> e2e
                 self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
                 continue;
             }

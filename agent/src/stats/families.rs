@@ -48,7 +48,7 @@ pub static JOIN_REFUSED: Family = Family {
     unit: "{span}",
     description: "Spans left without a parent because the evidence was ambiguous, by cause.",
     labels: &["cause"],
-    loss: true,
+    loss: false,
 };
 
 /// Finished traces.
