@@ -95,9 +95,10 @@ impl Capture {
         let mut loaded = object::load(&plan.probes)?;
         release_memory();
         if let Some(report) = loaded.missing().first() {
-            let refused = report.candidates.iter().map(|(candidate, state)| {
-                format!("{}: {state:?}", candidate.name)
-            });
+            let refused = report
+                .candidates
+                .iter()
+                .map(|(candidate, state)| format!("{}: {state:?}", candidate.name));
             return Err(Error::Blind {
                 purpose: report.subject.purpose,
                 reasons: refused.collect::<Vec<_>>().join("; "),
@@ -112,7 +113,10 @@ impl Capture {
         }
         let ignored = discovery.ignored();
         let known = plan.only.unwrap_or_else(|| discovery.scan());
-        let known: Vec<u32> = known.into_iter().filter(|tgid| !ignored.contains(tgid)).collect();
+        let known: Vec<u32> = known
+            .into_iter()
+            .filter(|tgid| !ignored.contains(tgid))
+            .collect();
         for tgid in &known {
             control.watch(*tgid, WATCH)?;
         }
@@ -146,7 +150,15 @@ impl Capture {
         self.compare_clocks()?;
         self.rest();
         self.take_identities()?;
-        let Self { reader, control, pipeline, discoverer, log, undecodable, .. } = self;
+        let Self {
+            reader,
+            control,
+            pipeline,
+            discoverer,
+            log,
+            undecodable,
+            ..
+        } = self;
         let mut failed = None;
         let mut give = |output: Output| match output {
             Output::Capture(conn, policy) => control.capture(conn.0, policy),
@@ -272,7 +284,8 @@ impl Capture {
                 if let Some(log) = &mut self.log {
                     log.write(&Frame::Unwatched(found.tgid))?;
                 }
-                self.pipeline.handle(Input::Unwatched(found.tgid), &mut |_| {});
+                self.pipeline
+                    .handle(Input::Unwatched(found.tgid), &mut |_| {});
                 continue;
             }
             // Only then: an entry for a process that has just ended would stay for ever.
@@ -286,7 +299,8 @@ impl Capture {
                 log.write(&Frame::Service(found.tgid, &json))?;
             }
             let service = Arc::clone(&found.service);
-            self.pipeline.handle(Input::Process(found.tgid, service), &mut |_| {});
+            self.pipeline
+                .handle(Input::Process(found.tgid, service), &mut |_| {});
         }
         self.identified |= scanned;
         Ok(())

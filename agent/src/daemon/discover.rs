@@ -52,7 +52,11 @@ impl Discovery {
         let own = std::process::id();
         let ancestors = proc.ancestors(own);
         let identifier = Identifier::new(proc.clone(), Host::of(&proc));
-        Self { proc, identifier, selector: Selector::new(rules, own, ancestors) }
+        Self {
+            proc,
+            identifier,
+            selector: Selector::new(rules, own, ancestors),
+        }
     }
 
     /// Processes that are never watched whatever the rules: the agent and those that started it.
@@ -79,7 +83,9 @@ impl Discovery {
         } else {
             Listeners::default()
         };
-        let mut found = tgids.iter().filter_map(|tgid| self.find(*tgid, &listeners.ports(*tgid)));
+        let mut found = tgids
+            .iter()
+            .filter_map(|tgid| self.find(*tgid, &listeners.ports(*tgid)));
         found.all(tell)
     }
 
@@ -89,7 +95,12 @@ impl Discovery {
         let process = self.proc.read(tgid).ok()?;
         let service = self.identifier.identify(&process);
         let decision = self.selector.decide(&process, &service, ports);
-        Some(Found { tgid, service, decision, recalled: false })
+        Some(Found {
+            tgid,
+            service,
+            decision,
+            recalled: false,
+        })
     }
 }
 
@@ -171,7 +182,12 @@ impl Discoverer {
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for discovery: processes keep provisional names");
         }
-        Self { requests, found, scanned, refused: 0 }
+        Self {
+            requests,
+            found,
+            scanned,
+            refused: 0,
+        }
     }
 
     /// Those that were there at the start have all been found out: what [`Self::found`] answers

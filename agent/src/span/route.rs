@@ -16,8 +16,8 @@
 
 mod form;
 
-use form::form;
 use foldhash::{HashMap, HashMapExt};
+use form::form;
 use std::collections::BTreeMap;
 
 /// The route of everything that came when a service had too many.

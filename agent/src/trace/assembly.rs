@@ -12,7 +12,7 @@ use super::threads::{Handler, Threading, Threads};
 use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened};
 use crate::span::{Evidence, SpanId, TraceId};
-use foldhash::{HashMap, HashSet, HashMapExt, HashSetExt};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
