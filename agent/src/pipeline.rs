@@ -47,6 +47,8 @@ pub enum Input<'a> {
     Process(u32, Arc<Service>),
     /// A process is not watched after all: what is known of it is dropped.
     Unwatched(u32),
+    /// Records were lost before this time: a request may be open that was never seen.
+    Lost(Nanos),
     /// The clocks were compared.
     Clock(Clock),
     /// Time went on, ns of the records' clock.
@@ -169,6 +171,7 @@ impl Pipeline {
                     process.unwatched = true;
                 }
             }
+            Input::Lost(at) => self.assembly.lost(at),
             Input::Clock(clock) => self.clock = clock,
             Input::Tick(now) => self.tick(now, out),
             Input::Stop => {

@@ -33,6 +33,8 @@ pub enum Owned {
     Tick(u64),
     /// A process is not watched.
     Unwatched(u32),
+    /// Records were lost before this time.
+    Lost(u64),
 }
 
 impl Owned {
@@ -45,6 +47,7 @@ impl Owned {
             Frame::Clock(offset) => Self::Clock(offset),
             Frame::Tick(now) => Self::Tick(now),
             Frame::Unwatched(tgid) => Self::Unwatched(tgid),
+            Frame::Lost(at) => Self::Lost(at),
         }
     }
 
@@ -57,6 +60,7 @@ impl Owned {
             Self::Clock(offset) => Frame::Clock(*offset),
             Self::Tick(now) => Frame::Tick(*now),
             Self::Unwatched(tgid) => Frame::Unwatched(*tgid),
+            Self::Lost(at) => Frame::Lost(*at),
         }
     }
 

@@ -60,6 +60,8 @@ pub struct Capture {
     next_clock: Nanos,
     next_release: Nanos,
     undecodable: u64,
+    /// Records that the ring buffer had no room for, as last asked.
+    lost: u64,
     watched: usize,
     identified: bool,
 }
@@ -136,6 +138,7 @@ impl Capture {
             next_clock: 0,
             next_release: monotonic() + SETTLED,
             undecodable: 0,
+            lost: 0,
             watched,
             identified: false,
         })
@@ -157,14 +160,26 @@ impl Capture {
             discoverer,
             log,
             undecodable,
+            lost,
             ..
         } = self;
         let mut failed = None;
-        let mut give = |output: Output| match output {
-            Output::Capture(conn, policy) => control.capture(conn.0, policy),
-            trace @ Output::Trace { .. } => out(trace),
-        };
         loop {
+            // Asked before each batch: what was lost lies behind a whole ring of older records,
+            // so no record that follows the loss is taken before the pipeline knows of it.
+            let lost_now = control.lost_records();
+            if lost_now > *lost {
+                *lost = lost_now;
+                let now = monotonic();
+                if let Some(log) = log {
+                    log.write(&Frame::Lost(now))?;
+                }
+                pipeline.handle(Input::Lost(now), &mut |_| {});
+            }
+            let mut give = |output: Output| match output {
+                Output::Capture(conn, policy) => control.capture(conn.0, policy),
+                trace @ Output::Trace { .. } => out(trace),
+            };
             let count = reader.drain(BATCH, |bytes| {
                 if let Some(log) = log
                     && let Err(error) = log.write(&Frame::Record(bytes))

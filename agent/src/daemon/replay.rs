@@ -52,5 +52,6 @@ pub fn input_of<'a>(frame: &Frame<'a>) -> Option<Input<'a>> {
         Frame::Clock(offset) => Some(Input::Clock(Clock { offset })),
         Frame::Tick(now) => Some(Input::Tick(now)),
         Frame::Unwatched(tgid) => Some(Input::Unwatched(tgid)),
+        Frame::Lost(at) => Some(Input::Lost(at)),
     }
 }

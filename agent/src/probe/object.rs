@@ -224,6 +224,13 @@ impl Control {
         }
     }
 
+    /// Records that the ring buffer had no room for since the programs were loaded.
+    #[must_use]
+    pub fn lost_records(&self) -> u64 {
+        let values = self.losses.get(&(Loss::RingFull as u32), 0);
+        values.map_or(0, |values| values.iter().sum())
+    }
+
     /// Losses by cause since the programs were loaded.
     #[must_use]
     pub fn losses(&self) -> [u64; Loss::ALL.len()] {

@@ -20,6 +20,7 @@ const SERVICE: u8 = 2;
 const CLOCK: u8 = 3;
 const TICK: u8 = 4;
 const UNWATCHED: u8 = 5;
+const LOST: u8 = 6;
 
 /// One frame of a log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub enum Frame<'a> {
     Tick(Nanos),
     /// A process is not watched after all: its tgid.
     Unwatched(u32),
+    /// Records were lost before this time.
+    Lost(Nanos),
 }
 
 /// Writes a log.
@@ -61,6 +64,7 @@ impl<W: Write> Writer<W> {
             Frame::Clock(offset) => self.frame(CLOCK, &[&offset.to_le_bytes()]),
             Frame::Tick(now) => self.frame(TICK, &[&now.to_le_bytes()]),
             Frame::Unwatched(tgid) => self.frame(UNWATCHED, &[&tgid.to_le_bytes()]),
+            Frame::Lost(at) => self.frame(LOST, &[&at.to_le_bytes()]),
         }
     }
 
@@ -173,6 +177,10 @@ impl<R: Read> Reader<R> {
                 Ok(now) if now <= TIME => Frame::Tick(now),
                 _ => return Err(damaged),
             },
+            LOST => match bytes.try_into().map(u64::from_le_bytes) {
+                Ok(at) => Frame::Lost(at),
+                Err(_) => return Err(damaged),
+            },
             UNWATCHED => match bytes.try_into().map(u32::from_le_bytes) {
                 Ok(tgid) => Frame::Unwatched(tgid),
                 Err(_) => return Err(damaged),
@@ -203,7 +211,7 @@ mod tests {
             Frame::Service(42, b"{}"),
             Frame::Unwatched(43),
             Frame::Tick(99),
-            Frame::Unwatched(7),
+            Frame::Lost(7),
         ]
     }
 

@@ -21,6 +21,8 @@ use std::sync::Arc;
 const LOCALS: usize = 4096;
 /// Most connections whose ends are remembered.
 const ENDS: usize = 65_536;
+/// How long after a loss of records threads are not believed, ns.
+const LOSSY: Nanos = 5_000_000_000;
 /// A connection younger than this may have another end that was not announced yet, ns.
 const YOUNG: Nanos = 1_000_000_000;
 
@@ -140,6 +142,8 @@ pub struct Assembly {
     threads: Threads,
     trees: HashMap<TreeId, Tree>,
     next_tree: u64,
+    /// Until then a thread is not believed.
+    lossy_until: Nanos,
     /// Addresses of this host, as far as watched connections have shown them.
     locals: HashSet<IpAddr>,
     /// Both addresses of watched connections.
@@ -170,6 +174,7 @@ impl Assembly {
             threads: Threads::default(),
             trees: HashMap::new(),
             next_tree: 0,
+            lossy_until: 0,
             locals: HashSet::new(),
             ends: HashSet::new(),
             ready: Vec::new(),
@@ -396,6 +401,12 @@ impl Assembly {
         }
     }
 
+    /// Records were lost before `at`. What one thread or process handles is uncertain until the
+    /// requests of that time are answered.
+    pub fn lost(&mut self, at: Nanos) {
+        self.lossy_until = at.saturating_add(LOSSY);
+    }
+
     /// A connection was announced.
     pub fn opened(&mut self, info: &Opened) {
         if let Endpoint::Inet(local, _) = &info.local {
@@ -459,6 +470,10 @@ impl Assembly {
         };
         let asked = entry.request.start.at;
         let handling = match self.threads.current(handler, threading) {
+            Ok(Some(_)) if asked < self.lossy_until => {
+                self.refuse(Refusal::Lossy);
+                None
+            }
             // What the table held back may come when the thread has gone on to another request.
             Ok(Some(found)) if self.node(found).is_none_or(|above| above.start() > asked) => {
                 self.refuse(Refusal::Ambiguous);

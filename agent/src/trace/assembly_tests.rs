@@ -95,8 +95,10 @@ enum Step {
     /// A thread's records wait.
     Doubt(u32),
     Exit(u32),
+    /// Records were lost.
+    Lost,
 }
-use Step::{Answer as Answered, Ask, Doubt, Due, Exit, In};
+use Step::{Answer as Answered, Ask, Doubt, Due, Exit, In, Lost};
 
 struct World {
     assembly: Assembly,
@@ -125,6 +127,7 @@ impl World {
             }
             Doubt(tid) => self.assembly.doubt(server(0, 0, tid).handler()),
             Exit(tgid) => self.assembly.exited(tgid),
+            Lost => self.assembly.lost(at),
         }
     }
 
@@ -204,6 +207,20 @@ fn a_call_belongs_to_what_its_thread_handles() {
         Due(5000),
     ];
     check(&steps, "[2 3<2:thread] [4] [1]");
+}
+
+#[test]
+fn after_a_loss_no_thread_is_believed() {
+    let steps = [
+        Ask(server(1, 1, 100)),
+        Lost,
+        Ask(client(2, 2, 100)),
+        Answered(2),
+        Answered(1),
+        Due(5000),
+    ];
+    let counts = check(&steps, "[2] [1]");
+    assert_eq!(counts.refused[5], 1);
 }
 
 #[test]

@@ -17,16 +17,19 @@ pub enum Refusal {
     UnknownRuntime,
     /// Both sides already belong to different traces that left the agent.
     Late,
+    /// Records were lost a moment before: a request may be open that was never seen.
+    Lossy,
 }
 
 impl Refusal {
     /// All, for metrics.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ambiguous,
         Self::Goroutine,
         Self::Migrating,
         Self::UnknownRuntime,
         Self::Late,
+        Self::Lossy,
     ];
 
     /// Name in metrics.
@@ -38,6 +41,7 @@ impl Refusal {
             Self::Migrating => "migrating",
             Self::UnknownRuntime => "unknown_runtime",
             Self::Late => "late",
+            Self::Lossy => "lost_records",
         }
     }
 }

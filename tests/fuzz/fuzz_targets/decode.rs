@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use weft::record::decode::{OFFSET, TIME, decode};
 use weft::record::Event;
+use weft::record::decode::{OFFSET, TIME, decode};
 
 fuzz_target!(|data: &[u8]| {
     let Ok(record) = decode(data) else { return };
@@ -13,5 +13,9 @@ fuzz_target!(|data: &[u8]| {
         assert!(chunk.offset <= OFFSET && chunk.opposite <= OFFSET);
     }
     let longer = [data, b"more"].concat();
-    assert_eq!(decode(&longer).as_ref(), Ok(&record), "bytes behind a record matter");
+    assert_eq!(
+        decode(&longer).as_ref(),
+        Ok(&record),
+        "bytes behind a record matter"
+    );
 });

@@ -19,6 +19,9 @@ fuzz_target!(|data: &[u8]| {
         frames.push(Owned::of(&frame));
     }
     let again = write(&frames).expect("a frame that was read can be written");
-    assert!(log.starts_with(&again), "the log reads otherwise than it was written");
+    assert!(
+        log.starts_with(&again),
+        "the log reads otherwise than it was written"
+    );
     check_pipeline(&frames);
 });
