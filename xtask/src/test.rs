@@ -46,7 +46,7 @@ pub(crate) enum Layer {
 }
 
 /// What runs when no layer is named: all that one machine can do in minutes.
-const DEFAULT: [Layer; 7] = [
+const DEFAULT: [Layer; 8] = [
     Layer::Tidy,
     Layer::Fmt,
     Layer::Clippy,
@@ -54,6 +54,7 @@ const DEFAULT: [Layer; 7] = [
     Layer::Deploy,
     Layer::Kernel,
     Layer::E2e,
+    Layer::Vm,
 ];
 
 /// Runs the layers; the summary is the last line on stdout.

@@ -188,3 +188,19 @@ url.full Text("http://localhost/a/7")
 error.type Text("connection_closed")"#,
     );
 }
+
+#[test]
+fn addresses_read_as_the_library_writes_them() {
+    for text in [
+        "0.0.0.0",
+        "127.0.0.1",
+        "10.20.30.40",
+        "255.255.255.255",
+        "100.9.10.99",
+        "::1",
+    ] {
+        let address: IpAddr = text.parse().unwrap();
+        assert_eq!(address_text(address), address.to_string());
+    }
+    assert_eq!(address_text("::ffff:1.2.3.4".parse().unwrap()), "1.2.3.4");
+}
