@@ -21,7 +21,7 @@ use std::io::{self, BufWriter};
 use std::sync::Arc;
 
 /// Records taken from the ring before the pipeline's time goes on.
-const BATCH: usize = 4096;
+const BATCH: usize = 512;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
 
@@ -62,6 +62,8 @@ pub struct Capture {
     undecodable: u64,
     /// Records that the ring buffer had no room for, as last asked.
     lost: u64,
+    /// Bytes of the ring buffer.
+    full: usize,
     watched: usize,
     identified: bool,
 }
@@ -94,6 +96,7 @@ impl Capture {
     /// # Errors
     /// When nothing can be captured on this host.
     pub fn start(plan: Plan) -> Result<Self, Error> {
+        let full = plan.probes.ring_bytes as usize;
         let mut loaded = object::load(&plan.probes)?;
         release_memory();
         if let Some(report) = loaded.missing().first() {
@@ -139,6 +142,7 @@ impl Capture {
             next_release: monotonic() + SETTLED,
             undecodable: 0,
             lost: 0,
+            full,
             watched,
             identified: false,
         })
@@ -161,26 +165,32 @@ impl Capture {
             log,
             undecodable,
             lost,
+            full,
             ..
         } = self;
         let mut failed = None;
+        let mut backlog = 0;
         loop {
-            // Asked before each batch: what was lost lies behind a whole ring of older records,
-            // so no record that follows the loss is taken before the pipeline knows of it.
-            let lost_now = control.lost_records();
-            if lost_now > *lost {
-                *lost = lost_now;
-                let now = monotonic();
-                if let Some(log) = log {
-                    log.write(&Frame::Lost(now))?;
+            // The ring was full only if much more than this waited. What was lost lies behind a
+            // whole ring of older records, so no record that follows the loss is taken before
+            // the pipeline knows of it.
+            if backlog > *full / 4 {
+                let lost_now = control.lost_records();
+                if lost_now > *lost {
+                    *lost = lost_now;
+                    let now = monotonic();
+                    if let Some(log) = log {
+                        log.write(&Frame::Lost(now))?;
+                    }
+                    pipeline.handle(Input::Lost(now), &mut |_| {});
                 }
-                pipeline.handle(Input::Lost(now), &mut |_| {});
             }
             let mut give = |output: Output| match output {
                 Output::Capture(conn, policy) => control.capture(conn.0, policy),
                 trace @ Output::Trace { .. } => out(trace),
             };
             let count = reader.drain(BATCH, |bytes| {
+                backlog += bytes.len();
                 if let Some(log) = log
                     && let Err(error) = log.write(&Frame::Record(bytes))
                 {
