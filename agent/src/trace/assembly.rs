@@ -24,7 +24,7 @@ const ENDS: usize = 65_536;
 /// How long after a loss of records threads are not believed, ns.
 const LOSSY: Nanos = 5_000_000_000;
 /// A connection younger than this may have another end that was not announced yet, ns.
-const YOUNG: Nanos = 1_000_000_000;
+const YOUNG: Nanos = 50_000_000;
 
 /// A node of the assembly; reused after its span has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
