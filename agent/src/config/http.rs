@@ -10,10 +10,6 @@ section! {
         pub query: Query = Query::Redact;
         /// Most span names per service; beyond, the path is left out of the name.
         pub max_span_names: usize = 100;
-        /// Guess which segments of a path are parameters, for names such as GET /users/{id}.
-        pub guess_routes: bool = true;
-        /// Routes known beforehand, tried before guessing.
-        pub routes: Vec<String> = Vec::new(), like "[\"/users/{id}\", \"/files/{path...}\"]";
     }
 }
 

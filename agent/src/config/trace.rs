@@ -11,7 +11,8 @@ section! {
         pub settle_ms: u64 = 200;
         /// Most spans of unfinished traces held; beyond, the oldest trace is exported as it is.
         pub max_open_spans: usize = 65_536;
-        /// A trace that takes longer than this is exported in parts.
-        pub max_trace_age: Period = Period(Duration::from_secs(60));
+        /// Longest time that a finished span waits for the rest of its trace; a trace that takes
+        /// longer is exported in parts.
+        pub max_trace_age: Period = Period(Duration::from_secs(2));
     }
 }

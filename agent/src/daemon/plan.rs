@@ -57,7 +57,7 @@ pub fn pipeline(config: &Config) -> Options {
         assembly: assembly::Limits {
             nodes: config.trace.max_open_spans,
             settle: config.trace.settle_ms.saturating_mul(1_000_000),
-            ..assembly::Limits::default()
+            hold: u64::try_from(config.trace.max_trace_age.0.as_nanos()).unwrap_or(u64::MAX),
         },
         routes: route::Limits {
             routes: config.http.max_span_names,
