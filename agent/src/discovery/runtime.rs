@@ -294,11 +294,11 @@ mod tests {
     fn versions_in_paths() {
         for (path, expected) in [
             (
-                "/root/.nvm/versions/node/v20.20.2/bin/node",
+                "/opt/.nvm/versions/node/v20.20.2/bin/node",
                 Some("20.20.2"),
             ),
             (
-                "/root/.pyenv/versions/3.11.7/bin/python3.11",
+                "/opt/.pyenv/versions/3.11.7/bin/python3.11",
                 Some("3.11.7"),
             ),
             ("/opt/node-v18.1.0/bin/node", Some("18.1.0")),
