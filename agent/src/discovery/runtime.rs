@@ -293,14 +293,8 @@ mod tests {
     #[test]
     fn versions_in_paths() {
         for (path, expected) in [
-            (
-                "/opt/.nvm/versions/node/v20.20.2/bin/node",
-                Some("20.20.2"),
-            ),
-            (
-                "/opt/.pyenv/versions/3.11.7/bin/python3.11",
-                Some("3.11.7"),
-            ),
+            ("/opt/.nvm/versions/node/v20.20.2/bin/node", Some("20.20.2")),
+            ("/opt/.pyenv/versions/3.11.7/bin/python3.11", Some("3.11.7")),
             ("/opt/node-v18.1.0/bin/node", Some("18.1.0")),
             ("/usr/bin/python3.11", Some("3.11")),
             ("/usr/bin/ruby-3.2", Some("3.2")),
