@@ -2,18 +2,14 @@
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use harness::recording::{Owned, files, read};
+use harness::recording::{Owned, files, read, story};
 use std::hint::black_box;
 use weft::record::decode::decode;
 
 fn benches(bench: &mut Criterion) {
     let mut group = bench.benchmark_group("decode");
     for file in files().expect("the recordings are there") {
-        let story = file
-            .file_stem()
-            .expect("a file has a name")
-            .to_string_lossy()
-            .into_owned();
+        let story = story(&file);
         let mut frames = read(&file).expect("a recording is sound");
         frames.retain(|frame| matches!(frame, Owned::Record(_)));
         group.throughput(Throughput::Elements(frames.len() as u64));

@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use harness::recording::{Owned, files, options, pipeline, read};
+use harness::recording::{Owned, files, options, pipeline, read, story};
 use std::hint::black_box;
 use weft::daemon::replay::input_of;
 use weft::pipeline::{Input, Output, Pipeline};
@@ -28,11 +28,7 @@ fn feed(pipeline: &mut Pipeline, frames: &[Owned]) -> usize {
 fn benches(bench: &mut Criterion) {
     let mut group = bench.benchmark_group("pipeline");
     for file in files().expect("the recordings are there") {
-        let story = file
-            .file_stem()
-            .expect("a file has a name")
-            .to_string_lossy()
-            .into_owned();
+        let story = story(&file);
         let frames = read(&file).expect("a recording is sound");
         // Identities come once and are dear to read: they are no part of what a request costs.
         let identities: Vec<_> = frames

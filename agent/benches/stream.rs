@@ -2,7 +2,7 @@
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use harness::recording::{files, read};
+use harness::recording::{files, read, story};
 use std::hint::black_box;
 use weft::record::{Event, Record};
 use weft::stream::table::{Limits, Table};
@@ -26,11 +26,7 @@ fn feed(table: &mut Table<()>, records: Vec<Record<'_>>) -> u64 {
 fn benches(bench: &mut Criterion) {
     let mut group = bench.benchmark_group("stream");
     for file in files().expect("the recordings are there") {
-        let story = file
-            .file_stem()
-            .expect("a file has a name")
-            .to_string_lossy()
-            .into_owned();
+        let story = story(&file);
         let frames = read(&file).expect("a recording is sound");
         let records: Vec<_> = frames.iter().filter_map(|frame| frame.record()).collect();
         group.throughput(Throughput::Elements(records.len() as u64));

@@ -16,7 +16,6 @@ pub mod trace;
 pub mod discovery;
 pub mod metadata;
 
-pub mod check;
 pub mod cli;
 pub mod config;
 pub mod daemon;

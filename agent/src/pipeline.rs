@@ -5,9 +5,9 @@
 //! traces.
 
 use crate::metadata::{Runtime, Service};
+use crate::protocol::Limits as ProtocolLimits;
 use crate::protocol::exchange::{Moment, Outcome, Report, Role};
 use crate::protocol::session::{Change, Session};
-use crate::protocol::{self, Limits as ProtocolLimits};
 use crate::record::{ConnId, Event, Nanos, Opened, Record, Task};
 use crate::span::build::{self, Peer};
 use crate::span::redact::Query;
@@ -566,14 +566,5 @@ pub fn refusals(counts: &Counts) -> Vec<(&'static str, u64)> {
         .iter()
         .zip(counts.assembly.refused)
         .map(|(refusal, count)| (refusal.name(), count))
-        .collect()
-}
-
-/// Names of all protocols, in the order of detection.
-#[must_use]
-pub fn protocols() -> Vec<&'static str> {
-    protocol::ALL
-        .iter()
-        .map(|protocol| protocol.name())
         .collect()
 }

@@ -37,6 +37,13 @@ pub enum Owned {
     Lost(u64),
 }
 
+/// Name of the story that the recording `file` tells.
+#[must_use]
+pub fn story(file: &Path) -> String {
+    let stem = file.file_stem().unwrap_or_default();
+    stem.to_string_lossy().into_owned()
+}
+
 impl Owned {
     /// A copy of `frame`.
     #[must_use]

@@ -262,6 +262,12 @@ impl Capture {
         self.watched
     }
 
+    /// Processes that could not be asked about because too many were: they keep provisional names.
+    #[must_use]
+    pub const fn unasked(&self) -> u64 {
+        self.discoverer.refused
+    }
+
     /// Records that this build could not decode: a bug if ever above zero.
     #[must_use]
     pub const fn undecodable(&self) -> u64 {

@@ -66,6 +66,7 @@ impl Meters {
         lost("connection_limit", counts.table.evicted);
         lost("span_limit", counts.assembly.evicted);
         lost("undecodable", capture.undecodable());
+        lost("unidentified_process", capture.unasked());
         for (cause, total) in counts.dropped {
             self.stats
                 .counter(&PROTOCOL_DROPPED, &["http", cause])

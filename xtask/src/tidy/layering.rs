@@ -66,10 +66,6 @@ const TABLE: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "check",
-        &["probe", "discovery", "config", "record", "stats"],
-    ),
-    (
         "pipeline",
         &[
             "record", "stream", "protocol", "span", "trace", "sampling", "metadata", "semconv",

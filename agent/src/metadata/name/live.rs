@@ -48,15 +48,17 @@ fn start(folder: &Path, program: &str, args: &[&str]) -> Option<Running> {
     }
 }
 
-/// The service that the process becomes: the last one seen when it never is `runtime`.
-fn settle(pid: u32, runtime: Runtime) -> Option<Arc<Service>> {
+/// The service that the process becomes: the last one seen when it never is what is expected.
+/// In the instant of its start a process has no command line yet.
+fn settle(pid: u32, runtime: Runtime, name: Option<&str>) -> Option<Arc<Service>> {
     let proc = Proc::at("/proc");
     let identifier = Identifier::new(proc.clone(), Host::of(&proc));
     let mut last = None;
     for _ in 0..LOOKS {
         if let Ok(process) = proc.read(pid) {
             let service = identifier.identify(&process);
-            let done = service.runtime == runtime;
+            let named = name.is_none_or(|name| service.name == name);
+            let done = service.runtime == runtime && named;
             last = Some(service);
             if done {
                 break;
@@ -71,7 +73,7 @@ fn check(folder: &Path, program: &str, args: &[&str], runtime: Runtime, expected
     let Some(running) = start(folder, program, args) else {
         return;
     };
-    let service = settle(running.0.id(), runtime);
+    let service = settle(running.0.id(), runtime, Some(expected));
     let service = service.unwrap_or_else(|| panic!("{program} {args:?} ended at once"));
     assert_eq!(service.runtime, runtime, "{program} {args:?}: {service:#?}");
     assert_eq!(service.name, expected, "{program} {args:?}: {service:#?}");
@@ -167,7 +169,7 @@ fn go() {
 
 #[test]
 fn this_program_is_of_rust_and_every_process_has_a_name() {
-    let own = settle(std::process::id(), Runtime::Rust).expect("the test itself");
+    let own = settle(std::process::id(), Runtime::Rust, None).expect("the test itself");
     assert_eq!(own.runtime, Runtime::Rust);
     let proc = Proc::at("/proc");
     let identifier = Identifier::new(proc.clone(), Host::of(&proc));
