@@ -3,7 +3,8 @@
 //!
 //! Kernel: `syscalls:sys_enter_*` (number at byte 8, arguments from byte 16 on) and
 //! `syscalls:sys_exit_*` (number at 8, result at 16), stable since 2.6.33. Each call costs two
-//! hooks, as the exit does not show the arguments.
+//! hooks, as the exit does not show the arguments. The register that holds Go's `g` is not shown
+//! either: goroutines are unknown here.
 
 use agent_common::loss::Loss;
 use aya_ebpf::macros::tracepoint;
@@ -17,7 +18,7 @@ use crate::probes::socket_io;
 
 #[tracepoint]
 pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
-    if !socket_io::watched() {
+    if socket_io::watched().is_none() {
         return 0;
     }
     let word = |at: usize| -> u64 {
@@ -27,7 +28,7 @@ pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
     let call = Call {
         nr: word(8) & 0xffff_ffff,
         args: [word(16), word(24), word(32), word(40), 0, 0],
-        goroutine: 0,
+        r14: 0,
     };
     if PENDING.insert(task_id(), call, 0).is_err() {
         lost(Loss::Pending);
@@ -37,9 +38,9 @@ pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
 
 #[tracepoint]
 pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
-    if !socket_io::watched() {
+    let Some(watch) = socket_io::watched() else {
         return 0;
-    }
+    };
     let id = task_id();
     // SAFETY: a map value of this thread's own, copied before it is removed.
     let Some(call) = unsafe { PENDING.get(id) }.copied() else {
@@ -48,6 +49,6 @@ pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
     let _ = PENDING.remove(id);
     // SAFETY: the helper checks the address.
     let ret: i64 = unsafe { ctx.read_at(16) }.unwrap_or(-1);
-    finished(&call, ret);
+    finished(&call, ret, watch);
     0
 }
