@@ -156,7 +156,11 @@ impl Handlers {
     pub fn made(&mut self, tgid: u32, fiber: u64, maker: u64, at: Nanos) {
         // Whoever had this identity before is gone.
         let unit = Unit::Fiber(tgid, fiber);
-        if self.units.get(&unit).is_some_and(|work| work.open.is_empty()) {
+        if self
+            .units
+            .get(&unit)
+            .is_some_and(|work| work.open.is_empty())
+        {
             self.units.remove(&unit);
         }
         let request = match self.units.get(&Unit::Fiber(tgid, maker)) {
@@ -165,7 +169,10 @@ impl Handlers {
                 [only] => Some(*only),
                 _ => None,
             },
-            None => self.fibers.made_by(tgid, maker).and_then(|made| made.request),
+            None => self
+                .fibers
+                .made_by(tgid, maker)
+                .and_then(|made| made.request),
         };
         let made = Made { maker, at, request };
         self.fibers.insert(tgid, fiber, made);
