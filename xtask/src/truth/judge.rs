@@ -60,8 +60,8 @@ fn percent(part: usize, whole: usize) -> f64 {
     100.0 * part as f64 / whole as f64
 }
 
-/// Judges the spans of the service at port `front` that calls the one at `leaf`.
-pub(super) fn judge(spans: &[Span], plan: &Plan, front: u16, leaf: u16) -> Verdict {
+/// Judges the spans of a service that calls the upstream, which is process `upstream`.
+pub(super) fn judge(spans: &[Span], plan: &Plan, upstream: u32) -> Verdict {
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let calls = plan.calls();
     let mut verdict = Verdict {
@@ -71,27 +71,30 @@ pub(super) fn judge(spans: &[Span], plan: &Plan, front: u16, leaf: u16) -> Verdi
     verdict.calls.expected = calls;
     verdict.pairs.expected = calls;
     for span in spans.iter().filter(|span| plan.owns(id_of(&span.path))) {
-        let (links, want) = match (span.port, span.side) {
-            (port, Side::Server) if port == front => {
-                verdict.seen += 1;
-                continue;
-            }
-            (port, Side::Client) if port == leaf => (&mut verdict.calls, (front, Side::Server)),
-            (port, Side::Server) if port == leaf => (&mut verdict.pairs, (leaf, Side::Client)),
-            _ => continue,
-        };
         verdict.seen += 1;
-        links.add(span, ancestor(span, &by_id, want));
+        let (links, want) = match (span.process == upstream, span.side) {
+            (false, Side::Server) => continue,
+            (false, Side::Client) => (&mut verdict.calls, Side::Server),
+            (true, Side::Server) => (&mut verdict.pairs, Side::Client),
+            (true, Side::Client) => continue,
+        };
+        let wanted = |parent: &Span| parent.side == want && parent.process != upstream;
+        // over a connection it is one request: the whole path is the same
+        let same = |parent: &Span| {
+            let path = span.process != upstream || parent.path == span.path;
+            path && id_of(&parent.path) == id_of(&span.path) && parent.trace == span.trace
+        };
+        links.add(span, ancestor(span, &by_id, wanted), same);
     }
     verdict
 }
 
-/// The nearest ancestor that is a span of that port and side; `None` when there is no parent,
-/// `Some(None)` when the chain leads elsewhere.
+/// The nearest ancestor that is `wanted`; `None` when there is no parent, `Some(None)` when the
+/// chain leads elsewhere.
 fn ancestor<'a>(
     span: &Span,
     by_id: &HashMap<&str, &'a Span>,
-    want: (u16, Side),
+    wanted: impl Fn(&Span) -> bool,
 ) -> Option<Option<&'a Span>> {
     if span.parent.is_empty() {
         return None;
@@ -101,7 +104,7 @@ fn ancestor<'a>(
         let Some(found) = by_id.get(parent) else {
             return Some(None);
         };
-        if (found.port, found.side) == want {
+        if wanted(found) {
             return Some(Some(found));
         }
         parent = found.parent.as_str();
@@ -110,14 +113,12 @@ fn ancestor<'a>(
 }
 
 impl Links {
-    fn add(&mut self, span: &Span, parent: Option<Option<&Span>>) {
+    fn add(&mut self, span: &Span, parent: Option<Option<&Span>>, same: impl Fn(&Span) -> bool) {
         let Some(parent) = parent else {
             self.none += 1;
             return;
         };
         *self.evidence.entry(span.evidence.clone()).or_default() += 1;
-        let same =
-            |parent: &Span| id_of(&parent.path) == id_of(&span.path) && parent.trace == span.trace;
         if parent.is_some_and(same) {
             self.right += 1;
             return;
@@ -125,8 +126,9 @@ impl Links {
         self.wrong += 1;
         if self.told.len() < TOLD {
             let under = parent.map_or("a span that is not there", |parent| parent.path.as_str());
+            let (path, evidence) = (&span.path, &span.evidence);
             self.told
-                .push(format!("{} under {under} by {}", span.path, span.evidence));
+                .push(format!("{path} under {under} by {evidence}"));
         }
     }
 }
@@ -135,15 +137,15 @@ impl Links {
 mod tests {
     use super::*;
 
-    const FRONT: u16 = 1;
-    const LEAF: u16 = 2;
+    const SERVICE: u32 = 1;
+    const UPSTREAM: u32 = 2;
 
-    fn span(id: &str, parent: &str, side: Side, port: u16, path: &str) -> Span {
+    fn span(id: &str, parent: &str, side: Side, process: u32, path: &str) -> Span {
         Span {
             id: id.into(),
             parent: parent.into(),
             side,
-            port,
+            process,
             path: path.into(),
             evidence: if parent.is_empty() { "" } else { "thread" }.into(),
             ..Span::default()
@@ -153,29 +155,29 @@ mod tests {
     /// Two requests to `/work`, and what became of their calls.
     fn check(calls: &[Span], want: (usize, usize, usize)) {
         let mut spans = vec![
-            span("a", "", Side::Server, FRONT, "/work/xn0"),
-            span("b", "", Side::Server, FRONT, "/work/xn1"),
+            span("a", "", Side::Server, SERVICE, "/work/xn0"),
+            span("b", "", Side::Server, SERVICE, "/work/xn1"),
         ];
         spans.extend_from_slice(calls);
         let plan = Plan::new(&["work".to_owned()], 2, "x").expect("there is such a kind");
-        let links = judge(&spans, &plan, FRONT, LEAF).calls;
+        let links = judge(&spans, &plan, UPSTREAM).calls;
         assert_eq!((links.right, links.wrong, links.none), want, "{links:?}");
         assert_eq!(links.expected, 2);
     }
 
     #[test]
     fn tells_right_from_wrong_by_ids() {
-        let call = |parent, path| span("c", parent, Side::Client, LEAF, path);
+        let call = |parent, path| span("c", parent, Side::Client, SERVICE, path);
         check(&[], (0, 0, 0));
         check(&[call("a", "/leaf/xn0/1")], (1, 0, 0));
         check(&[call("b", "/leaf/xn0/1")], (0, 1, 0));
         check(&[call("", "/leaf/xn0/1")], (0, 0, 1));
         check(&[call("gone", "/leaf/xn0/1")], (0, 1, 0));
-        // not of this run, not of this port
+        // not of this run, not a call
         check(
             &[
                 call("a", "/leaf/yn0/1"),
-                span("d", "a", Side::Client, 7, "/leaf/xn0/1"),
+                span("d", "a", Side::Server, SERVICE, "/leaf/xn0/1"),
             ],
             (0, 0, 0),
         );
@@ -183,21 +185,21 @@ mod tests {
 
     #[test]
     fn follows_chains_but_not_for_ever() {
-        let middle = span("m", "a", Side::Client, 7, "/step");
+        let middle = span("m", "a", Side::Client, SERVICE, "/step");
         check(
-            &[span("c", "m", Side::Client, LEAF, "/leaf/xn0/1"), middle],
+            &[span("c", "m", Side::Client, SERVICE, "/leaf/xn0/1"), middle],
             (1, 0, 0),
         );
-        let round = span("m", "m", Side::Client, 7, "/step");
+        let round = span("m", "m", Side::Client, SERVICE, "/step");
         check(
-            &[span("c", "m", Side::Client, LEAF, "/leaf/xn0/1"), round],
+            &[span("c", "m", Side::Client, SERVICE, "/leaf/xn0/1"), round],
             (0, 1, 0),
         );
     }
 
     #[test]
     fn a_parent_in_another_trace_is_wrong() {
-        let mut call = span("c", "a", Side::Client, LEAF, "/leaf/xn0/1");
+        let mut call = span("c", "a", Side::Client, SERVICE, "/leaf/xn0/1");
         call.trace = "other".into();
         check(&[call], (0, 1, 0));
     }

@@ -226,7 +226,7 @@ impl Bench {
         let (services, port, pid) = self.start(row)?;
         let mut runs = Vec::new();
         for connections in concurrency {
-            let plan = Plan::new(&row.paths, requests, &format!("c{connections}"))?;
+            let plan = Plan::new(&row.paths, requests, &format!("p{pid}c{connections}"))?;
             let name = format!("{}-{connections}", row.name);
             let run = self.run(&name, &plan, *connections, port, pid)?;
             report::note(&run);
@@ -251,7 +251,7 @@ impl Bench {
             &self.refusals.endpoint(),
         )?;
         let sent = load::send(port, plan, connections);
-        let judge = |agent: &Agent| judge::judge(&agent.spans(), plan, port, self.leaf);
+        let judge = |agent: &Agent| judge::judge(&agent.spans(), plan, self.leaf_pid);
         let (mut last, mut since) = (0, Instant::now());
         while since.elapsed() < QUIET {
             let verdict = judge(&agent);
@@ -267,7 +267,7 @@ impl Bench {
         sent?;
         let run = Run {
             concurrency: connections,
-            verdict: judge::judge(&spans, plan, port, self.leaf),
+            verdict: judge::judge(&spans, plan, self.leaf_pid),
             refused: self.refusals.take(),
             summary,
         };
@@ -280,7 +280,7 @@ impl Bench {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let (_services, port, pid) = self.start(row)?;
         for connections in concurrency {
-            let plan = Plan::new(&row.paths, requests, &format!("c{connections}"))?;
+            let plan = Plan::new(&row.paths, requests, &format!("p{pid}c{connections}"))?;
             let file = dir.join(format!("{}-{connections}.log", row.name));
             let watched = self.watched(pid)?;
             let recorder = Recorder::start(&self.weft, &self.dir, &file, &watched)?;

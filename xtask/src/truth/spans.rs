@@ -25,8 +25,8 @@ pub(super) struct Span {
     pub(super) side: Side,
     /// `url.path`.
     pub(super) path: String,
-    /// `server.port`.
-    pub(super) port: u16,
+    /// Process that it was seen in (`process.pid` of the resource).
+    pub(super) process: u32,
     /// What the parent is known by; empty without one.
     pub(super) evidence: String,
 }
@@ -42,9 +42,12 @@ pub(super) fn from_lines(text: &str) -> Vec<Span> {
         let Ok(json) = serde_json::from_str::<Value>(line) else {
             continue;
         };
-        for resource in list(&json, "resourceSpans") {
-            for scope in list(resource, "scopeSpans") {
-                found.extend(list(scope, "spans").filter_map(span));
+        for group in list(&json, "resourceSpans") {
+            let process = attribute(&group["resource"], "process.pid")
+                .parse()
+                .unwrap_or(0);
+            for scope in list(group, "scopeSpans") {
+                found.extend(list(scope, "spans").filter_map(|json| span(json, process)));
             }
         }
     }
@@ -55,7 +58,7 @@ fn list<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     value[key].as_array().into_iter().flatten()
 }
 
-fn span(json: &Value) -> Option<Span> {
+fn span(json: &Value, process: u32) -> Option<Span> {
     let text = |key: &str| json[key].as_str().unwrap_or_default().to_owned();
     Some(Span {
         id: text("spanId"),
@@ -67,23 +70,20 @@ fn span(json: &Value) -> Option<Span> {
             _ => return None,
         },
         path: attribute(json, "url.path"),
-        port: attribute(json, "server.port").parse().unwrap_or(0),
+        process,
         evidence: attribute(json, "weft.parent.evidence"),
     })
 }
 
-/// An attribute as text; a client's path may stand in its whole URL.
-fn attribute(span: &Value, key: &str) -> String {
-    let value = |key: &str| {
-        let found = list(span, "attributes").find(|attribute| attribute["key"] == key)?;
-        let value = found["value"].as_object()?.values().next()?;
-        Some(
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned),
-        )
-    };
-    value(key).unwrap_or_default()
+/// An attribute as text; empty when there is none.
+fn attribute(holder: &Value, key: &str) -> String {
+    let found = list(holder, "attributes").find(|attribute| attribute["key"] == key);
+    let value = found.and_then(|attribute| attribute["value"].as_object()?.values().next());
+    match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    }
 }
 
 #[cfg(test)]
@@ -94,10 +94,10 @@ mod tests {
     fn reads_what_the_judge_needs() {
         let attributes = serde_json::json!([
             {"key": "url.path", "value": {"stringValue": "/leaf/a/1"}},
-            {"key": "server.port", "value": {"intValue": "81"}},
             {"key": "weft.parent.evidence", "value": {"stringValue": "thread"}},
         ]);
-        let line = serde_json::json!({"resourceSpans": [{"scopeSpans": [{"spans": [
+        let resource = serde_json::json!({"attributes": [{"key": "process.pid", "value": {"intValue": "81"}}]});
+        let line = serde_json::json!({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": [
             {"traceId": "t", "spanId": "s", "parentSpanId": "p", "kind": 3, "attributes": attributes},
             {"kind": 1},
         ]}]}]});
@@ -107,7 +107,7 @@ mod tests {
             trace: "t".into(),
             side: Side::Client,
             path: "/leaf/a/1".into(),
-            port: 81,
+            process: 81,
             evidence: "thread".into(),
         };
         assert_eq!(from_lines(&format!("{line}\n{{\"cut\"")), [want]);
