@@ -60,10 +60,10 @@ fn percent(part: usize, whole: usize) -> f64 {
     100.0 * part as f64 / whole as f64
 }
 
-/// Judges the spans of a service that calls the upstream, which is process `upstream`.
-pub(super) fn judge(spans: &[Span], plan: &Plan, upstream: u32) -> Verdict {
+/// Judges the spans of a service that made `calls` calls to the upstream, which is process
+/// `upstream`.
+pub(super) fn judge(spans: &[Span], plan: &Plan, calls: usize, upstream: u32) -> Verdict {
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
-    let calls = plan.calls();
     let mut verdict = Verdict {
         expected: plan.count + 2 * calls,
         ..Verdict::default()
@@ -160,7 +160,7 @@ mod tests {
         ];
         spans.extend_from_slice(calls);
         let plan = Plan::new(&["work".to_owned()], 2, "x").expect("there is such a kind");
-        let links = judge(&spans, &plan, UPSTREAM).calls;
+        let links = judge(&spans, &plan, 2, UPSTREAM).calls;
         assert_eq!((links.right, links.wrong, links.none), want, "{links:?}");
         assert_eq!(links.expected, 2);
     }

@@ -33,6 +33,7 @@ use judge::Verdict;
 use plan::Plan;
 use refusals::Refusals;
 use rows::Row;
+use spans::Span;
 
 /// A service that is not up by then will not be.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -45,6 +46,9 @@ const POLL: Duration = Duration::from_millis(100);
 /// The run of `cargo xtask test`: so many requests over so many connections.
 const TEST_REQUESTS: usize = 60;
 const TEST_CONNECTIONS: usize = 16;
+
+/// The upstream's name among the outputs.
+const UPSTREAM: &str = "upstream";
 
 /// What is measured.
 #[derive(Debug, Args)]
@@ -193,7 +197,7 @@ struct Bench {
     leaf: u16,
     leaf_pid: u32,
     refusals: Refusals,
-    _upstream: Group,
+    upstream: Group,
 }
 
 impl Bench {
@@ -209,15 +213,15 @@ impl Bench {
         let leaf = free_port()?;
         let own = std::env::current_exe().context("cannot find this program")?;
         let mut command = Command::new(own);
-        let leaf_pid = upstream.start("upstream", command.args(["leaf", &leaf.to_string()]))?;
-        upstream.wait_for("upstream", "listening on", START_LIMIT)?;
+        let leaf_pid = upstream.start(UPSTREAM, command.args(["leaf", &leaf.to_string()]))?;
+        upstream.wait_for(UPSTREAM, "listening on", START_LIMIT)?;
         Ok(Self {
             weft,
             dir,
             leaf,
             leaf_pid,
             refusals: Refusals::listen()?,
-            _upstream: upstream,
+            upstream,
         })
     }
 
@@ -251,10 +255,10 @@ impl Bench {
             &self.refusals.endpoint(),
         )?;
         let sent = load::send(port, plan, connections);
-        let judge = |agent: &Agent| judge::judge(&agent.spans(), plan, self.leaf_pid);
+        let judge = |spans: &[Span]| judge::judge(spans, plan, self.calls(plan), self.leaf_pid);
         let (mut last, mut since) = (0, Instant::now());
         while since.elapsed() < QUIET {
-            let verdict = judge(&agent);
+            let verdict = judge(&agent.spans());
             if verdict.seen >= verdict.expected {
                 break;
             }
@@ -267,7 +271,7 @@ impl Bench {
         sent?;
         let run = Run {
             concurrency: connections,
-            verdict: judge::judge(&spans, plan, self.leaf_pid),
+            verdict: judge(&spans),
             refused: self.refusals.take(),
             summary,
         };
@@ -291,6 +295,14 @@ impl Bench {
             step::note(file.display());
         }
         Ok(())
+    }
+
+    /// Calls of a run that reached the upstream, as it says itself.
+    fn calls(&self, plan: &Plan) -> usize {
+        let said = fs::read_to_string(self.upstream.output(UPSTREAM)).unwrap_or_default();
+        said.lines()
+            .filter(|path| plan.owns(plan::id_of(path)))
+            .count()
     }
 
     /// Starts a row's service and asks it for everything a few times.

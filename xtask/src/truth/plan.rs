@@ -1,5 +1,5 @@
-//! Which requests are sent: a number goes in, a path with an id of its own comes out, and how many
-//! calls the service makes for it. Deterministic, so that two runs ask the same.
+//! Which requests are sent: a number goes in, a path with an id of its own comes out. Deterministic,
+//! so that two runs ask the same.
 
 use anyhow::{Result, bail};
 
@@ -8,37 +8,31 @@ use anyhow::{Result, bail};
 pub(super) struct Kind {
     /// First segment of the path.
     pub(super) verb: &'static str,
-    /// Calls to the upstream that it causes.
-    pub(super) calls: usize,
     /// How often it comes in one cycle.
     weight: usize,
 }
 
-/// All kinds. `/VERB/ID` makes calls to `/leaf/ID/STEP`, `/flaky/ID/1` and `/slow/ID/1`.
+/// All kinds. `/VERB/ID` makes one to three calls to `/leaf/ID/STEP`, `/flaky/ID/1` and `/slow/ID/1`.
 const KINDS: [Kind; 7] = [
     // a call, a wait
-    Kind::new("work", 1, 4),
+    Kind::new("work", 4),
     // a call, a wait, a call
-    Kind::new("seq", 2, 4),
+    Kind::new("seq", 4),
     // three calls at once
-    Kind::new("fan", 3, 4),
+    Kind::new("fan", 4),
     // a call under a lock that all requests share
-    Kind::new("lock", 1, 2),
+    Kind::new("lock", 2),
     // a call that is answered 503 the first time, and tried again
-    Kind::new("retry", 2, 2),
+    Kind::new("retry", 2),
     // a call that is given up
-    Kind::new("late", 1, 1),
+    Kind::new("late", 1),
     // what proxies get: the path is passed on as it is
-    Kind::new("leaf", 1, 4),
+    Kind::new("leaf", 4),
 ];
 
 impl Kind {
-    const fn new(verb: &'static str, calls: usize, weight: usize) -> Self {
-        Self {
-            verb,
-            calls,
-            weight,
-        }
+    const fn new(verb: &'static str, weight: usize) -> Self {
+        Self { verb, weight }
     }
 }
 
@@ -78,12 +72,6 @@ impl Plan {
         let verb = self.kind(number).map_or("", |kind| kind.verb);
         let step = if verb == "leaf" { "/1" } else { "" };
         format!("/{verb}/{}n{number}{step}", self.mark)
-    }
-
-    /// Calls that all requests cause together.
-    pub(super) fn calls(&self) -> usize {
-        let all = (0..self.count).filter_map(|number| self.kind(number));
-        all.map(|kind| kind.calls).sum()
     }
 
     /// Is this the id of one of the requests?
@@ -136,8 +124,6 @@ mod tests {
             "/fan/c8n4",
         ];
         assert_eq!(paths, want);
-        // work late fan, work fan, work fan, work fan
-        assert_eq!(plan.calls(), 4 + 1 + 4 * 3);
         assert_eq!(id_of(&plan.path(4)), "c8n4");
         Ok(())
     }
