@@ -17,6 +17,7 @@ mod setup;
 mod step;
 mod test;
 mod tidy;
+mod truth;
 mod vm;
 mod workloads;
 mod workspace;
@@ -88,6 +89,14 @@ enum Verb {
     },
     /// Build the static release binary
     Dist,
+    /// Prove parents under concurrency against what the services themselves say
+    Truth(truth::Options),
+    /// The upstream of `truth`
+    #[command(hide = true)]
+    Leaf {
+        /// Where it listens
+        port: u16,
+    },
     /// Measure what weft costs
     Bench {
         #[command(subcommand)]
@@ -124,6 +133,8 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Fuzz { time, targets } => fuzz::run(&time, &targets)?,
         Verb::Capture { protocols } => capture::run(&protocols)?,
         Verb::Dist => dist::run()?,
+        Verb::Truth(options) => truth::run(&options)?,
+        Verb::Leaf { port } => truth::leaf::serve(port)?,
         Verb::Bench {
             what:
                 Bench::Overhead {
