@@ -608,7 +608,7 @@ impl Assembly {
         let asked = entry.request.start.at;
         let header = entry.context.clone();
         let handling = match self.current(handler, threading, asked) {
-            Ok(Current::Handling(found, evidence)) => Some((found, evidence)),
+            Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
             Ok(Current::Later) if header.is_none() => {
                 self.wait(node, handler, asked);
                 None
@@ -634,20 +634,15 @@ impl Assembly {
         asked: Nanos,
     ) -> Result<Current, Refusal> {
         let current = self.handlers.current(handler, threading)?;
-        let Current::Handling(found, _) = current else {
+        let Current::Handling(found, id, _) = current else {
             return Ok(current);
         };
         if asked < self.lossy_until {
             return Err(Refusal::Lossy);
         }
-        let Some(above) = self.node(found) else {
-            return Err(Refusal::Late);
-        };
         // A task may outlive the request that it was made for, whose node is another's by now.
-        let inherited = self.handlers.inherited_span(handler);
-        if above.handler != handler && inherited.is_some_and(|span| span != above.id) {
-            return Err(Refusal::Late);
-        }
+        let above = self.node(found).filter(|above| above.id == id);
+        let above = above.ok_or(Refusal::Late)?;
         // What the table held back may come when the thread has gone on to another request.
         if above.start() > asked {
             return Err(Refusal::Ambiguous);
