@@ -348,6 +348,9 @@ impl Pipeline {
                     goroutine,
                 }
             };
+            if !info.fresh {
+                session.joined_midway();
+            }
             match session.take(&piece, options.protocol, reports) {
                 Change::None => {}
                 Change::Lost => counts.lost_sync += 1,

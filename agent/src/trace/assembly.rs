@@ -96,6 +96,8 @@ struct Tree {
     open: usize,
     /// Nodes whose other end may still be reported.
     lonely: usize,
+    /// A node of it was dropped.
+    missing: bool,
     trace: Option<TraceId>,
     sampled: Option<bool>,
     state: Option<String>,
@@ -127,6 +129,8 @@ pub struct Counts {
     pub joined: [u64; 4],
     /// Nodes dropped because there were too many.
     pub evicted: u64,
+    /// Finished nodes that left before their trace because there were too many.
+    pub hurried: u64,
     /// Answers whose request is unknown.
     pub orphans: u64,
 }
@@ -156,6 +160,10 @@ pub struct Assembly {
     held: VecDeque<(Nanos, NodeId, SpanId)>,
     /// Nodes in the order in which they were made, to find the oldest.
     order: VecDeque<(NodeId, SpanId)>,
+    /// What left before its time, until it is asked for; nodes of all batches are counted, and
+    /// not more than the limit of nodes.
+    early: Vec<Batch>,
+    early_nodes: usize,
     /// What happened.
     pub counts: Counts,
 }
@@ -181,6 +189,8 @@ impl Assembly {
             due: VecDeque::new(),
             held: VecDeque::new(),
             order: VecDeque::new(),
+            early: Vec::new(),
+            early_nodes: 0,
             counts: Counts::default(),
         }
     }
@@ -193,7 +203,7 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 10] {
+    pub fn sizes(&self) -> [(&'static str, usize); 11] {
         let [threads, goroutines, processes] = self.threads.sizes();
         [
             ("nodes", self.len()),
@@ -203,6 +213,7 @@ impl Assembly {
             ("due", self.due.len()),
             ("held", self.held.len()),
             ("order", self.order.len()),
+            ("early", self.early_nodes),
             ("threads", threads),
             ("goroutines", goroutines),
             ("processes", processes),
@@ -341,6 +352,7 @@ impl Assembly {
 
     /// Trees and nodes that may leave at `now`.
     pub fn due(&mut self, now: Nanos, each: &mut dyn FnMut(Batch)) {
+        self.leave_early(each);
         for tree in std::mem::take(&mut self.ready) {
             let ripe = self
                 .trees
@@ -378,6 +390,7 @@ impl Assembly {
 
     /// Lets everything go that is finished, whether its tree is complete or not: the agent stops.
     pub fn flush(&mut self, each: &mut dyn FnMut(Batch)) {
+        self.leave_early(each);
         let mut trees: Vec<TreeId> = self.trees.keys().copied().collect();
         trees.sort_unstable();
         for tree in trees {
@@ -566,6 +579,7 @@ impl Assembly {
         kept.nodes.extend(given.nodes);
         kept.open += given.open;
         kept.lonely += given.lonely;
+        kept.missing |= given.missing;
         kept.trace = kept.trace.or(given.trace);
         kept.sampled = kept.sampled.or(given.sampled);
         kept.state = kept.state.take().or(given.state);
@@ -608,12 +622,13 @@ impl Assembly {
             .collect();
         tree.nodes = staying;
         tree.lonely -= nodes.iter().filter(|node| node.lonely).count();
-        let complete = tree.nodes.is_empty();
+        let empty = tree.nodes.is_empty();
         if !nodes.is_empty() {
+            let complete = empty && !tree.missing;
             let batch = self.batch(&mut tree, nodes, complete);
             each(batch);
         }
-        if !complete {
+        if !empty {
             self.trees.insert(id, tree);
         }
     }
@@ -683,8 +698,44 @@ impl Assembly {
         Some(found)
     }
 
-    /// Too many nodes: the oldest is dropped.
+    /// Too many nodes: what is finished longest leaves before the rest of its trace. The oldest
+    /// is dropped when nothing is finished.
     fn evict(&mut self) {
+        while let Some((_, node, id)) = self.held.pop_front() {
+            let found = self.node(node).filter(|entry| entry.id == id);
+            if let Some(tree) = found.map(|entry| entry.tree) {
+                self.hurry(tree);
+                return;
+            }
+        }
+        self.drop_oldest();
+    }
+
+    /// All that is finished in `tree` leaves; what has no room to wait for that is dropped.
+    fn hurry(&mut self, tree: TreeId) {
+        let lonely = self.trees.get(&tree).is_some_and(|tree| tree.lonely > 0);
+        let mut leaving = None;
+        let mut take = |batch| leaving = Some(batch);
+        self.thin(tree, |node| node.answer.is_some(), &mut take);
+        let Some(mut batch) = leaving else { return };
+        let nodes = batch.nodes.len();
+        if self.early_nodes + nodes > self.limits.nodes {
+            self.counts.evicted += nodes as u64;
+            return;
+        }
+        batch.complete &= !lonely;
+        self.counts.hurried += nodes as u64;
+        self.early_nodes += nodes;
+        self.early.push(batch);
+    }
+
+    fn leave_early(&mut self, each: &mut dyn FnMut(Batch)) {
+        self.early_nodes = 0;
+        self.early.drain(..).for_each(each);
+    }
+
+    /// The oldest node, which is open, is dropped.
+    fn drop_oldest(&mut self) {
         while let Some((node, id)) = self.order.pop_front() {
             let Some(entry) = self.node(node).filter(|entry| entry.id == id) else {
                 continue;
@@ -692,16 +743,15 @@ impl Assembly {
             let (tree, handler, role) = (entry.tree, entry.handler, entry.request.role);
             let key = (entry.info.conn, entry.request.number);
             let start = entry.start();
-            if entry.answer.is_none() {
-                self.open.remove(&key);
-                if role == Role::Server {
-                    self.threads.finish(node, handler);
-                }
-                self.closed(tree, start);
+            self.open.remove(&key);
+            if role == Role::Server {
+                self.threads.finish(node, handler);
             }
+            self.closed(tree, start);
             self.set_lonely(node, false);
             if let Some(found) = self.trees.get_mut(&tree) {
                 found.nodes.retain(|other| *other != node);
+                found.missing = true;
                 if found.nodes.is_empty() {
                     self.trees.remove(&tree);
                 }
