@@ -195,10 +195,14 @@ fn install_packages(needs: &[&Need]) -> usize {
     packages.dedup();
     if let Err(error) = apt::install(&packages) {
         step::warn(format!("{error:#}"));
-        step::note("trying them one by one");
-        for need in needs {
-            if let Err(error) = apt::install(need.packages) {
-                step::warn(format!("{error:#}"));
+        if apt::dpkg_failed() {
+            step::note("what dpkg could not finish: `dpkg --configure -a` tells why");
+        } else {
+            step::note("trying them one by one");
+            for need in needs {
+                if let Err(error) = apt::install(need.packages) {
+                    step::warn(format!("{error:#}"));
+                }
             }
         }
     }
