@@ -2,3 +2,4 @@
 //! exactly what went over the sockets. Needs root; skips loudly without.
 
 mod sockets;
+mod uring;

@@ -10,6 +10,7 @@ use agent_common::conn::{RECEIVED, SENT};
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
+use rules::rules::{NO_CALL, is_under_way};
 
 use crate::kernel::regs;
 use crate::maps::Call;
@@ -35,13 +36,22 @@ fn moved(ctx: &BtfTracePointContext, direction: u16) -> i32 {
     0
 }
 
-/// The system call that the current task is in, from its saved registers.
+/// The system call that the current task is in, from its saved registers; none when the bytes
+/// were moved on behalf of an earlier call. Then the registers name memory that has nothing to
+/// do with the socket, and nothing of it may be copied.
 #[inline(always)]
 fn current_call() -> Call {
     // SAFETY: the helpers answer pointers that the verifier follows; the saved registers of a
     // task lie on its own stack.
     unsafe {
         let words = bpf_task_pt_regs(bpf_get_current_task_btf()) as *const u64;
+        if !is_under_way(*words.add(regs::AX)) {
+            return Call {
+                nr: NO_CALL,
+                args: [0; 6],
+                goroutine: 0,
+            };
+        }
         Call {
             nr: *words.add(regs::ORIG_AX),
             args: [
