@@ -1,10 +1,7 @@
 //! Socket I/O by the tracepoints of socket lengths.
 //!
-//! Kernel: `trace_sock_send_length(struct sock *sk, int ret, int flags)` and
-//! `trace_sock_recv_length(struct sock *sk, int ret, int flags)`, since 6.3
-//! (`include/trace/events/sock.h`); `bpf_task_pt_regs` since 5.15.
 //! They fire on sockets only, in the caller's task, after the bytes were moved: other system
-//! calls cost nothing.
+//! calls cost nothing. `bpf_task_pt_regs`, by which the buffer is found, is there since 5.15.
 
 use agent_common::conn::{RECEIVED, SENT};
 use aya_ebpf::helpers::generated::{bpf_get_current_task_btf, bpf_task_pt_regs};
@@ -16,11 +13,21 @@ use crate::kernel::regs;
 use crate::maps::Call;
 use crate::probes::socket_io;
 
+/// Bytes were sent on a socket.
+///
+/// Kernel: `trace_sock_send_length(struct sock *sk, int ret, int flags)`, since 6.3,
+/// `include/trace/events/sock.h`.
+/// Seen: 6.12, 6.18.
 #[btf_tracepoint(function = "sock_send_length")]
 pub fn sock_send_length(ctx: BtfTracePointContext) -> i32 {
     moved(&ctx, SENT as u16)
 }
 
+/// Bytes were received on a socket, or its end was read.
+///
+/// Kernel: `trace_sock_recv_length(struct sock *sk, int ret, int flags)`, since 6.3,
+/// `include/trace/events/sock.h`.
+/// Seen: 6.12, 6.18.
 #[btf_tracepoint(function = "sock_recv_length")]
 pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
     moved(&ctx, RECEIVED as u16)

@@ -1,9 +1,7 @@
 //! Socket I/O by the plain tracepoints of single system calls: the last resort, where typed
 //! tracepoints are refused.
 //!
-//! Kernel: `syscalls:sys_enter_*` (number at byte 8, arguments from byte 16 on) and
-//! `syscalls:sys_exit_*` (number at 8, result at 16), stable since 2.6.33. Each call costs two
-//! hooks, as the exit does not show the arguments.
+//! Each call costs two hooks, as the exit does not show the arguments.
 
 use agent_common::loss::Loss;
 use aya_ebpf::macros::tracepoint;
@@ -15,6 +13,11 @@ use crate::kernel::task_id;
 use crate::maps::{Call, PENDING};
 use crate::probes::socket_io;
 
+/// A system call that may move bytes on a socket begins: its arguments are kept.
+///
+/// Kernel: `long nr` at byte 8, `unsigned long args[6]` from byte 16 on, since 2.6.33,
+/// `include/trace/events/syscalls.h` and `kernel/trace/trace_syscalls.c`.
+/// Seen: 5.10, 6.1, 6.12, 6.18.
 #[tracepoint]
 pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
     if !socket_io::watched() {
@@ -35,6 +38,11 @@ pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
     0
 }
 
+/// It ends: what it moved is looked at with the arguments that were kept.
+///
+/// Kernel: `long nr` at byte 8, `long ret` at byte 16, since 2.6.33,
+/// `include/trace/events/syscalls.h` and `kernel/trace/trace_syscalls.c`.
+/// Seen: 5.10, 6.1, 6.12, 6.18.
 #[tracepoint]
 pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
     if !socket_io::watched() {
