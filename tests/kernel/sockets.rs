@@ -46,16 +46,27 @@ fn syscalls_see_every_way() {
     check("syscalls");
 }
 
-/// Runs `script` of this folder while it is watched by `backend`: all records, and all lines it
-/// printed. `None` when that cannot be done here, which is said.
-pub(crate) fn drive(what: &str, backend: &str, script: &str) -> Option<(Probes, Vec<String>)> {
+/// Runs `script` of this folder while it is watched, one subject by the candidate that `forced`
+/// names: all records, and all lines it printed. `None` when that cannot be done here, which is
+/// said.
+pub(crate) fn drive(
+    what: &str,
+    forced: (&str, &str),
+    script: &str,
+) -> Option<(Probes, Vec<String>)> {
     let (Some(python), true) = (python(), root()) else {
         skip!("{what}", "python3 and root", "run as root, install python3");
         return None;
     };
-    let mut probes = Probes::start(backend).expect("the kernel object loads");
-    let report = &probes.loaded.reports[0];
-    if report.active().is_none() {
+    let mut probes = Probes::start(forced).expect("the kernel object loads");
+    let reports = &probes.loaded.reports;
+    let of_subject = reports
+        .iter()
+        .find(|report| report.subject.name == forced.0);
+    let report = of_subject.expect("a subject of that name");
+    if let Some(active) = report.active() {
+        assert_eq!(active.name, forced.1);
+    } else {
         let why: Vec<_> = report
             .candidates
             .iter()
@@ -87,7 +98,7 @@ pub(crate) fn drive(what: &str, backend: &str, script: &str) -> Option<(Probes, 
 
 fn check(backend: &str) {
     let what = format!("every way by {backend}");
-    let Some((probes, lines)) = drive(&what, backend, "ways.py") else {
+    let Some((probes, lines)) = drive(&what, ("socket_io", backend), "ways.py") else {
         return;
     };
     let ways: Vec<Way> = lines

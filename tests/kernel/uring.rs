@@ -36,7 +36,7 @@ fn syscalls_bridge_what_io_uring_moves() {
 
 fn check(backend: &str) {
     let what = format!("io_uring by {backend}");
-    let Some((probes, lines)) = drive(&what, backend, "uring.py") else {
+    let Some((probes, lines)) = drive(&what, ("socket_io", backend), "uring.py") else {
         return;
     };
     if let Some(why) = lines.iter().find(|line| line.starts_with("unavailable")) {
