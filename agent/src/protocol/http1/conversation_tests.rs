@@ -608,6 +608,16 @@ fn joined_midway_only_a_lone_request_is_believed() {
         &then(&["dropped answer_without_request"]),
     );
     check(
+        &[GET, Ask("GET /h HTTP/1.1\r\n"), OK, Ask("\r\n"), OK],
+        &[
+            "0 asked at 10: GET /g",
+            "dropped answer_of_unknown_request",
+            "0 answered never..30@0: Unknown",
+            "1 asked at 20: GET /h",
+            "1 answered 50..50@79: Ok answer Int(2)",
+        ],
+    );
+    check(
         &[GET, GET, ReplyGap(500), ReplyGap(40), GET, GET],
         &[
             &unknown[..5],

@@ -63,10 +63,13 @@ impl Http1Conversation {
 
     /// An answer begins at `first`: which request is it for?
     fn align(&mut self, first: Moment, out: &mut Vec<Report>) {
+        // A head that has begun is one more that waits.
+        let more = matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none());
+        let lone = self.pending.len() == 1 && !more;
         if self.pending.is_empty() {
             out.push(Report::Dropped("answer_without_request"));
             self.aligned = false;
-        } else if self.pending.len() == 1 && !self.pending[0].void {
+        } else if lone && self.pending.iter().all(|request| !request.void) {
             self.aligned = true;
         } else if !self.aligned {
             out.push(Report::Dropped("answer_of_unknown_request"));
