@@ -3,6 +3,7 @@
 //! - [`record`]: what the kernel writes to the ring buffer and user space decodes.
 //! - [`conn`]: names of connections, directions, addresses.
 //! - [`watch`]: what user space tells the kernel about processes and connections.
+//! - [`runtime`]: how to name the runtime's task that makes a call.
 //! - [`settings`]: read-only values fixed when the programs are loaded.
 //! - [`loss`]: every reason why bytes or records were not seen, as counters.
 //!
@@ -16,5 +17,6 @@ pub mod loss;
 #[cfg(feature = "user")]
 mod pod;
 pub mod record;
+pub mod runtime;
 pub mod settings;
 pub mod watch;

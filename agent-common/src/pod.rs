@@ -1,6 +1,7 @@
 //! `aya::Pod` for values of maps and globals.
 #![expect(unsafe_code, reason = "aya::Pod is an unsafe trait")]
 
+use crate::runtime::Runtime;
 use crate::settings::Settings;
 use crate::watch::Policy;
 
@@ -8,3 +9,5 @@ use crate::watch::Policy;
 unsafe impl aya::Pod for Settings {}
 // SAFETY: as above.
 unsafe impl aya::Pod for Policy {}
+// SAFETY: as above.
+unsafe impl aya::Pod for Runtime {}

@@ -22,6 +22,8 @@ pub const SPAWNED: u32 = 4;
 pub const EXECUTED: u32 = 5;
 /// The last thread of a watched process ended.
 pub const EXITED: u32 = 6;
+/// A runtime's task made another one.
+pub const LINKED: u32 = 7;
 
 /// Most bytes that one chunk carries.
 pub const CHUNK_BYTES: usize = 8192;
@@ -41,6 +43,8 @@ pub const CHUNK_NO_BUFFER: u16 = 1;
 pub const CHUNK_FAULT: u16 = 2;
 /// The offset is a TCP sequence number: the peer counts alike.
 pub const CHUNK_SEQUENCED: u16 = 4;
+/// `fiber` names the runtime's task that made the call.
+pub const CHUNK_FIBER: u16 = 8;
 
 /// Head of every record.
 #[repr(C)]
@@ -106,8 +110,9 @@ pub struct Chunk {
     pub offset: u64,
     /// How far the opposite direction had come when the hook fired: orders the directions.
     pub opposite: u64,
-    /// Register r14 of the caller: `g` in Go, meaningless elsewhere.
-    pub goroutine: u64,
+    /// With [`CHUNK_FIBER`]: the runtime's own task (goroutine, coroutine, greenlet) on whose
+    /// behalf the call was made, by an identity that is unique in its process while it lives.
+    pub fiber: u64,
     /// Bytes that the call moved.
     pub len: u32,
     /// Bytes of them that follow, from the first on.
@@ -172,6 +177,18 @@ pub struct Executed {
 pub struct Exited {
     /// Kind [`EXITED`].
     pub header: Header,
+}
+
+/// Within a runtime, `maker` made the task `fiber`; what a reused identity meant before is over.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Linked {
+    /// Kind [`LINKED`]; the thread that made it.
+    pub header: Header,
+    /// The new task, as in [`Chunk::fiber`].
+    pub fiber: u64,
+    /// The task that made it.
+    pub maker: u64,
 }
 
 const _: () = {

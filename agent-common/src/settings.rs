@@ -60,6 +60,7 @@ pub struct Offsets {
     pub task_pid: u32,
     pub task_comm: u32,
     pub task_mm: u32,
+    pub task_fsbase: u32,
     pub task_signal: u32,
     pub signal_live: u32,
     pub mm_arg_start: u32,

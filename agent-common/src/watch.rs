@@ -6,6 +6,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const WATCH: u32 = 1;
 /// Never watch this process; its children are watched only when they start another program.
 pub const IGNORE: u32 = 2;
+/// The map `RUNTIMES` tells how the tasks of this process are named.
+pub const FIBERS: u32 = 4;
 
 /// How much to copy of one connection. Map `POLICY`, key: connection, writer: user space.
 #[repr(C)]

@@ -2,6 +2,7 @@
 
 use agent_common::loss::Loss;
 use agent_common::record::{CHUNK_BYTES, Chunk};
+use agent_common::runtime::Runtime;
 use agent_common::settings::Settings;
 use agent_common::watch::Policy;
 use aya_ebpf::macros::map;
@@ -26,6 +27,31 @@ pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 /// process is not watched, counted as [`Loss::WatchFull`].
 #[map]
 pub static WATCHED: HashMap<u32, u32> = HashMap::with_max_entries(16384, 0);
+
+/// `BPF_F_NO_PREALLOC` of `linux/bpf.h`: memory for what is there, not for what could be.
+const NO_PREALLOC: u32 = 1;
+
+/// Process (tgid) → how its tasks are named. Writers: user space, fork and exit probes. Full:
+/// the process's threads stand for its tasks.
+#[map]
+pub static RUNTIMES: HashMap<u32, Runtime> = HashMap::with_max_entries(16384, NO_PREALLOC);
+
+/// A task of a runtime, or a pointer that tasks hand to each other.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct InProcess {
+    pub tgid: u64,
+    pub value: u64,
+}
+
+/// Object that a task handed on (Go: `*http.Request`) → that task. Writer: runtime probes. Full:
+/// the oldest is forgotten, and what the receiver does with it stands for itself.
+#[map]
+pub static HANDED: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(16384, 0);
+
+/// Task → the task on whose behalf it works at present. Writer: runtime probes. Full: likewise.
+#[map]
+pub static ADOPTED: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(16384, 0);
 
 /// State of a connection in the kernel.
 #[repr(C)]
@@ -89,7 +115,7 @@ pub struct Call {
     pub nr: u64,
     pub args: [u64; 6],
     /// Register r14: `g` in Go.
-    pub goroutine: u64,
+    pub r14: u64,
 }
 
 /// Thread → its call, for the backend that sees entry and exit apart. Full: the call is lost,

@@ -45,7 +45,7 @@ fn feed(
         let moment = Moment {
             at: 1,
             task: Task::default(),
-            goroutine: 0,
+            fiber: 0,
             offset: *offset,
         };
         match conversation.feed(direction, bytes, moment, moment, out) {

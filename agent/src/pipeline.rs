@@ -8,7 +8,7 @@ use crate::metadata::{Runtime, Service};
 use crate::protocol::Limits as ProtocolLimits;
 use crate::protocol::exchange::{Moment, Outcome, Report, Role};
 use crate::protocol::session::{Change, Session};
-use crate::record::{ConnId, Event, Nanos, Opened, Record, Task};
+use crate::record::{ConnId, Direction, Event, Nanos, Opened, Record, Task};
 use crate::span::build::{self, Peer};
 use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
@@ -17,9 +17,9 @@ use crate::stream::Piece;
 use crate::stream::table::{self, Table};
 use crate::stream::time::Clock;
 use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
+use crate::trace::handlers::{Handler, Threading};
 use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
-use crate::trace::threads::{Handler, Threading};
 use agent_common::watch::Policy;
 use foldhash::{HashMap, HashMapExt};
 use std::collections::{BTreeMap, VecDeque};
@@ -225,7 +225,7 @@ impl Pipeline {
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
                 let reader = Handler {
                     task,
-                    goroutine: chunk.goroutine,
+                    fiber: chunk.fiber,
                 };
                 self.with_sessions(reader, out, |table, each| {
                     table.chunk(at, task, &chunk, each)
@@ -233,12 +233,12 @@ impl Pipeline {
             }
             Event::Opened(opened) => {
                 self.assembly.opened(&opened);
-                self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
                     table.opened(at, task, *opened, each);
                 });
             }
             Event::Ended(ended) => {
-                self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
                     table.ended(at, task, &ended, each);
                 });
             }
@@ -254,6 +254,7 @@ impl Pipeline {
                     ..Process::unknown()
                 };
             }
+            Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
             Event::Exited => self.exited(at, task, out),
         }
     }
@@ -279,7 +280,7 @@ impl Pipeline {
     }
 
     fn exited(&mut self, at: Nanos, task: Task, out: &mut impl FnMut(Output)) {
-        self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
+        self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
             table.exited(at, task.tgid, each);
         });
         self.assembly.exited(task.tgid);
@@ -289,10 +290,7 @@ impl Pipeline {
     }
 
     fn tick(&mut self, now: Nanos, out: &mut impl FnMut(Output)) {
-        let nobody = Handler {
-            task: Task::default(),
-            goroutine: 0,
-        };
+        let nobody = Handler::default();
         self.with_sessions(nobody, out, |table, each| table.tick(now, each));
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
@@ -332,21 +330,15 @@ impl Pipeline {
             ..
         } = self;
         let mut each = |info: &Arc<Opened>, session: &mut Session, piece: Piece<'_>| {
-            let (moment, goroutine) = piece_moment(&piece);
+            let moment = piece_moment(&piece);
             if let Piece::Waiting { moment } = piece {
-                let Moment {
-                    task, goroutine, ..
-                } = moment;
-                assembly.doubt(Handler { task, goroutine });
+                assembly.doubt(handler_of(&moment));
                 return;
             }
             let reader = if moment.task.tgid == 0 {
                 reader
             } else {
-                Handler {
-                    task: moment.task,
-                    goroutine,
-                }
+                handler_of(&moment)
             };
             if !info.fresh {
                 session.joined_midway();
@@ -363,10 +355,7 @@ impl Pipeline {
                 match report {
                     Report::Asked(request) => {
                         let reader = if reader.task.tgid == 0 {
-                            Handler {
-                                task: request.start.task,
-                                goroutine: request.start.goroutine,
-                            }
+                            handler_of(&request.start)
                         } else {
                             reader
                         };
@@ -376,6 +365,15 @@ impl Pipeline {
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
                 }
+            }
+            if let Piece::Bytes {
+                direction: Direction::Received,
+                moment,
+                ..
+            } = piece
+                && moment.fiber != 0
+            {
+                assembly.heard(info.conn, handler_of(&moment), moment.at);
             }
             if matches!(piece, Piece::Forgotten { .. }) {
                 assembly.closed_connection(info);
@@ -515,23 +513,28 @@ fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
     {
         None => Threading::Unknown,
         Some(service) => match service.runtime {
-            Runtime::Go => Threading::Goroutines,
-            Runtime::Rust => Threading::Migrating,
+            Runtime::Go | Runtime::Rust => Threading::Migrating,
             _ => Threading::Bound,
         },
     }
 }
 
-fn piece_moment(piece: &Piece<'_>) -> (Moment, u64) {
-    let moment = match piece {
+const fn handler_of(moment: &Moment) -> Handler {
+    Handler {
+        task: moment.task,
+        fiber: moment.fiber,
+    }
+}
+
+fn piece_moment(piece: &Piece<'_>) -> Moment {
+    match piece {
         Piece::Bytes { moment, .. }
         | Piece::Gap { moment, .. }
         | Piece::End { moment, .. }
         | Piece::Forgotten { moment }
         | Piece::Waiting { moment }
         | Piece::Torn { moment, .. } => *moment,
-    };
-    (moment, moment.goroutine)
+    }
 }
 
 /// Corrects the times of both ends of a connection by causality.

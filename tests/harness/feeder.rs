@@ -256,7 +256,7 @@ fn moment(at: u64, offset: u64) -> Moment {
     Moment {
         at,
         task: Task { tgid: 1, tid: 1 },
-        goroutine: 0,
+        fiber: 0,
         offset,
     }
 }

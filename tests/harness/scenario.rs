@@ -264,11 +264,11 @@ impl Maker {
             conn: id(slot, end),
             offset: start + slot.moved[from],
             opposite: start + slot.moved[1 - from],
-            goroutine: u64::from(how & 3),
+            fiber: u64::from(how & 3),
             len: part.len() as u32,
             captured: kept as u32,
             direction: u16::from(direction),
-            flags: raw::CHUNK_SEQUENCED,
+            flags: raw::CHUNK_SEQUENCED | (raw::CHUNK_FIBER * u16::from(how >> 2 & 1)),
             syscall: 0,
         };
         let mut bytes = chunk.as_bytes().to_vec();
@@ -405,7 +405,7 @@ fn bounded(run: &Run, options: &Options) {
             "unnamed" => 4096,
             "due" | "held" | "order" => 2 * nodes + 66,
             // Bounded by the processes and threads of the input, which are few.
-            "threads" | "goroutines" | "processes" => 2 * nodes + 1024,
+            "handlers" | "processes" => 2 * nodes + 1024,
             _ => nodes,
         };
         assert!(*most <= bound, "{name}: {most} of {bound}");
@@ -448,7 +448,7 @@ pub fn check_table(frames: &[Owned]) {
             Event::Chunk(chunk) => table.chunk(at, task, &chunk, &mut each),
             Event::Ended(ended) => table.ended(at, task, &ended, &mut each),
             Event::Exited => table.exited(at, task.tgid, &mut each),
-            Event::Spawned(_) | Event::Executed { .. } => {}
+            Event::Spawned(_) | Event::Executed { .. } | Event::Linked { .. } => {}
         }
         assert!(table.len() <= limits.connections);
         assert!(table.held_bytes() <= limits.held_bytes);

@@ -42,6 +42,13 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
+const OTHERS: &str = "
+## Functions of runtimes
+
+Uprobes, attached file by file to what watched processes run; optional.
+
+";
+
 /// The page as the sources have it now.
 ///
 /// # Errors
@@ -51,11 +58,15 @@ pub(crate) fn page(root: &Path) -> Result<String> {
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
     };
     let folder = root.join(PROGRAMS);
+    let entries =
+        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut files = entries
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    files.sort();
     let mut programs = String::new();
-    for entry in
-        fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
-    {
-        programs.push_str(&read(&entry?.path())?);
+    for file in files {
+        programs.push_str(&read(&file)?);
     }
     render(&read(&root.join(ORDER))?, &programs)
 }
@@ -92,7 +103,56 @@ fn render(order: &str, programs: &str) -> Result<String> {
     if place == 0 {
         bail!("{ORDER} names no candidates: its form has changed");
     }
+    render_others(order, programs, &mut page)?;
     Ok(page)
+}
+
+/// Programs that no candidate names: those on functions of programs, which are attached file by
+/// file. Others are forgotten ones.
+fn render_others(order: &str, programs: &str, page: &mut String) -> Result<()> {
+    let named = entries(order);
+    let is_named = |wanted: &str| {
+        named
+            .iter()
+            .any(|entry| matches!(entry, Entry::Program { name, .. } if name == wanted))
+    };
+    let mut others = String::new();
+    for (name, kind) in all_programs(programs) {
+        if is_named(name) {
+            continue;
+        }
+        if !matches!(kind, "uprobe" | "uretprobe") {
+            bail!("no candidate of {ORDER} names the program {name}");
+        }
+        let purpose = comment_of(programs, name)?.purpose;
+        if purpose.is_empty() {
+            bail!("the comment of the program {name} does not say its purpose");
+        }
+        let _ = writeln!(others, "- `{name}`, {kind}. {purpose}");
+    }
+    if !others.is_empty() {
+        let _ = write!(page, "{OTHERS}{others}");
+    }
+    Ok(())
+}
+
+/// Names and kinds of all programs.
+fn all_programs(programs: &str) -> Vec<(&str, &str)> {
+    let mut found = Vec::new();
+    let mut kind = None;
+    for line in programs.lines() {
+        if let Some(attribute) = line.strip_prefix("#[") {
+            let word = attribute.split(['(', ']']).next().unwrap_or_default();
+            if word.ends_with("tracepoint") || word.ends_with("probe") {
+                kind = Some(word);
+            }
+        } else if let Some(kind) = kind.take()
+            && let Some(rest) = line.strip_prefix("pub fn ")
+        {
+            found.push((rest.split('(').next().unwrap_or_default(), kind));
+        }
+    }
+    found
 }
 
 /// A part of the list of hooks.
@@ -173,8 +233,22 @@ struct Told {
     seen: String,
 }
 
-/// The comment of the program `name`.
+/// The comment of the program `name`, which must be whole.
 fn described(programs: &str, name: &str) -> Result<Told> {
+    let told = comment_of(programs, name)?;
+    for (what, text) in [
+        ("its purpose", &told.purpose),
+        ("`Kernel:`", &told.kernel),
+        ("`Seen:`", &told.seen),
+    ] {
+        if text.is_empty() {
+            bail!("the comment of the program {name} does not say {what}");
+        }
+    }
+    Ok(told)
+}
+
+fn comment_of(programs: &str, name: &str) -> Result<Told> {
     let lines: Vec<&str> = programs.lines().collect();
     let start = format!("pub fn {name}(");
     let Some(at) = lines.iter().position(|line| line.starts_with(&start)) else {
@@ -187,17 +261,7 @@ fn described(programs: &str, name: &str) -> Result<Told> {
         .map(str::trim)
         .collect();
     comment.reverse();
-    let told = told(&comment);
-    for (what, text) in [
-        ("its purpose", &told.purpose),
-        ("`Kernel:`", &told.kernel),
-        ("`Seen:`", &told.seen),
-    ] {
-        if text.is_empty() {
-            bail!("the comment of the program {name} does not say {what}");
-        }
-    }
-    Ok(told)
+    Ok(told(&comment))
 }
 
 fn told(comment: &[&str]) -> Told {
@@ -281,6 +345,18 @@ pub fn two(ctx: X) -> u32 {
   - seen: 5.10.
 ";
         assert_eq!(page, format!("{HEAD}{expected}"));
+    }
+
+    #[test]
+    fn programs_that_no_candidate_names_are_listed_or_told() {
+        let other = "/// A function of Go.\n#[uprobe]\npub fn go(ctx: X) -> u32 {\n";
+        let page = render(LIST, &format!("{SOURCE}{other}")).unwrap();
+        let expected = format!("{OTHERS}- `go`, uprobe. A function of Go.\n");
+        assert!(page.ends_with(&expected), "{page}");
+        let forgotten = other.replace("uprobe", "raw_tracepoint");
+        let told = render(LIST, &format!("{SOURCE}{forgotten}")).unwrap_err();
+        let expected = format!("no candidate of {ORDER} names the program go");
+        assert_eq!(told.to_string(), expected);
     }
 
     #[test]

@@ -77,6 +77,12 @@ const SERVICES: &[Need] = &[
         elsewhere: "your system's wrk",
     },
     Need {
+        what: "ip, for network namespaces",
+        present: || workspace::program("ip").is_some(),
+        packages: &["iproute2"],
+        elsewhere: "your system's iproute2",
+    },
+    Need {
         what: "nginx",
         present: || workspace::program("nginx").is_some(),
         packages: &["nginx-light"],

@@ -5,6 +5,7 @@
 
 pub mod lifecycle;
 pub mod process;
+pub mod runtime;
 pub mod sock_length;
 pub mod sys_exit;
 pub mod syscalls;

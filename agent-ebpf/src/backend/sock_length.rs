@@ -35,11 +35,12 @@ pub fn sock_recv_length(ctx: BtfTracePointContext) -> i32 {
 
 #[inline(always)]
 fn moved(ctx: &BtfTracePointContext, direction: u16) -> i32 {
-    if !socket_io::watched() {
+    let Some(watch) = socket_io::watched() else {
         return 0;
-    }
+    };
     let (sk, len, flags): (u64, i32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
-    socket_io::moved(sk, direction, len, &current_call(), u64::from(flags));
+    let flags = u64::from(flags);
+    socket_io::moved(sk, direction, len, &current_call(), flags, watch);
     0
 }
 
@@ -56,7 +57,7 @@ fn current_call() -> Call {
             return Call {
                 nr: NO_CALL,
                 args: [0; 6],
-                goroutine: 0,
+                r14: 0,
             };
         }
         Call {
@@ -69,7 +70,7 @@ fn current_call() -> Call {
                 0,
                 0,
             ],
-            goroutine: *words.add(regs::R14),
+            r14: *words.add(regs::R14),
         }
     }
 }

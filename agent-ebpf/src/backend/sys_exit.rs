@@ -25,9 +25,9 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     if way(nr) == Way::Neither {
         return 0;
     }
-    if !socket_io::watched() {
+    let Some(watch) = socket_io::watched() else {
         return 0;
-    }
+    };
     // SAFETY: as above.
     let call = unsafe {
         if *words.add(regs::CS) == regs::CS_32 {
@@ -43,16 +43,16 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
                 0,
                 0,
             ],
-            goroutine: *words.add(regs::R14),
+            r14: *words.add(regs::R14),
         }
     };
-    finished(&call, ctx.arg(1));
+    finished(&call, ctx.arg(1), watch);
     0
 }
 
-/// `call` moved `ret` bytes, or messages of a batch.
+/// `call` moved `ret` bytes, or messages of a batch. `watch`: the bits of the process.
 #[inline(always)]
-pub fn finished(call: &Call, ret: i64) {
+pub fn finished(call: &Call, ret: i64, watch: u32) {
     if ret < 0 {
         return;
     }
@@ -69,7 +69,8 @@ pub fn finished(call: &Call, ret: i64) {
     } else {
         len
     };
-    socket_io::moved(sk, direction, len, call, socket_io::message_flags(call));
+    let flags = socket_io::message_flags(call);
+    socket_io::moved(sk, direction, len, call, flags, watch);
 }
 
 /// The socket that `call` used, and which way.

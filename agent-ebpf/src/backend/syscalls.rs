@@ -1,7 +1,8 @@
 //! Socket I/O by the plain tracepoints of single system calls: the last resort, where typed
 //! tracepoints are refused.
 //!
-//! Each call costs two hooks, as the exit does not show the arguments.
+//! Each call costs two hooks, as the exit does not show the arguments. The register that holds
+//! Go's `g` is not shown either: goroutines are unknown here.
 
 use agent_common::loss::Loss;
 use aya_ebpf::macros::tracepoint;
@@ -20,7 +21,7 @@ use crate::probes::socket_io;
 /// Seen: 5.10, 6.1, 6.12, 6.18.
 #[tracepoint]
 pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
-    if !socket_io::watched() {
+    if socket_io::watched().is_none() {
         return 0;
     }
     let word = |at: usize| -> u64 {
@@ -30,7 +31,7 @@ pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
     let call = Call {
         nr: word(8) & 0xffff_ffff,
         args: [word(16), word(24), word(32), word(40), 0, 0],
-        goroutine: 0,
+        r14: 0,
     };
     if PENDING.insert(task_id(), call, 0).is_err() {
         lost(Loss::Pending);
@@ -45,9 +46,9 @@ pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
 /// Seen: 5.10, 6.1, 6.12, 6.18.
 #[tracepoint]
 pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
-    if !socket_io::watched() {
+    let Some(watch) = socket_io::watched() else {
         return 0;
-    }
+    };
     let id = task_id();
     // SAFETY: a map value of this thread's own, copied before it is removed.
     let Some(call) = unsafe { PENDING.get(id) }.copied() else {
@@ -56,6 +57,6 @@ pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
     let _ = PENDING.remove(id);
     // SAFETY: the helper checks the address.
     let ret: i64 = unsafe { ctx.read_at(16) }.unwrap_or(-1);
-    finished(&call, ret);
+    finished(&call, ret, watch);
     0
 }

@@ -17,7 +17,7 @@ const CLOSE_WAIT: i32 = 8;
 #[inline(always)]
 pub fn state_changed(sk: u64, old: i32, new: i32) {
     if new == SYN_SENT {
-        if watched() {
+        if watched().is_some() {
             let _ = CONNECTING.insert(sk, 1, 0);
         }
         return;

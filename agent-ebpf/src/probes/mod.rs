@@ -1,6 +1,7 @@
 //! What happened: bodies that all backends share. They never know how they were reached.
 
 pub mod connection;
+pub mod fiber;
 pub mod file;
 pub mod lifecycle;
 pub mod process;

@@ -2,11 +2,11 @@
 
 use agent_common::loss::Loss;
 use agent_common::record::{COMMAND_BYTES, EXECUTED, EXITED, Executed, Exited, SPAWNED, Spawned};
-use agent_common::watch::{IGNORE, WATCH};
+use agent_common::watch::{FIBERS, IGNORE, WATCH};
 
 use crate::emit::{emit, emit_now, header, lost};
 use crate::kernel::{copy_user, offset, opaque, read, setting, tgid};
-use crate::maps::WATCHED;
+use crate::maps::{RUNTIMES, WATCHED};
 
 /// `child` was made by `parent`.
 #[inline(always)]
@@ -19,8 +19,8 @@ pub fn forked(parent: u64, child: u64) -> Option<()> {
     }
     let child_tgid: u32 = read(child, offset!(task_tgid))?;
     let child_tid: u32 = read(child, offset!(task_pid))?;
-    if child_tgid != maker && WATCHED.insert(child_tgid, flags, 0).is_err() {
-        lost(Loss::WatchFull);
+    if child_tgid != maker {
+        inherit(maker, child_tgid, flags);
     }
     emit(&Spawned {
         header: header(SPAWNED, size_of::<Spawned>()),
@@ -28,6 +28,18 @@ pub fn forked(parent: u64, child: u64) -> Option<()> {
         child_tid,
     });
     Some(())
+}
+
+/// Process `child` is a copy of `maker`: watched like it, its tasks are named like its.
+#[inline(always)]
+fn inherit(maker: u32, child: u32, flags: u32) {
+    // SAFETY: a map value, copied as it is; user space replaces it rarely.
+    if let Some(runtime) = unsafe { RUNTIMES.get(maker) } {
+        let _ = RUNTIMES.insert(child, runtime, 0);
+    }
+    if WATCHED.insert(child, flags, 0).is_err() {
+        lost(Loss::WatchFull);
+    }
 }
 
 /// The current task started a program.
@@ -41,7 +53,14 @@ pub fn executed(task: u64) -> Option<()> {
     let known = unsafe { WATCHED.get(process) }.copied();
     let fresh = match known {
         Some(flags) if flags & IGNORE != 0 => return None,
-        Some(_) => 0,
+        Some(flags) => {
+            if flags & FIBERS != 0 {
+                // Another program: its tasks are named differently, or not at all.
+                let _ = WATCHED.insert(process, flags & !FIBERS, 0);
+                let _ = RUNTIMES.remove(process);
+            }
+            0
+        }
         None if setting!(watch_new) == 0 => return None,
         None => {
             if WATCHED.insert(process, WATCH, 0).is_err() {
@@ -92,6 +111,7 @@ pub fn exited(task: u64) -> Option<()> {
         return None;
     }
     let _ = WATCHED.remove(process);
+    let _ = RUNTIMES.remove(process);
     emit(&Exited {
         header: header(EXITED, size_of::<Exited>()),
     });

@@ -3,11 +3,11 @@
 use agent_common::conn::{RECEIVED, SENT};
 use agent_common::loss::Loss;
 use agent_common::record::{
-    CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk, END_RECEIVED, ENDED,
-    Ended,
+    CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk,
+    END_RECEIVED, ENDED, Ended,
 };
 use agent_common::watch::{Policy, WATCH};
-use rules::rules::{FLAGS_NO_BYTES, Layout, copy, flags_argument, layout};
+use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout};
 
 use crate::emit::{emit, emit_bytes, header, lost};
 use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
@@ -16,23 +16,29 @@ use crate::maps::{
     Scratch, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
+use crate::probes::fiber;
 
 /// Most buffers of one call that are looked at.
 const BUFFERS: u64 = 8;
 /// Most bytes of one chunk, as the verifier's type.
 const BYTES: u64 = CHUNK_BYTES as u64;
 
-/// Is the current process watched?
+/// The `watch::*` bits of the current process; `None` when it is not watched.
 #[inline(always)]
-pub fn watched() -> bool {
+pub fn watched() -> Option<u32> {
     // SAFETY: a map value read once; it may change, which is harmless.
-    matches!(unsafe { WATCHED.get(tgid()) }, Some(flags) if *flags & WATCH != 0)
+    let flags = *unsafe { WATCHED.get(tgid()) }?;
+    if flags & WATCH != 0 {
+        Some(flags)
+    } else {
+        None
+    }
 }
 
-/// `len` bytes went over `sk` in `direction`, moved by `call` of the current task, which is
-/// watched. `flags` are the call's `MSG_*`.
+/// `len` bytes went over `sk` in `direction`, moved by `call` of the current task, whose process
+/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`.
 #[inline(always)]
-pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64) {
+pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32) {
     if len < 0 || flags & FLAGS_NO_BYTES != 0 {
         return;
     }
@@ -65,6 +71,15 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64) {
     } else {
         0
     };
+    // What was moved for an earlier call is not for the task that runs now.
+    let fiber = if call.nr == NO_CALL {
+        0
+    } else {
+        fiber::current(watch, call.r14)
+    };
+    if fiber != 0 {
+        bits |= CHUNK_FIBER;
+    }
     let captured = if want == 0 {
         0
     } else {
@@ -84,7 +99,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64) {
         conn: connection.id,
         offset,
         opposite,
-        goroutine: call.goroutine,
+        fiber,
         len,
         captured,
         direction,

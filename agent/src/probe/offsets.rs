@@ -43,6 +43,7 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<String>) {
         task_pid: find("task_struct", "pid"),
         task_comm: find("task_struct", "comm"),
         task_mm: find("task_struct", "mm"),
+        task_fsbase: find("task_struct", "thread.fsbase"),
         task_signal: find("task_struct", "signal"),
         signal_live: find("signal_struct", "live"),
         mm_arg_start: find("mm_struct", "arg_start"),

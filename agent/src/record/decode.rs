@@ -56,6 +56,13 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         }
         raw::EXECUTED => executed(&view(bytes).ok_or_else(short)?),
         raw::EXITED => Event::Exited,
+        raw::LINKED => {
+            let linked: raw::Linked = view(bytes).ok_or_else(short)?;
+            Event::Linked {
+                fiber: linked.fiber,
+                maker: linked.maker,
+            }
+        }
         kind => return Err(Error::Kind(kind)),
     };
     let task = Task {
@@ -134,7 +141,11 @@ fn chunk<'a>(head: &raw::Chunk, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
         },
         offset: head.offset,
         opposite: head.opposite,
-        goroutine: head.goroutine,
+        fiber: if head.flags & raw::CHUNK_FIBER != 0 {
+            head.fiber
+        } else {
+            0
+        },
         len: head.len,
         sequenced: head.flags & raw::CHUNK_SEQUENCED != 0,
         unreadable: head.flags & (raw::CHUNK_NO_BUFFER | raw::CHUNK_FAULT) != 0,
@@ -198,7 +209,7 @@ mod tests {
             conn: 9,
             offset: 100,
             opposite: 50,
-            goroutine: 0,
+            fiber: 0,
             len,
             captured,
             direction: 1,

@@ -92,6 +92,13 @@ pub enum Event<'a> {
         /// The kernel side began to watch the process at this moment.
         fresh: bool,
     },
+    /// A runtime's task made another one.
+    Linked {
+        /// The new one.
+        fiber: u64,
+        /// Who made it.
+        maker: u64,
+    },
     /// A process ended.
     Exited,
 }
@@ -132,8 +139,8 @@ pub struct Chunk<'a> {
     pub offset: u64,
     /// How far the other direction had come.
     pub opposite: u64,
-    /// Go's `g`, meaningless elsewhere.
-    pub goroutine: u64,
+    /// The runtime's task that made the call, 0 when none is known.
+    pub fiber: u64,
     /// Bytes moved.
     pub len: u32,
     /// Offsets are TCP sequence numbers.

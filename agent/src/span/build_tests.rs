@@ -6,7 +6,7 @@ use crate::record::Task;
 const MOMENT: Moment = Moment {
     at: 1,
     task: Task { tgid: 1, tid: 1 },
-    goroutine: 0,
+    fiber: 0,
     offset: 0,
 };
 

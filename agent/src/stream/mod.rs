@@ -18,8 +18,8 @@ pub struct Moment {
     pub at: Nanos,
     /// Thread whose call moved the bytes.
     pub task: Task,
-    /// Go's `g` of that call, meaningless elsewhere.
-    pub goroutine: u64,
+    /// The runtime's task that made that call, 0 when none is known.
+    pub fiber: u64,
     /// Offset in its direction of the byte that is meant.
     pub offset: u64,
 }

@@ -53,7 +53,7 @@ pub struct Counts {
 struct Held {
     at: Nanos,
     task: Task,
-    goroutine: u64,
+    fiber: u64,
     direction: Direction,
     offset: u64,
     opposite: u64,
@@ -328,7 +328,7 @@ fn moment_of(at: Nanos, task: Task, chunk: &Chunk<'_>) -> Moment {
     Moment {
         at,
         task,
-        goroutine: chunk.goroutine,
+        fiber: chunk.fiber,
         offset: chunk.offset,
     }
 }
@@ -349,7 +349,7 @@ impl<T> Connection<T> {
         self.held.push_back(Held {
             at,
             task,
-            goroutine: chunk.goroutine,
+            fiber: chunk.fiber,
             direction: chunk.direction,
             offset: chunk.offset,
             opposite: chunk.opposite,
@@ -383,7 +383,7 @@ impl<T> Connection<T> {
             let moment = Moment {
                 at: held.at,
                 task: held.task,
-                goroutine: held.goroutine,
+                fiber: held.fiber,
                 offset: held.offset,
             };
             if ready.is_none() {

@@ -5,10 +5,12 @@
 //! tree that stays open for long leaves before the rest.
 
 use super::context::{self, Context};
+use super::fibers::Made;
+use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
 use super::parent::{self, Parent, Refusal};
-use super::threads::{Handler, Threading, Threads};
+use super::waiting::{self, Waiting};
 use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened};
 use crate::span::{Evidence, SpanId, TraceId};
@@ -77,6 +79,12 @@ pub struct Node {
     server: Option<(NodeId, SpanId)>,
     /// The other end of its connection is on this host and was not seen yet.
     lonely: bool,
+    /// The answer to an open request of its process may still tell its parent.
+    waiting: bool,
+    /// The node that is its parent.
+    above: Option<(NodeId, SpanId)>,
+    /// Number among all server requests; 0 for clients' requests.
+    number: u64,
     tree: TreeId,
     /// When it may leave although its tree is open.
     due: Nanos,
@@ -98,6 +106,8 @@ struct Tree {
     lonely: usize,
     /// A node of it was dropped.
     missing: bool,
+    /// Nodes whose parent may still be told.
+    waiting: usize,
     trace: Option<TraceId>,
     sampled: Option<bool>,
     state: Option<String>,
@@ -143,7 +153,12 @@ pub struct Assembly {
     free: Vec<u32>,
     open: HashMap<(ConnId, u64), NodeId>,
     pairs: Pairs,
-    threads: Threads,
+    handlers: Handlers,
+    waiting: Waiting,
+    /// The last open request of each connection whose bytes runtime tasks move.
+    serving: HashMap<ConnId, NodeId>,
+    /// Server requests so far.
+    served: u64,
     trees: HashMap<TreeId, Tree>,
     next_tree: u64,
     /// Until then a thread is not believed.
@@ -179,7 +194,10 @@ impl Assembly {
             free: Vec::new(),
             open: HashMap::new(),
             pairs: Pairs::default(),
-            threads: Threads::default(),
+            handlers: Handlers::default(),
+            waiting: Waiting::default(),
+            serving: HashMap::new(),
+            served: 0,
             trees: HashMap::new(),
             next_tree: 0,
             lossy_until: 0,
@@ -203,8 +221,8 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 11] {
-        let [threads, goroutines, processes] = self.threads.sizes();
+    pub fn sizes(&self) -> [(&'static str, usize); 12] {
+        let [handlers, processes] = self.handlers.sizes();
         [
             ("nodes", self.len()),
             ("open", self.open.len()),
@@ -214,9 +232,10 @@ impl Assembly {
             ("held", self.held.len()),
             ("order", self.order.len()),
             ("early", self.early_nodes),
-            ("threads", threads),
-            ("goroutines", goroutines),
+            ("handlers", handlers),
             ("processes", processes),
+            ("waiting", self.waiting.len()),
+            ("serving", self.serving.len()),
         ]
     }
 
@@ -244,6 +263,10 @@ impl Assembly {
         let start = request.start.at;
         let tree = self.plant(context.as_ref());
         let id = self.ids.span();
+        if role == Role::Server {
+            self.served += 1;
+        }
+        let fiber = request.start.fiber;
         let node = self.insert(Node {
             id,
             parent: None,
@@ -256,10 +279,16 @@ impl Assembly {
             pair,
             server: None,
             lonely: false,
+            waiting: false,
+            above: None,
+            number: if role == Role::Server { self.served } else { 0 },
             tree,
             due: Nanos::MAX,
         });
         self.open.insert(key, node);
+        if fiber != 0 {
+            self.serving.insert(info.conn, node);
+        }
         let other = self.meet(node, role);
         match other {
             Some(other) => {
@@ -276,7 +305,7 @@ impl Assembly {
         }
         match role {
             Role::Server => {
-                self.threads.begin(node, reader);
+                self.handlers.begin(node, id, self.served, reader);
                 self.settle_server(node, other);
             }
             Role::Client => {
@@ -299,25 +328,37 @@ impl Assembly {
             return;
         };
         let (id, tree, handler, role) = (entry.id, entry.tree, entry.handler, entry.request.role);
-        let server = entry.server;
+        let (server, number) = (entry.server, entry.number);
+        let writer = answer.first.map(|first| Handler {
+            task: first.task,
+            fiber: first.fiber,
+        });
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
             entry.due = end + hold;
         }
         match (role, server) {
-            (Role::Server, _) => self.threads.finish(node, handler),
+            (Role::Server, _) => {
+                self.handlers.finish(node, number, handler);
+                self.claim(node, writer, end);
+            }
             // The client has its answer: the server has sent it, seen or not.
             (Role::Client, Some((server, id))) => {
                 if self
                     .node(server)
                     .is_some_and(|entry| entry.id == id && entry.answer.is_none())
                 {
-                    self.threads.doubt_node(server);
+                    self.handlers.doubt_node(server);
                 }
             }
             (Role::Client, None) => {}
         }
+        if self.serving.get(&conn) == Some(&node) {
+            self.serving.remove(&conn);
+        }
+        // Another tree by now, if a call of this request was waiting.
+        let tree = self.node(node).map_or(tree, |entry| entry.tree);
         self.closed(tree, end);
         self.held.push_back((end + self.limits.hold, node, id));
         self.trim();
@@ -342,12 +383,113 @@ impl Assembly {
 
     /// Bytes that `handler` moved cannot be told yet: its open requests may be over unseen.
     pub fn doubt(&mut self, handler: Handler) {
-        self.threads.doubt(handler);
+        self.handlers.doubt(handler);
     }
 
     /// A process ended: it handles nothing any more.
     pub fn exited(&mut self, tgid: u32) {
-        self.threads.exited(tgid);
+        self.handlers.exited(tgid);
+        self.give_up(tgid);
+    }
+
+    /// Task `maker` of a runtime made the task `fiber`.
+    pub fn made(&mut self, tgid: u32, fiber: u64, maker: u64, at: Nanos) {
+        self.handlers.made(tgid, fiber, maker, at);
+    }
+
+    /// `handler` received bytes on `conn`: what it does next is for the request that is open
+    /// there, or for the one on whose behalf the answer was asked for.
+    pub fn heard(&mut self, conn: ConnId, handler: Handler, at: Nanos) {
+        let Some(entry) = self.serving.get(&conn).and_then(|node| self.node(*node)) else {
+            return;
+        };
+        let asker = entry.request.start.fiber;
+        if asker == handler.fiber {
+            return;
+        }
+        match (entry.request.role, entry.above) {
+            (Role::Server, _) => {
+                let request = self.serving.get(&conn).map(|node| (*node, entry.id));
+                if let Some(request) = request {
+                    self.handlers.serve(handler, request, at);
+                }
+            }
+            (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
+            (Role::Client, None) => {
+                let made = Made {
+                    maker: asker,
+                    at: entry.start(),
+                    request: None,
+                };
+                let fibers = &mut self.handlers.fibers;
+                fibers.insert(handler.task.tgid, handler.fiber, made);
+            }
+        }
+    }
+
+    /// The server's request `node` was answered by `writer` at `end`: the calls that were made
+    /// for it are known now.
+    fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
+        let Some(entry) = self.node(node) else { return };
+        let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
+        let sure = |handler: Handler| {
+            if self.handlers.is_loop(handler) {
+                0
+            } else {
+                handler.fiber
+            }
+        };
+        let by = [sure(entry.handler), writer.map_or(0, sure)];
+        if start >= self.lossy_until {
+            let fibers = &self.handlers.fibers;
+            let calls = self.waiting.claim(tgid, |call| {
+                (start..=end).contains(&call.at)
+                    && fibers.works_for(tgid, call.fiber, id, by, (start, end))
+            });
+            for call in calls {
+                self.settle_waiting(&call, Some(node));
+            }
+        }
+        self.give_up(tgid);
+    }
+
+    /// Calls that no open request can claim any more have no parent.
+    fn give_up(&mut self, tgid: u32) {
+        let oldest = self.handlers.oldest(tgid).unwrap_or(u64::MAX);
+        for call in self.waiting.claim(tgid, |call| call.newest < oldest) {
+            self.refuse(Refusal::Unrelated);
+            self.settle_waiting(&call, None);
+        }
+    }
+
+    /// A call waits no longer.
+    fn settle_waiting(&mut self, call: &waiting::Call, request: Option<NodeId>) {
+        if self.node(call.node).is_none_or(|entry| entry.id != call.id) {
+            return;
+        }
+        self.set_waiting(call.node, false);
+        if let Some(request) = request {
+            self.adopt(call.node, Some(Parent::Local(request, Evidence::Task)));
+        }
+    }
+
+    fn set_waiting(&mut self, node: NodeId, waiting: bool) {
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
+        if entry.waiting == waiting {
+            return;
+        }
+        entry.waiting = waiting;
+        let id = entry.tree;
+        if let Some(tree) = self.trees.get_mut(&id) {
+            if waiting {
+                tree.waiting += 1;
+            } else {
+                tree.waiting -= 1;
+                self.schedule(id);
+            }
+        }
     }
 
     /// Trees and nodes that may leave at `now`.
@@ -357,7 +499,7 @@ impl Assembly {
             let ripe = self
                 .trees
                 .get(&tree)
-                .is_some_and(|t| t.open == 0 && t.lonely == 0);
+                .is_some_and(|t| t.open == 0 && t.lonely == 0 && t.waiting == 0);
             if ripe {
                 self.thin(tree, |_| true, each);
             }
@@ -370,7 +512,7 @@ impl Assembly {
             let ripe = self
                 .trees
                 .get(&tree)
-                .is_some_and(|t| t.open == 0 && t.due <= now);
+                .is_some_and(|t| t.open == 0 && t.waiting == 0 && t.due <= now);
             if ripe {
                 self.thin(tree, |_| true, each);
             }
@@ -474,36 +616,74 @@ impl Assembly {
         let Some(entry) = self.node(node) else { return };
         let handler = Handler {
             task: entry.request.start.task,
-            goroutine: entry.request.start.goroutine,
-        };
-        let evidence = if threading == Threading::Goroutines {
-            Evidence::Task
-        } else {
-            Evidence::Thread
+            fiber: entry.request.start.fiber,
         };
         let asked = entry.request.start.at;
-        let handling = match self.threads.current(handler, threading) {
-            Ok(Some(_)) if asked < self.lossy_until => {
-                self.refuse(Refusal::Lossy);
+        let header = entry.context.clone();
+        let handling = match self.current(handler, threading, asked) {
+            Ok(Current::Handling(found, evidence)) => Some((found, evidence)),
+            Ok(Current::Later) if header.is_none() => {
+                self.wait(node, handler, asked);
                 None
             }
-            // What the table held back may come when the thread has gone on to another request.
-            Ok(Some(found)) if self.node(found).is_none_or(|above| above.start() > asked) => {
-                self.refuse(Refusal::Ambiguous);
-                None
-            }
-            Ok(found) => found.map(|found| (found, evidence)),
+            Ok(_) => None,
             Err(refusal) => {
                 self.refuse(refusal);
                 None
             }
         };
-        let header = self.node(node).and_then(|entry| entry.context.clone());
         let handled = handling.and_then(|(found, _)| self.node(found)?.context.clone());
         self.adopt(
             node,
             parent::of_client(header.as_ref(), handling, handled.as_ref()),
         );
+    }
+
+    /// The request that `handler` was working for at `asked`.
+    fn current(
+        &self,
+        handler: Handler,
+        threading: Threading,
+        asked: Nanos,
+    ) -> Result<Current, Refusal> {
+        let current = self.handlers.current(handler, threading)?;
+        let Current::Handling(found, _) = current else {
+            return Ok(current);
+        };
+        if asked < self.lossy_until {
+            return Err(Refusal::Lossy);
+        }
+        let Some(above) = self.node(found) else {
+            return Err(Refusal::Late);
+        };
+        // A task may outlive the request that it was made for, whose node is another's by now.
+        let inherited = self.handlers.inherited_span(handler);
+        let other = above.handler != handler && inherited.is_some_and(|span| span != above.id);
+        if above.request.role != Role::Server || other {
+            return Err(Refusal::Late);
+        }
+        // What the table held back may come when the thread has gone on to another request.
+        if above.start() > asked {
+            return Err(Refusal::Ambiguous);
+        }
+        Ok(current)
+    }
+
+    /// The answer to a request that is open now may tell whose call `node` is.
+    fn wait(&mut self, node: NodeId, handler: Handler, at: Nanos) {
+        let tgid = handler.task.tgid;
+        let (Some(newest), Some(entry)) = (self.handlers.newest(tgid), self.node(node)) else {
+            return;
+        };
+        let call = waiting::Call {
+            node,
+            id: entry.id,
+            fiber: handler.fiber,
+            at,
+            newest,
+        };
+        self.waiting.push(tgid, call);
+        self.set_waiting(node, true);
     }
 
     /// Chooses the parent of a server's request.
@@ -517,6 +697,7 @@ impl Assembly {
 
     /// Gives `node` its parent and joins their trees; false when they are of different traces.
     fn adopt(&mut self, node: NodeId, parent: Option<Parent>) -> bool {
+        let mut above_node = None;
         let link = match parent {
             None => return true,
             Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
@@ -525,6 +706,7 @@ impl Assembly {
                     return true;
                 };
                 let id = found.id;
+                above_node = Some((above, id));
                 if !self.join(above, node) {
                     self.refuse(Refusal::Late);
                     return false;
@@ -540,6 +722,7 @@ impl Assembly {
         }] += 1;
         if let Some(entry) = self.node_mut(node) {
             entry.parent = Some(link);
+            entry.above = above_node;
         }
         true
     }
@@ -580,6 +763,7 @@ impl Assembly {
         kept.open += given.open;
         kept.lonely += given.lonely;
         kept.missing |= given.missing;
+        kept.waiting += given.waiting;
         kept.trace = kept.trace.or(given.trace);
         kept.sampled = kept.sampled.or(given.sampled);
         kept.state = kept.state.take().or(given.state);
@@ -602,6 +786,7 @@ impl Assembly {
     /// A tree without open nodes leaves at once, or when it has waited for other ends.
     fn schedule(&mut self, id: TreeId) {
         match self.trees.get(&id) {
+            Some(tree) if tree.waiting > 0 => {}
             Some(tree) if tree.open == 0 && tree.lonely == 0 => self.ready.push(id),
             Some(tree) if tree.open == 0 => self.due.push_back((tree.due, id)),
             _ => {}
@@ -622,6 +807,7 @@ impl Assembly {
             .collect();
         tree.nodes = staying;
         tree.lonely -= nodes.iter().filter(|node| node.lonely).count();
+        tree.waiting -= nodes.iter().filter(|node| node.waiting).count();
         let empty = tree.nodes.is_empty();
         if !nodes.is_empty() {
             let complete = empty && !tree.missing;
@@ -686,6 +872,9 @@ impl Assembly {
         if let Some(key) = &found.pair {
             self.pairs.forget(key, node);
         }
+        if found.waiting {
+            self.waiting.forget(found.tgid, found.id);
+        }
         // Amortised: the order is cleared of what left when it has grown to twice the rest.
         if self.order.len() > 64 + 2 * self.len() {
             let nodes = &self.nodes;
@@ -696,70 +885,6 @@ impl Assembly {
             });
         }
         Some(found)
-    }
-
-    /// Too many nodes: what is finished longest leaves before the rest of its trace. The oldest
-    /// is dropped when nothing is finished.
-    fn evict(&mut self) {
-        while let Some((_, node, id)) = self.held.pop_front() {
-            let found = self.node(node).filter(|entry| entry.id == id);
-            if let Some(tree) = found.map(|entry| entry.tree) {
-                self.hurry(tree);
-                return;
-            }
-        }
-        self.drop_oldest();
-    }
-
-    /// All that is finished in `tree` leaves; what has no room to wait for that is dropped.
-    fn hurry(&mut self, tree: TreeId) {
-        let lonely = self.trees.get(&tree).is_some_and(|tree| tree.lonely > 0);
-        let mut leaving = None;
-        let mut take = |batch| leaving = Some(batch);
-        self.thin(tree, |node| node.answer.is_some(), &mut take);
-        let Some(mut batch) = leaving else { return };
-        let nodes = batch.nodes.len();
-        if self.early_nodes + nodes > self.limits.nodes {
-            self.counts.evicted += nodes as u64;
-            return;
-        }
-        batch.complete &= !lonely;
-        self.counts.hurried += nodes as u64;
-        self.early_nodes += nodes;
-        self.early.push(batch);
-    }
-
-    fn leave_early(&mut self, each: &mut dyn FnMut(Batch)) {
-        self.early_nodes = 0;
-        self.early.drain(..).for_each(each);
-    }
-
-    /// The oldest node, which is open, is dropped.
-    fn drop_oldest(&mut self) {
-        while let Some((node, id)) = self.order.pop_front() {
-            let Some(entry) = self.node(node).filter(|entry| entry.id == id) else {
-                continue;
-            };
-            let (tree, handler, role) = (entry.tree, entry.handler, entry.request.role);
-            let key = (entry.info.conn, entry.request.number);
-            let start = entry.start();
-            self.open.remove(&key);
-            if role == Role::Server {
-                self.threads.finish(node, handler);
-            }
-            self.closed(tree, start);
-            self.set_lonely(node, false);
-            if let Some(found) = self.trees.get_mut(&tree) {
-                found.nodes.retain(|other| *other != node);
-                found.missing = true;
-                if found.nodes.is_empty() {
-                    self.trees.remove(&tree);
-                }
-            }
-            self.remove(node);
-            self.counts.evicted += 1;
-            return;
-        }
     }
 
     fn refuse(&mut self, refusal: Refusal) {
@@ -785,6 +910,9 @@ pub fn tighten(client: (&mut Nanos, &mut Nanos), server: (&mut Nanos, &mut Nanos
     *client_start = (*client_start).min(*server_start);
     *server_end = (*server_end).min(*client_end).max(*server_start);
 }
+
+#[path = "eviction.rs"]
+mod eviction;
 
 #[cfg(test)]
 #[path = "assembly_tests.rs"]

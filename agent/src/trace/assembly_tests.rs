@@ -21,6 +21,8 @@ struct End {
     /// The port of its client names the wire.
     wire: u16,
     tid: u32,
+    /// The runtime's task.
+    fiber: u64,
     header: Option<&'static str>,
 }
 
@@ -30,6 +32,7 @@ fn server(conn: u64, wire: u16, tid: u32) -> End {
         role: Server,
         wire,
         tid,
+        fiber: 0,
         header: None,
     }
 }
@@ -40,6 +43,7 @@ fn client(conn: u64, wire: u16, tid: u32) -> End {
         role: Client,
         wire,
         tid,
+        fiber: 0,
         header: None,
     }
 }
@@ -52,6 +56,10 @@ impl End {
         }
     }
 
+    fn on(self, fiber: u64) -> Self {
+        Self { fiber, ..self }
+    }
+
     /// The process is the thread's hundreds.
     fn handler(self) -> Handler {
         Handler {
@@ -59,7 +67,7 @@ impl End {
                 tgid: self.tid / 100,
                 tid: self.tid,
             },
-            goroutine: u64::from(self.tid % 10),
+            fiber: self.fiber,
         }
     }
 
@@ -90,6 +98,12 @@ enum Step {
     In(Threading, End),
     /// Its answer ends.
     Answer(u64),
+    /// Its answer, written by this task.
+    By(u64, u64),
+    /// The first of these tasks of process 1 was made by the second.
+    Made(u64, u64),
+    /// A task of process 1 received bytes on a connection.
+    Heard(u64, u64),
     /// Trees that are due by then leave.
     Due(Nanos),
     /// A thread's records wait.
@@ -98,7 +112,7 @@ enum Step {
     /// Records were lost.
     Lost,
 }
-use Step::{Answer as Answered, Ask, Doubt, Due, Exit, In, Lost};
+use Step::{Answer as Answered, Ask, By, Doubt, Due, Exit, Heard, In, Lost, Made};
 
 struct World {
     assembly: Assembly,
@@ -120,6 +134,21 @@ impl World {
             Ask(end) => self.ask(at, Threading::Bound, end),
             In(threading, end) => self.ask(at, threading, end),
             Answered(conn) => self.assembly.answered(ConnId(conn), answer(at)),
+            By(conn, fiber) => {
+                let mut answer = answer(at);
+                let Handler { task, fiber } = server(0, 0, 100).on(fiber).handler();
+                answer.first = Some(Moment {
+                    task,
+                    fiber,
+                    ..answer.end
+                });
+                self.assembly.answered(ConnId(conn), answer);
+            }
+            Made(fiber, maker) => self.assembly.made(1, fiber, maker, at),
+            Heard(conn, fiber) => {
+                let handler = server(0, 0, 100).on(fiber).handler();
+                self.assembly.heard(ConnId(conn), handler, at);
+            }
             Due(now) => {
                 let mut batches = Vec::new();
                 self.assembly.due(now, &mut |batch| batches.push(batch));
@@ -132,14 +161,14 @@ impl World {
     }
 
     fn ask(&mut self, at: Nanos, threading: Threading, end: End) {
-        let Handler { task, goroutine } = end.handler();
+        let Handler { task, fiber } = end.handler();
         let request = Request {
             number: 0,
             role: end.role,
             start: Moment {
                 at,
                 task,
-                goroutine,
+                fiber,
                 offset: 10,
             },
             operation: Operation::default(),
@@ -336,10 +365,9 @@ fn two_traces_are_never_joined() {
 
 #[test]
 fn what_is_ambiguous_is_refused_by_cause() {
-    use Threading::{Goroutines, Migrating, Unknown};
+    use Threading::{Migrating, Unknown};
     for (refusal, threading, other) in [
         (0, Threading::Bound, 100),
-        (1, Goroutines, 101),
         (2, Migrating, 100),
         (3, Unknown, 100),
     ] {
@@ -355,19 +383,103 @@ fn what_is_ambiguous_is_refused_by_cause() {
 }
 
 #[test]
-fn a_goroutine_is_known_wherever_it_runs() {
-    let go = Threading::Goroutines;
+fn a_task_is_known_wherever_it_runs() {
     let steps = [
-        In(go, server(1, 1, 101)),
-        In(go, server(2, 2, 102)),
-        // Goroutine 2 on another thread.
-        In(go, client(3, 3, 112)),
+        Ask(server(1, 1, 101).on(1)),
+        Ask(server(2, 2, 102).on(2)),
+        // Task 2 on another thread.
+        Ask(client(3, 3, 101).on(2)),
         Answered(3),
         Answered(2),
         Answered(1),
         Due(500),
     ];
     check(&steps, "[2 3<2:task] [1]");
+}
+
+/// A loop reads requests in one task of each connection, and handles them in others.
+#[test]
+fn who_answers_was_handling_the_request() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Ask(server(2, 2, 100).on(2)),
+        Ask(client(3, 3, 100).on(30)),
+        Made(40, 30),
+        Ask(client(4, 4, 100).on(40)),
+        Answered(3),
+        Answered(4),
+        // Nothing is due while an answer may tell.
+        Due(400),
+        By(1, 20),
+        By(2, 30),
+        Due(500),
+    ];
+    check(&steps, "[1] [2 3<2:task 4<2:task]");
+}
+
+#[test]
+fn a_call_that_nobody_claims_has_no_parent() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Ask(client(3, 3, 100).on(30)),
+        Ask(server(2, 2, 100).on(2)),
+        Answered(3),
+        By(1, 20),
+        Due(500),
+        // It was not open when the call was made.
+        By(2, 30),
+        Due(900),
+    ];
+    assert_eq!(check(&steps, "[3] [1] [2]").refused[1], 1);
+}
+
+/// The writer of a request's answer made a task for an earlier request; it calls only now.
+#[test]
+fn a_task_that_outlives_its_request_works_for_no_other() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Made(40, 30),
+        By(1, 30),
+        Ask(server(2, 2, 100).on(1)),
+        Ask(client(3, 3, 100).on(40)),
+        Answered(3),
+        By(2, 30),
+        Due(900),
+    ];
+    assert_eq!(check(&steps, "[1] [3] [2]").refused[1], 1);
+}
+
+/// A task that reads several requests at once is a loop, whatever it answers.
+#[test]
+fn a_loop_claims_nothing_by_its_answers() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Ask(server(2, 2, 100).on(1)),
+        Ask(client(3, 3, 100).on(1)),
+        Answered(3),
+        By(1, 1),
+        By(2, 1),
+        Due(900),
+    ];
+    assert_eq!(check(&steps, "[3] [1] [2]").refused[0], 1);
+}
+
+#[test]
+fn what_follows_an_answer_is_for_the_request_that_asked() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Ask(server(2, 2, 100).on(2)),
+        Ask(client(3, 3, 100).on(2)),
+        // The loop reads the answer in a task of its own, which goes on.
+        Heard(3, 50),
+        Answered(3),
+        Ask(client(4, 4, 100).on(50)),
+        Answered(4),
+        Answered(1),
+        Answered(2),
+        Due(900),
+    ];
+    check(&steps, "[1] [2 3<2:task 4<2:task]");
 }
 
 #[test]
@@ -528,17 +640,20 @@ fn nothing_is_left_when_everything_has_ended() {
                 client(conn, wire, tid)
             };
             let end = if draw & 14 == 0 { end.with(TRACE) } else { end };
-            let go = [Threading::Bound, Threading::Goroutines][(draw >> 40) as usize % 2];
-            world.step(at, In(go, end));
+            let end = end.on((draw >> 40) % 4);
+            let migrating = [Threading::Bound, Threading::Migrating][(draw >> 44) as usize % 2];
+            world.step(at, In(migrating, end));
             open.push(conn);
             while open.len() > (draw >> 48) as usize % 12 {
                 let next = open.remove(noise(&mut state) as usize % open.len());
-                world.step(at, Answered(next));
+                world.step(at, By(next, draw >> 12 & 3));
             }
             match draw >> 56 {
                 0..=20 => world.step(at, Due(at)),
                 21..=24 => world.step(at, Exit(1)),
                 25..=30 => world.step(at, Doubt(tid)),
+                31..=60 => world.step(at, Made(draw >> 16 & 3, draw >> 18 & 3)),
+                61..=90 => world.step(at, Heard(conn, draw >> 16 & 3)),
                 _ => {}
             }
             for (name, size) in world.assembly.sizes() {
@@ -557,7 +672,7 @@ fn nothing_is_left_when_everything_has_ended() {
                 "{name}: {size} left with seed {seed}"
             );
         }
-        assert!(world.assembly.threads.is_clear());
+        assert!(world.assembly.handlers.is_clear());
     }
 }
 

@@ -6,7 +6,9 @@
 
 pub mod assembly;
 pub mod context;
+pub mod fibers;
+pub mod handlers;
 pub mod id;
 pub mod pairs;
 pub mod parent;
-pub mod threads;
+pub mod waiting;

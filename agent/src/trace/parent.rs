@@ -7,15 +7,17 @@ use crate::span::Evidence;
 /// Why a possible parent was not taken. Each is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Refusal {
-    /// The thread had several requests open.
+    /// The thread or task had several requests open.
     Ambiguous,
-    /// Go: the goroutine handles no request itself.
-    Goroutine,
+    /// The runtime's task handles no request itself, nor did whoever made it, nor did it answer
+    /// any.
+    Unrelated,
     /// The runtime moves tasks between threads unseen.
     Migrating,
     /// The process was not identified yet.
     UnknownRuntime,
-    /// Both sides already belong to different traces that left the agent.
+    /// Both sides already belong to different traces that left the agent, or the request of a
+    /// task that outlived it did.
     Late,
     /// Records were lost a moment before: a request may be open that was never seen.
     Lossy,
@@ -25,7 +27,7 @@ impl Refusal {
     /// All, for metrics.
     pub const ALL: [Self; 6] = [
         Self::Ambiguous,
-        Self::Goroutine,
+        Self::Unrelated,
         Self::Migrating,
         Self::UnknownRuntime,
         Self::Late,
@@ -37,7 +39,7 @@ impl Refusal {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ambiguous => "ambiguous",
-            Self::Goroutine => "goroutine",
+            Self::Unrelated => "unrelated_task",
             Self::Migrating => "migrating",
             Self::UnknownRuntime => "unknown_runtime",
             Self::Late => "late",

@@ -34,7 +34,7 @@ impl Talk {
         Moment {
             at: self.clock,
             task: Task::default(),
-            goroutine: 0,
+            fiber: 0,
             offset: self.offsets[direction.index()],
         }
     }

@@ -1,0 +1,59 @@
+//! How the kernel side names the task of a language runtime that makes a call: values of the map
+//! `RUNTIMES` (key: tgid, writer: user space, inherited by forked children, dropped by exec).
+//!
+//! A runtime that runs many tasks on one thread keeps a pointer to the current one in a register,
+//! in thread-local storage or in a global. Each kind below says which, and where its fields are;
+//! the offsets come from the binary itself (`agent/src/probe/runtime`).
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Most numbers that a kind needs.
+pub const FIELDS: usize = 14;
+
+/// Offset that stands for "this build has no such field".
+pub const NOWHERE: u64 = u64::MAX;
+
+/// Go: the current `g` is in register r14 (ABIInternal, Go 1.17 and later on x86-64).
+pub const GO: u32 = 1;
+/// CPython: the thread state is found through thread-local storage.
+pub const PYTHON: u32 = 2;
+/// Node.js: the event loop serves one event after the other.
+pub const NODE: u32 = 3;
+/// A number in thread-local storage names the current task, such as tokio's.
+pub const THREAD_LOCAL: u32 = 4;
+
+/// How to name the current task of a process. What `at` holds depends on `kind`: the modules
+/// below name its indices.
+#[repr(C)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
+)]
+pub struct Runtime {
+    /// One of the kinds above.
+    pub kind: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// Addresses and offsets.
+    pub at: [u64; FIELDS],
+}
+
+/// Indices of [`Runtime::at`] for [`GO`]. Offsets in Go's own structs.
+pub mod go {
+    /// `runtime.g.goid`.
+    pub const GOID: usize = 0;
+    /// `runtime.g.parentGoid` (Go 1.21 and later).
+    pub const PARENT: usize = 1;
+}
+
+/// Indices of [`Runtime::at`] for [`PYTHON`].
+pub mod python {
+    /// Address of the `Py_tss_t` under which each thread keeps its state (`autoTSSkey` of
+    /// `_PyRuntime`).
+    pub const KEY: usize = 0;
+    /// `PyThreadState.context`.
+    pub const CONTEXT: usize = 1;
+    /// `PyThreadState.datastack_chunk` (CPython 3.11 and later).
+    pub const STACK: usize = 2;
+    /// `PyContext.ctx_entered`.
+    pub const ENTERED: usize = 3;
+}

@@ -1,0 +1,298 @@
+//! Joins by who does the work: which server request a thread or a runtime's task is handling.
+//!
+//! A thread or task that has read exactly one request and not answered it yet is handling it, and
+//! what it asks of others belongs to it. One that was ever seen with several open requests runs
+//! an event loop: then its work could belong to any of them, and it is believed only while its
+//! whole process has a single request open. Runtimes that move tasks between threads are not
+//! believed by their threads at all.
+
+use super::assembly::NodeId;
+use super::fibers::{Fibers, Made};
+use super::parent::Refusal;
+use crate::record::{Nanos, Task};
+use crate::span::{Evidence, SpanId};
+use foldhash::{HashMap, HashSet};
+use std::collections::BTreeSet;
+
+/// Most units that are remembered as event loops while they handle nothing: the end of a thread
+/// is not reported, only that of its process.
+const IDLE_LOOPS: usize = 16_384;
+
+/// What the thread of a call says about its request, where the runtime's task is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Threading {
+    /// A request stays on the thread that read it, or on its event loop.
+    Bound,
+    /// Tasks move between threads unseen.
+    Migrating,
+    /// What runs in the process is not known yet.
+    Unknown,
+}
+
+/// Who moved bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handler {
+    /// Thread.
+    pub task: Task,
+    /// The runtime's task on that thread, 0 when none is known.
+    pub fiber: u64,
+}
+
+/// A thread or a runtime's task, whichever is known more closely.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Unit {
+    Thread(Task),
+    Fiber(u32, u64),
+}
+
+impl Handler {
+    const fn unit(self) -> Unit {
+        if self.fiber == 0 {
+            Unit::Thread(self.task)
+        } else {
+            Unit::Fiber(self.task.tgid, self.fiber)
+        }
+    }
+}
+
+/// What a unit is doing.
+#[derive(Default)]
+struct Work {
+    open: Vec<(NodeId, SpanId)>,
+    event_loop: bool,
+}
+
+/// What is known of the request that a call belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Current {
+    /// Its process handles no request.
+    None,
+    /// This one.
+    Handling(NodeId, Evidence),
+    /// The answer may tell: whoever writes it was handling the request.
+    Later,
+}
+
+/// Who is handling what.
+#[derive(Default)]
+pub struct Handlers {
+    units: HashMap<Unit, Work>,
+    /// Which task made which.
+    pub fibers: Fibers,
+    /// Numbers of open server requests by process.
+    processes: HashMap<u32, BTreeSet<u64>>,
+    /// Open server requests of which it is not certain that they are still handled.
+    doubted: HashSet<NodeId>,
+}
+
+impl Handlers {
+    /// `node`, the `number`th server request of all, was read by `handler`.
+    pub fn begin(&mut self, node: NodeId, id: SpanId, number: u64, handler: Handler) {
+        let unit = handler.unit();
+        if self.units.len() >= 2 * IDLE_LOOPS && !self.units.contains_key(&unit) {
+            self.forget_idle();
+        }
+        let work = self.units.entry(unit).or_default();
+        work.open.push((node, id));
+        work.event_loop |= work.open.len() > 1;
+        self.processes
+            .entry(handler.task.tgid)
+            .or_default()
+            .insert(number);
+    }
+
+    /// `handler` moved bytes that cannot be told yet, because a record before them is late or
+    /// lost: the answer to what it was handling, or its next request. What it asks of others from
+    /// now on may belong to either.
+    pub fn doubt(&mut self, handler: Handler) {
+        let threads = self.units.get(&Unit::Thread(handler.task));
+        let fibers = self.units.get(&handler.unit());
+        for work in [threads, fibers].into_iter().flatten() {
+            self.doubted.extend(work.open.iter().map(|(node, _)| node));
+        }
+    }
+
+    /// `node` is open, but its client has its answer.
+    pub fn doubt_node(&mut self, node: NodeId) {
+        self.doubted.insert(node);
+    }
+
+    /// `node` was answered.
+    pub fn finish(&mut self, node: NodeId, number: u64, handler: Handler) {
+        self.doubted.remove(&node);
+        let unit = handler.unit();
+        if let Some(work) = self.units.get_mut(&unit) {
+            work.open.retain(|(open, _)| *open != node);
+            if work.open.is_empty() && !work.event_loop {
+                self.units.remove(&unit);
+            }
+        }
+        if let Some(open) = self.processes.get_mut(&handler.task.tgid) {
+            open.remove(&number);
+            if open.is_empty() {
+                self.processes.remove(&handler.task.tgid);
+            }
+        }
+    }
+
+    /// A process ended.
+    pub fn exited(&mut self, tgid: u32) {
+        let doubted = &mut self.doubted;
+        self.units.retain(|unit, work| {
+            let (Unit::Thread(Task { tgid: process, .. }) | Unit::Fiber(process, _)) = unit;
+            if *process != tgid {
+                return true;
+            }
+            work.open.iter().for_each(|(node, _)| {
+                doubted.remove(node);
+            });
+            false
+        });
+        self.fibers.exited(tgid);
+        self.processes.remove(&tgid);
+    }
+
+    /// Task `maker` of process `tgid` made `fiber` at `at`: it works on what its maker does.
+    pub fn made(&mut self, tgid: u32, fiber: u64, maker: u64, at: Nanos) {
+        // Whoever had this identity before is gone.
+        let unit = Unit::Fiber(tgid, fiber);
+        if self
+            .units
+            .get(&unit)
+            .is_some_and(|work| work.open.is_empty())
+        {
+            self.units.remove(&unit);
+        }
+        let request = match self.units.get(&Unit::Fiber(tgid, maker)) {
+            Some(work) => match work.open.as_slice() {
+                [(node, _)] if work.event_loop || self.doubted.contains(node) => None,
+                [only] => Some(*only),
+                _ => None,
+            },
+            None => self
+                .fibers
+                .made_by(tgid, maker)
+                .and_then(|made| made.request),
+        };
+        let made = Made { maker, at, request };
+        self.fibers.insert(tgid, fiber, made);
+    }
+
+    /// `handler` received bytes of the request `node`, or of an answer that was asked for on its
+    /// behalf: what it does next is for that request. Tasks that handle requests of their own say
+    /// so themselves.
+    pub fn serve(&mut self, handler: Handler, request: (NodeId, SpanId), at: Nanos) {
+        if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
+            let made = Made {
+                maker: 0,
+                at,
+                request: Some(request),
+            };
+            self.fibers.insert(handler.task.tgid, handler.fiber, made);
+        }
+    }
+
+    /// Too many units: those that handle nothing are seen anew when they come back.
+    fn forget_idle(&mut self) {
+        let busy = self.units.values().filter(|work| !work.open.is_empty());
+        if self.units.len() - busy.count() >= IDLE_LOOPS {
+            self.units.retain(|_, work| !work.open.is_empty());
+        }
+    }
+
+    /// Units and processes that are kept.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 2] {
+        [self.units.len(), self.processes.len()]
+    }
+
+    /// Nothing is kept.
+    #[cfg(test)]
+    pub fn is_clear(&self) -> bool {
+        self.sizes() == [0; 2] && self.doubted.is_empty()
+    }
+
+    /// Number of the oldest open server request of a process.
+    #[must_use]
+    pub fn oldest(&self, tgid: u32) -> Option<u64> {
+        self.processes.get(&tgid)?.first().copied()
+    }
+
+    /// Number of its newest.
+    #[must_use]
+    pub fn newest(&self, tgid: u32) -> Option<u64> {
+        self.processes.get(&tgid)?.last().copied()
+    }
+
+    /// `handler` serves several requests at once: what it writes says nothing.
+    #[must_use]
+    pub fn is_loop(&self, handler: Handler) -> bool {
+        let work = self.units.get(&handler.unit());
+        work.is_some_and(|work| work.event_loop)
+    }
+
+    /// The server request that the caller in `handler` is working for.
+    ///
+    /// # Errors
+    /// When it may be one, but which is not certain.
+    pub fn current(&self, handler: Handler, threading: Threading) -> Result<Current, Refusal> {
+        let found = match self.processes.get(&handler.task.tgid) {
+            None => self.inherited(handler).unwrap_or(Current::None),
+            Some(_) if handler.fiber == 0 => self.of_thread(handler, threading)?,
+            Some(_) => self.of_fiber(handler)?,
+        };
+        match found {
+            Current::Handling(node, _) if self.doubted.contains(&node) => Err(Refusal::Ambiguous),
+            found => Ok(found),
+        }
+    }
+
+    fn of_thread(&self, handler: Handler, threading: Threading) -> Result<Current, Refusal> {
+        match threading {
+            Threading::Migrating => Err(Refusal::Migrating),
+            Threading::Unknown => Err(Refusal::UnknownRuntime),
+            Threading::Bound => match self.only(handler)? {
+                Some(node) => Ok(Current::Handling(node, Evidence::Thread)),
+                None => Ok(Current::None),
+            },
+        }
+    }
+
+    fn of_fiber(&self, handler: Handler) -> Result<Current, Refusal> {
+        match self.only(handler)? {
+            Some(node) => Ok(Current::Handling(node, Evidence::Task)),
+            None => Ok(self.inherited(handler).unwrap_or(Current::Later)),
+        }
+    }
+
+    /// The one request that `handler` has read.
+    fn only(&self, handler: Handler) -> Result<Option<NodeId>, Refusal> {
+        let Some(work) = self.units.get(&handler.unit()) else {
+            return Ok(None);
+        };
+        let alone = self.processes.get(&handler.task.tgid).map(BTreeSet::len) == Some(1);
+        match work.open.as_slice() {
+            [] => Ok(None),
+            [(only, _)] if !work.event_loop || alone => Ok(Some(*only)),
+            _ => Err(Refusal::Ambiguous),
+        }
+    }
+
+    /// The request that the maker of this task was handling when it made it.
+    fn inherited(&self, handler: Handler) -> Option<Current> {
+        let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;
+        made.request
+            .map(|(node, _)| Current::Handling(node, Evidence::Task))
+    }
+
+    /// Span that [`Self::inherited`] meant: its node may be another's by now.
+    #[must_use]
+    pub fn inherited_span(&self, handler: Handler) -> Option<SpanId> {
+        let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;
+        made.request.map(|(_, id)| id)
+    }
+}
+
+#[cfg(test)]
+#[path = "handlers_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! Calls whose request is told only by its answer.
+//!
+//! An event loop reads requests in one task and handles them in another; which one is known when
+//! that task writes the answer. Until then its calls wait. Each waits no longer than the requests
+//! that were open when it was made: when none of them is open any more, nobody will claim it.
+
+use super::assembly::NodeId;
+use crate::record::Nanos;
+use crate::span::SpanId;
+use foldhash::HashMap;
+
+/// A call that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Its node.
+    pub node: NodeId,
+    /// Its span: the node may be another's by now.
+    pub id: SpanId,
+    /// The task that made it.
+    pub fiber: u64,
+    /// When.
+    pub at: Nanos,
+    /// Number of the newest server request that was open then.
+    pub newest: u64,
+}
+
+/// Calls that wait, by process. Each is a node, so their number is bounded by that of nodes.
+#[derive(Default)]
+pub struct Waiting(HashMap<u32, Vec<Call>>);
+
+impl Waiting {
+    /// A call begins to wait.
+    pub fn push(&mut self, tgid: u32, call: Call) {
+        self.0.entry(tgid).or_default().push(call);
+    }
+
+    /// Takes the calls of a process that are `claimed`.
+    pub fn claim(&mut self, tgid: u32, claimed: impl Fn(&Call) -> bool) -> Vec<Call> {
+        let Some(calls) = self.0.get_mut(&tgid) else {
+            return Vec::new();
+        };
+        let taken = calls.extract_if(.., |call| claimed(call)).collect();
+        if calls.is_empty() {
+            self.0.remove(&tgid);
+        }
+        taken
+    }
+
+    /// A node is gone.
+    pub fn forget(&mut self, tgid: u32, id: SpanId) {
+        self.claim(tgid, |call| call.id == id);
+    }
+
+    /// Calls that wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.values().map(Vec::len).sum()
+    }
+
+    /// None waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
