@@ -340,6 +340,9 @@ impl Pipeline {
             } else {
                 handler_of(&moment)
             };
+            if !info.fresh {
+                session.joined_midway();
+            }
             match session.take(&piece, options.protocol, reports) {
                 Change::None => {}
                 Change::Lost => counts.lost_sync += 1,

@@ -10,6 +10,7 @@ mod collector;
 mod demo;
 mod dist;
 mod fuzz;
+mod hooks;
 mod libtest;
 mod mounts;
 mod process;
@@ -87,6 +88,8 @@ enum Verb {
         /// Only these protocols
         protocols: Vec<String>,
     },
+    /// Write docs/hooks.md from the comments of the kernel programs
+    Hooks,
     /// Build the static release binary
     Dist,
     /// Prove parents under concurrency against what the services themselves say
@@ -132,6 +135,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         } => demo::run(keep, port_offset, binary)?,
         Verb::Fuzz { time, targets } => fuzz::run(&time, &targets)?,
         Verb::Capture { protocols } => capture::run(&protocols)?,
+        Verb::Hooks => hooks::run()?,
         Verb::Dist => dist::run()?,
         Verb::Truth(options) => truth::run(&options)?,
         Verb::Leaf { port } => truth::leaf::serve(port)?,

@@ -65,7 +65,11 @@ pub fn in_process(value: u64) -> InProcess {
 pub fn runtime(kind: u32) -> Option<&'static Runtime> {
     // SAFETY: a map value; user space replaces it as a whole and rarely.
     let found = unsafe { RUNTIMES.get(tgid()) }?;
-    if found.kind == kind { Some(found) } else { None }
+    if found.kind == kind {
+        Some(found)
+    } else {
+        None
+    }
 }
 
 /// Id of the goroutine `g`; the scheduler's own have none.

@@ -194,6 +194,22 @@ fn the_middle_of_a_conversation_is_left_alone_until_a_request() {
         },
     );
     check(
+        "several requests that wait, joined midway",
+        "/a@1 /b@1 dropped answer_of_unknown_request unknown unknown \
+         dropped answer_of_unknown_request /a@4 ok",
+        |wire| {
+            wire.session.joined_midway();
+            wire.ask(&[A, B].concat()).tell(OK).tell(OK).ask(A).tell(OK);
+        },
+    );
+    check(
+        "several requests behind something else",
+        "/a@2 /b@2 dropped answer_of_unknown_request unknown unknown",
+        |wire| {
+            wire.ask("\u{1}other").ask(&[A, B].concat()).tell(OK);
+        },
+    );
+    check(
         "a piece that only looked like a request",
         "/a@2 ok",
         |wire| {

@@ -99,7 +99,9 @@ fn route(
     }
 }
 
-/// `server.address` and `server.port`: as the request says, else by the connection.
+/// `server.address` and `server.port`, both from one place: where the request says it goes, whose
+/// port is its scheme's if it names none; else the connection's other end. A proxy's upstream has
+/// one name and many addresses: those are `network.peer.*`.
 fn server(role: Role, peer: &Peer<'_>, all: &mut Attributes) {
     if all.has(semconv::SERVER_ADDRESS) {
         // The request named a host without a port: its scheme's own.

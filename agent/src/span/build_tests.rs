@@ -118,6 +118,48 @@ error.type Text("404")"#,
 }
 
 #[test]
+fn a_client_s_server_is_where_its_request_says() {
+    // The peer is 10.0.0.2:9000, as behind a name of several servers.
+    for (named, port, expected) in [
+        (
+            Some("behind"),
+            None,
+            ["behind", "80", "http://behind/a/7?key=REDACTED"],
+        ),
+        (
+            Some("behind"),
+            Some(8081),
+            ["behind", "8081", "http://behind:8081/a/7?key=REDACTED"],
+        ),
+        (
+            None,
+            None,
+            ["10.0.0.2", "9000", "http://10.0.0.2:9000/a/7?key=REDACTED"],
+        ),
+    ] {
+        let mut request = request(Role::Client, &PARTS[..4]);
+        let all = &mut request.operation.attributes;
+        all.extend(named.map(|name| Attribute::new(semconv::SERVER_ADDRESS, name)));
+        all.extend(port.map(|port: i64| Attribute::new(semconv::SERVER_PORT, port)));
+        let draft = drafted(&request, None, false);
+        let found = [
+            semconv::SERVER_ADDRESS,
+            semconv::SERVER_PORT,
+            semconv::URL_FULL,
+        ]
+        .map(|key| {
+            let mut found = draft.attributes.iter().filter(|one| one.key == key);
+            match found.next().map(|one| &one.value) {
+                Some(Value::Text(text)) => text.clone(),
+                Some(Value::Int(number)) => number.to_string(),
+                other => format!("{other:?}"),
+            }
+        });
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn a_client_without_host_or_answer() {
     let request = request(Role::Client, &PARTS[..3]);
     check(

@@ -104,6 +104,8 @@ struct Tree {
     open: usize,
     /// Nodes whose other end may still be reported.
     lonely: usize,
+    /// A node of it was dropped.
+    missing: bool,
     /// Nodes whose parent may still be told.
     waiting: usize,
     trace: Option<TraceId>,
@@ -137,6 +139,8 @@ pub struct Counts {
     pub joined: [u64; 4],
     /// Nodes dropped because there were too many.
     pub evicted: u64,
+    /// Finished nodes that left before their trace because there were too many.
+    pub hurried: u64,
     /// Answers whose request is unknown.
     pub orphans: u64,
 }
@@ -171,6 +175,10 @@ pub struct Assembly {
     held: VecDeque<(Nanos, NodeId, SpanId)>,
     /// Nodes in the order in which they were made, to find the oldest.
     order: VecDeque<(NodeId, SpanId)>,
+    /// What left before its time, until it is asked for; nodes of all batches are counted, and
+    /// not more than the limit of nodes.
+    early: Vec<Batch>,
+    early_nodes: usize,
     /// What happened.
     pub counts: Counts,
 }
@@ -199,6 +207,8 @@ impl Assembly {
             due: VecDeque::new(),
             held: VecDeque::new(),
             order: VecDeque::new(),
+            early: Vec::new(),
+            early_nodes: 0,
             counts: Counts::default(),
         }
     }
@@ -211,7 +221,7 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 11] {
+    pub fn sizes(&self) -> [(&'static str, usize); 12] {
         let [handlers, processes] = self.handlers.sizes();
         [
             ("nodes", self.len()),
@@ -221,6 +231,7 @@ impl Assembly {
             ("due", self.due.len()),
             ("held", self.held.len()),
             ("order", self.order.len()),
+            ("early", self.early_nodes),
             ("handlers", handlers),
             ("processes", processes),
             ("waiting", self.waiting.len()),
@@ -483,6 +494,7 @@ impl Assembly {
 
     /// Trees and nodes that may leave at `now`.
     pub fn due(&mut self, now: Nanos, each: &mut dyn FnMut(Batch)) {
+        self.leave_early(each);
         for tree in std::mem::take(&mut self.ready) {
             let ripe = self
                 .trees
@@ -520,6 +532,7 @@ impl Assembly {
 
     /// Lets everything go that is finished, whether its tree is complete or not: the agent stops.
     pub fn flush(&mut self, each: &mut dyn FnMut(Batch)) {
+        self.leave_early(each);
         let mut trees: Vec<TreeId> = self.trees.keys().copied().collect();
         trees.sort_unstable();
         for tree in trees {
@@ -743,6 +756,7 @@ impl Assembly {
         kept.nodes.extend(given.nodes);
         kept.open += given.open;
         kept.lonely += given.lonely;
+        kept.missing |= given.missing;
         kept.waiting += given.waiting;
         kept.trace = kept.trace.or(given.trace);
         kept.sampled = kept.sampled.or(given.sampled);
@@ -788,12 +802,13 @@ impl Assembly {
         tree.nodes = staying;
         tree.lonely -= nodes.iter().filter(|node| node.lonely).count();
         tree.waiting -= nodes.iter().filter(|node| node.waiting).count();
-        let complete = tree.nodes.is_empty();
+        let empty = tree.nodes.is_empty();
         if !nodes.is_empty() {
+            let complete = empty && !tree.missing;
             let batch = self.batch(&mut tree, nodes, complete);
             each(batch);
         }
-        if !complete {
+        if !empty {
             self.trees.insert(id, tree);
         }
     }
@@ -866,43 +881,6 @@ impl Assembly {
         Some(found)
     }
 
-    /// Too many nodes: the oldest is dropped.
-    fn evict(&mut self) {
-        while let Some((node, id)) = self.order.pop_front() {
-            let Some(entry) = self.node(node).filter(|entry| entry.id == id) else {
-                continue;
-            };
-            let (tree, handler, role) = (entry.tree, entry.handler, entry.request.role);
-            let key = (entry.info.conn, entry.request.number);
-            let (start, number, tgid) = (entry.start(), entry.number, entry.tgid);
-            if entry.answer.is_none() {
-                self.open.remove(&key);
-                if self.serving.get(&key.0) == Some(&node) {
-                    self.serving.remove(&key.0);
-                }
-                if role == Role::Server {
-                    self.handlers.finish(node, number, handler);
-                    self.give_up(tgid);
-                }
-                self.closed(tree, start);
-            }
-            self.set_lonely(node, false);
-            if self.node(node).is_some_and(|entry| entry.waiting) {
-                self.waiting.forget(tgid, id);
-                self.set_waiting(node, false);
-            }
-            if let Some(found) = self.trees.get_mut(&tree) {
-                found.nodes.retain(|other| *other != node);
-                if found.nodes.is_empty() {
-                    self.trees.remove(&tree);
-                }
-            }
-            self.remove(node);
-            self.counts.evicted += 1;
-            return;
-        }
-    }
-
     fn refuse(&mut self, refusal: Refusal) {
         if let Some(i) = Refusal::ALL.iter().position(|other| *other == refusal) {
             self.counts.refused[i] += 1;
@@ -926,6 +904,9 @@ pub fn tighten(client: (&mut Nanos, &mut Nanos), server: (&mut Nanos, &mut Nanos
     *client_start = (*client_start).min(*server_start);
     *server_end = (*server_end).min(*client_end).max(*server_start);
 }
+
+#[path = "eviction.rs"]
+mod eviction;
 
 #[cfg(test)]
 #[path = "assembly_tests.rs"]

@@ -571,6 +571,61 @@ fn the_oldest_gives_way() {
     assert_eq!(world.told.join(" "), "[2] [3]");
 }
 
+#[test]
+fn what_is_finished_leaves_before_anything_is_dropped() {
+    let mut world = World::new(Limits { nodes: 3, ..LIMITS });
+    // The oldest is open, the next two are finished and wait for it.
+    world.step(1, Ask(server(1, 1, 100)));
+    world.step(2, Ask(client(2, 2, 100)));
+    world.step(3, Answered(2));
+    world.step(4, Ask(client(3, 3, 100)));
+    world.step(5, Answered(3));
+    world.step(6, Ask(server(4, 4, 101)));
+    assert_eq!(world.assembly.counts.hurried, 2);
+    assert_eq!(world.assembly.counts.evicted, 0);
+    world.step(7, Answered(4));
+    world.step(8, Answered(1));
+    world.step(9, Due(500));
+    let told = world.told.join(" ");
+    assert_eq!(
+        told,
+        "[2<1 3<1...] [4] [1]".replace("<1", &parent_unknown())
+    );
+    // What lost a part is never called whole.
+    let mut world = World::new(Limits { nodes: 2, ..LIMITS });
+    for (at, step) in [
+        Ask(server(1, 1, 100)),
+        Ask(client(2, 2, 100)),
+        Ask(server(3, 3, 101)),
+        Answered(2),
+        Answered(3),
+        Due(500),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.step(at as Nanos, step);
+    }
+    assert_eq!(world.assembly.counts.evicted, 1);
+    let told = world.told.join(" ");
+    assert_eq!(told, "[2<1...] [3]".replace("<1", &parent_unknown()));
+}
+
+#[test]
+fn what_waits_to_leave_is_bounded() {
+    let mut world = World::new(Limits { nodes: 2, ..LIMITS });
+    for conn in 1..=9 {
+        world.step(conn, Ask(server(conn, conn as u16, 100)));
+        world.step(conn, Answered(conn));
+    }
+    let Counts {
+        hurried, evicted, ..
+    } = world.assembly.counts;
+    assert_eq!((hurried, evicted, world.assembly.len()), (2, 5, 2));
+    world.step(10, Due(500));
+    assert_eq!(world.told.join(" "), "[1...] [2...] [8] [9]");
+}
+
 /// A small generator, so that every run of the test is the same.
 fn noise(state: &mut u64) -> u64 {
     *state ^= *state << 13;

@@ -46,6 +46,8 @@ pub(super) fn operation(head: &RequestHead, role: Role) -> Operation {
         .or(head.authority.as_deref())
         .or(fields.host.as_deref());
     let (host, port) = authority.map_or((None, None), split_port);
+    // A port without its host says nothing: both must come from one place.
+    let port = port.filter(|_| host.is_some());
     put(semconv::SERVER_ADDRESS, host.map(str::to_owned));
     if role == Role::Server {
         put(semconv::USER_AGENT_ORIGINAL, fields.user_agent.clone());

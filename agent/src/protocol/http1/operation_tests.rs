@@ -110,6 +110,30 @@ fn unusual_requests() {
 }
 
 #[test]
+fn a_port_belongs_to_a_host() {
+    for (host, expected) in [
+        (
+            "h:81",
+            &[("server.address", "h"), ("server.port", "81")][..],
+        ),
+        ("h", &[("server.address", "h")]),
+        (":81", &[]),
+        ("", &[]),
+    ] {
+        let mut all = vec![
+            ("http.request.method", "GET"),
+            ("url.scheme", "http"),
+            ("url.path", "/"),
+        ];
+        all.extend(expected.iter().take(1));
+        all.push(("network.protocol.version", "1.1"));
+        all.extend(expected.iter().skip(1));
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}");
+        check(Role::Client, &request, "GET", &all);
+    }
+}
+
+#[test]
 fn client_addresses_are_addresses() {
     for (text, expected) in [
         ("192.0.2.1", Some("192.0.2.1")),
