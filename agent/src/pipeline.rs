@@ -427,15 +427,20 @@ impl Pipeline {
     fn spans(&mut self, mut batch: Batch) -> Vec<Span> {
         tighten_batch(&mut batch.nodes);
         let nodes = std::mem::take(&mut batch.nodes);
-        nodes
-            .into_iter()
-            .filter_map(|node| self.span(node, &batch))
-            .collect()
+        // Not collected: that would make the list in the memory of the larger nodes.
+        let mut spans = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            spans.extend(self.span(node, &batch));
+        }
+        spans
     }
 
     fn span(&mut self, node: Node, batch: &Batch) -> Option<Span> {
         let service = self.service(node.tgid)?;
         let answer = node.answer.as_deref();
+        // Hooks on two CPUs may report an answer before its request.
+        let end = answer.map_or(node.start(), |answer| answer.end.at.max(node.start()));
+        let (start, role) = (node.start(), node.request.role);
         if answer.is_none_or(|answer| answer.outcome == Outcome::Unknown) {
             self.counts.unknown_outcome += 1;
         }
@@ -446,15 +451,13 @@ impl Pipeline {
             encrypted: false,
         };
         let draft = build::build(
-            &node.request,
-            answer,
+            *node.request,
+            node.answer.map(|answer| *answer),
             &peer,
             &service.name,
             &mut self.routes,
             self.options.query,
         );
-        // Hooks on two CPUs may report an answer before its request.
-        let end = answer.map_or(node.start(), |answer| answer.end.at.max(node.start()));
         Some(Span {
             trace: batch.trace,
             id: node.id,
@@ -465,9 +468,9 @@ impl Pipeline {
             }),
             state: batch.state.clone(),
             sampled: batch.sampled.unwrap_or(true),
-            role: node.request.role,
+            role,
             name: draft.name,
-            start: self.clock.wall(node.start()),
+            start: self.clock.wall(start),
             end: self.clock.wall(end),
             status: draft.status,
             attributes: draft.attributes,

@@ -73,8 +73,8 @@ struct AskingHead {
 /// What the direction of the answers is in.
 enum Answering {
     Boundary,
-    Head(Box<AnsweringHead>),
-    Body(Box<AnsweringBody>),
+    Head(AnsweringHead),
+    Body(AnsweringBody),
 }
 
 struct AnsweringHead {

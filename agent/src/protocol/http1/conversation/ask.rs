@@ -107,14 +107,7 @@ impl Http1Conversation {
                 let number = self.next;
                 self.next = self.next.saturating_add(1);
                 asking.reported = Some(number);
-                let head = &asking.head;
-                let request = Request {
-                    number,
-                    role: self.role,
-                    start: asking.start,
-                    operation: operation::operation(head, self.role),
-                    carried: operation::carried(head),
-                };
+                let head = &mut asking.head;
                 let pending = Pending {
                     number,
                     start: asking.start,
@@ -122,6 +115,13 @@ impl Http1Conversation {
                     tunnel: head.method == "CONNECT",
                     cut: false,
                     size: None,
+                };
+                let request = Request {
+                    number,
+                    role: self.role,
+                    start: asking.start,
+                    operation: operation::operation(head, self.role),
+                    carried: operation::carried(head),
                 };
                 if self.pending.is_empty() {
                     self.answer_overtaken(out);
