@@ -170,6 +170,10 @@ impl Pipeline {
                 if let Some(process) = self.process(tgid) {
                     process.unwatched = true;
                 }
+                // Nothing more is heard of its ends: no trace shall wait for them.
+                for info in self.table.used_by(tgid) {
+                    self.assembly.closed_connection(info);
+                }
             }
             Input::Lost(at) => self.assembly.lost(at),
             Input::Clock(clock) => self.clock = clock,
@@ -215,11 +219,7 @@ impl Pipeline {
         let Record { at, task, event } = record;
         match event {
             Event::Chunk(chunk) => {
-                if self
-                    .processes
-                    .get(&task.tgid)
-                    .is_some_and(|process| process.unwatched)
-                {
+                if self.is_unwatched(task.tgid) {
                     return;
                 }
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
@@ -232,7 +232,9 @@ impl Pipeline {
                 });
             }
             Event::Opened(opened) => {
-                self.assembly.opened(&opened);
+                if !self.is_unwatched(task.tgid) {
+                    self.assembly.opened(&opened);
+                }
                 self.with_sessions(Handler { task, goroutine: 0 }, out, |table, each| {
                     table.opened(at, task, *opened, each);
                 });
@@ -401,6 +403,11 @@ impl Pipeline {
                 self.export(batch, out);
             }
         }
+    }
+
+    fn is_unwatched(&self, tgid: u32) -> bool {
+        let process = self.processes.get(&tgid);
+        process.is_some_and(|process| process.unwatched)
     }
 
     /// Its identity is still to come.

@@ -89,9 +89,12 @@ pub enum Value {
     Int(i64),
     /// Yes or no.
     Bool(bool),
-    /// List of texts.
-    List(Vec<String>),
+    /// List of texts; boxed, so that all values take three words.
+    List(Box<[String]>),
 }
+
+// A span holds a dozen, and many spans may wait.
+const _: () = assert!(size_of::<Value>() == 3 * size_of::<usize>());
 
 impl Value {
     /// A text of this program's own, which is not copied.

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 /// Room for the attributes of a whole span: those of the answer and the connection join the list
 /// later, and it need not grow for them.
-const ROOM: usize = 16;
+const ROOM: usize = 14;
 
 /// `x` of `HTTP/1.x` as `network.protocol.version`.
 const VERSIONS: [&str; 10] = [
