@@ -3,6 +3,8 @@
 //! that a noisy machine is equally noisy for both; the median of the rounds counts. Wall time is
 //! never compared.
 
+pub(crate) mod instructions;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

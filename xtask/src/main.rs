@@ -120,6 +120,11 @@ enum Bench {
         /// Only services whose names contain one of these
         only: Vec<String>,
     },
+    /// Instructions per request in guests that count them, held to a bound
+    Instructions {
+        /// Only these kernels, such as 6.1
+        kernels: Vec<String>,
+    },
 }
 
 fn dispatch(verb: Verb) -> Result<ExitCode> {
@@ -148,6 +153,13 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
                 },
         } => {
             bench::overhead(rounds, seconds, &only)?;
+        }
+        Verb::Bench {
+            what: Bench::Instructions { kernels },
+        } => {
+            if !bench::instructions::run(&kernels)? {
+                return Ok(ExitCode::FAILURE);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

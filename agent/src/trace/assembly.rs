@@ -548,10 +548,7 @@ impl Assembly {
             Endpoint::Unix(_) => true,
             Endpoint::Inet(remote, _) => {
                 (remote.is_loopback() || self.locals.contains(remote))
-                    && (start < info.at + YOUNG
-                        || self
-                            .ends
-                            .contains(&(info.remote.clone(), info.local.clone())))
+                    && (start < info.at + YOUNG || self.ends.contains(&(info.remote, info.local)))
             }
         }
     }
@@ -572,13 +569,13 @@ impl Assembly {
                 // Ends are a hint: without it a trace leaves a moment too early.
                 self.ends.clear();
             }
-            self.ends.insert((info.local.clone(), info.remote.clone()));
+            self.ends.insert((info.local, info.remote));
         }
     }
 
     /// A connection is gone.
     pub fn closed_connection(&mut self, info: &Opened) {
-        self.ends.remove(&(info.local.clone(), info.remote.clone()));
+        self.ends.remove(&(info.local, info.remote));
     }
 
     fn set_lonely(&mut self, node: NodeId, lonely: bool) {
@@ -600,7 +597,7 @@ impl Assembly {
     }
 
     fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {
-        let key = self.node(node)?.pair.clone()?;
+        let key = self.node(node)?.pair?;
         self.pairs.meet(&key, role, node)
     }
 
