@@ -1,4 +1,6 @@
 // A reverse proxy on boost::asio: coroutines on several threads, kept connections to the upstream.
+#include <utility> // boost/asio.hpp of Boost 1.74 forgets it
+
 #include <boost/asio.hpp>
 #include <boost/beast.hpp>
 

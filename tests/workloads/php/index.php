@@ -64,6 +64,12 @@ switch ($verb) {
             fetch("/flaky/$id/1");
         }
         break;
+    case 'after':
+        echo "done\n";
+        fastcgi_finish_request();
+        usleep(3000);
+        fetch("/leaf/$id/1");
+        exit;
     case 'late':
         curl_exec(call("/slow/$id/1", 50));
         break;

@@ -28,8 +28,8 @@ measures all of them and writes this file; `--only NAME` does it for some.
 Every request carries an id in its path, and each service, as people write them, passes it on in the
 paths of its calls. So each span tells by itself to which request it belongs. weft knows nothing of
 the ids: it sees the calls and says which request each came from. The mix of requests waits, takes
-locks, calls in sequence and in parallel, tries again after a 503 and gives up after a timeout; the
-upstream answers out of order.
+locks, calls in sequence and in parallel, tries again after a 503, gives up after a timeout and calls
+after it has answered; the upstream answers out of order.
 
 A cell is **precision / recall** in per cent of the links from a call to the request that caused it,
 at so many requests open at once: of the links made, those that are right; of the links that should

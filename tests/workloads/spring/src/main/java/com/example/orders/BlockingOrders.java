@@ -95,6 +95,15 @@ public class BlockingOrders {
         return "done\n";
     }
 
+    @GetMapping("/after/{id}")
+    public String after(@PathVariable("id") String id) {
+        pool.submit(() -> {
+            Thread.sleep(3);
+            return fetch("/leaf/" + id + "/1");
+        });
+        return "done\n";
+    }
+
     @GetMapping("/late/{id}")
     public String late(@PathVariable("id") String id) {
         String path = "/slow/" + id + "/1";

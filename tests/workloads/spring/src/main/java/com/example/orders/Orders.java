@@ -66,6 +66,12 @@ public class Orders {
                 .thenReturn("done\n");
     }
 
+    @GetMapping("/after/{id}")
+    public Mono<String> after(@PathVariable("id") String id) {
+        Mono.delay(Duration.ofMillis(3)).then(fetch("/leaf/" + id + "/1")).subscribe();
+        return Mono.just("done\n");
+    }
+
     @GetMapping("/late/{id}")
     public Mono<String> late(@PathVariable("id") String id) {
         return fetch("/slow/" + id + "/1").timeout(Duration.ofMillis(50)).onErrorReturn(504).thenReturn("done\n");
