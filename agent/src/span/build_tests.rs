@@ -141,7 +141,7 @@ fn a_client_s_server_is_where_its_request_says() {
         let all = &mut request.operation.attributes;
         all.extend(named.map(|name| Attribute::new(semconv::SERVER_ADDRESS, name)));
         all.extend(port.map(|port: i64| Attribute::new(semconv::SERVER_PORT, port)));
-        let draft = drafted(&request, None, false);
+        let draft = drafted(request, None, false);
         let found = [
             semconv::SERVER_ADDRESS,
             semconv::SERVER_PORT,
@@ -150,7 +150,7 @@ fn a_client_s_server_is_where_its_request_says() {
         .map(|key| {
             let mut found = draft.attributes.iter().filter(|one| one.key == key);
             match found.next().map(|one| &one.value) {
-                Some(Value::Text(text)) => text.clone(),
+                Some(Value::Text(text)) => text.to_string(),
                 Some(Value::Int(number)) => number.to_string(),
                 other => format!("{other:?}"),
             }
