@@ -5,6 +5,7 @@
 //! tree that stays open for long leaves before the rest.
 
 use super::context::{self, Context};
+use super::departed::{Departed, Gone};
 use super::fibers::Made;
 use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
@@ -159,6 +160,8 @@ pub struct Assembly {
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
     served: u64,
+    /// Requests that tasks may have outlived.
+    departed: Departed,
     trees: HashMap<TreeId, Tree>,
     next_tree: u64,
     /// Until then a thread is not believed.
@@ -198,6 +201,7 @@ impl Assembly {
             waiting: Waiting::default(),
             serving: HashMap::new(),
             served: 0,
+            departed: Departed::default(),
             trees: HashMap::new(),
             next_tree: 0,
             lossy_until: 0,
@@ -624,6 +628,10 @@ impl Assembly {
                 None
             }
             Ok(_) => None,
+            Err(Refusal::Late) if header.is_none() => {
+                self.follow(node, handler, threading);
+                return;
+            }
             Err(refusal) => {
                 self.refuse(refusal);
                 None
@@ -634,6 +642,20 @@ impl Assembly {
             node,
             parent::of_client(header.as_ref(), handling, handled.as_ref()),
         );
+    }
+
+    /// The task of the call `node` has outlived its request, which may have left.
+    fn follow(&mut self, node: NodeId, handler: Handler, threading: Threading) {
+        let gone = match self.handlers.current(handler, threading) {
+            Ok(Current::Handling(_, id, _)) => self.departed.find(id).cloned(),
+            _ => None,
+        };
+        match gone {
+            Some(gone) => {
+                self.adopt(node, Some(Parent::Departed(gone)));
+            }
+            None => self.refuse(Refusal::Late),
+        }
     }
 
     /// The request that `handler` was working for at `asked`.
@@ -692,6 +714,13 @@ impl Assembly {
         let link = match parent {
             None => return true,
             Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
+            Some(Parent::Departed(gone)) => {
+                let Some(span) = self.rejoin(node, gone) else {
+                    self.refuse(Refusal::Late);
+                    return false;
+                };
+                (span, Evidence::Task, false)
+            }
             Some(Parent::Local(above, evidence)) => {
                 let Some(found) = self.node(above) else {
                     return true;
@@ -716,6 +745,19 @@ impl Assembly {
             entry.above = above_node;
         }
         true
+    }
+
+    /// Puts the tree of `node` into the trace of a request that has left; answers its span.
+    fn rejoin(&mut self, node: NodeId, gone: Gone) -> Option<SpanId> {
+        let id = self.node(node)?.tree;
+        let tree = self.trees.get_mut(&id)?;
+        if tree.trace.is_some_and(|trace| trace != gone.trace) {
+            return None;
+        }
+        tree.trace = Some(gone.trace);
+        tree.sampled = tree.sampled.or(gone.sampled);
+        tree.state = tree.state.take().or(gone.state);
+        Some(gone.span)
     }
 
     /// Makes one tree of the trees of two nodes; refuses when they are different traces.
@@ -813,6 +855,16 @@ impl Assembly {
     fn batch(&mut self, tree: &mut Tree, mut nodes: Vec<Node>, complete: bool) -> Batch {
         nodes.sort_by_key(Node::start);
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
+        for node in &nodes {
+            if node.request.role == Role::Server && node.handler.fiber != 0 {
+                self.departed.insert(Gone {
+                    trace,
+                    span: node.id,
+                    sampled: tree.sampled,
+                    state: tree.state.clone(),
+                });
+            }
+        }
         Batch {
             trace,
             sampled: tree.sampled,

@@ -32,7 +32,11 @@ fn check(handlers: &Handlers, who: Handler, expected: Result<u32, Option<Refusal
     let expected = match expected {
         Ok(node) => {
             let evidence = [Evidence::Thread, Evidence::Task][usize::from(who.fiber != 0)];
-            Ok(Current::Handling(NodeId(node), span(u64::from(node)), evidence))
+            Ok(Current::Handling(
+                NodeId(node),
+                span(u64::from(node)),
+                evidence,
+            ))
         }
         Err(Some(refusal)) => Err(refusal),
         Err(None) if who.fiber != 0 && !handlers.processes.is_empty() => Ok(Current::Later),
