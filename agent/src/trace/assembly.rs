@@ -6,7 +6,6 @@
 
 use super::context::{self, Context};
 use super::departed::{Departed, Gone};
-use super::fibers::Made;
 use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
@@ -75,6 +74,8 @@ pub struct Node {
     pub tgid: u32,
     context: Option<Context>,
     handler: Handler,
+    /// Since when the handler's task has its identity.
+    handler_born: Nanos,
     pair: Option<PairKey>,
     /// The server's end of a client's request, once both were seen.
     server: Option<(NodeId, SpanId)>,
@@ -271,6 +272,7 @@ impl Assembly {
             self.served += 1;
         }
         let fiber = request.start.fiber;
+        let handler_born = self.handlers.fibers.born(reader.task.tgid, reader.fiber);
         let node = self.insert(Node {
             id,
             parent: None,
@@ -280,6 +282,7 @@ impl Assembly {
             answer: None,
             context,
             handler: reader,
+            handler_born,
             pair,
             server: None,
             lonely: false,
@@ -419,15 +422,7 @@ impl Assembly {
                 }
             }
             (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
-            (Role::Client, None) => {
-                let made = Made {
-                    maker: asker,
-                    at: entry.start(),
-                    request: None,
-                };
-                let fibers = &mut self.handlers.fibers;
-                fibers.insert(handler.task.tgid, handler.fiber, made);
-            }
+            (Role::Client, None) => self.handlers.assist(handler, asker, entry.start()),
         }
     }
 
@@ -436,19 +431,20 @@ impl Assembly {
     fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
         let Some(entry) = self.node(node) else { return };
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
-        let sure = |handler: Handler| {
-            if self.handlers.is_loop(handler) {
-                0
-            } else {
-                handler.fiber
-            }
+        let fibers = &self.handlers.fibers;
+        let sure = |handler: Handler, born| match self.handlers.is_loop(handler) {
+            true => (0, 0),
+            false => (handler.fiber, born),
         };
-        let by = [sure(entry.handler), writer.map_or(0, sure)];
+        let answered = |writer: Handler| sure(writer, fibers.born(tgid, writer.fiber));
+        let by = [
+            sure(entry.handler, entry.handler_born),
+            writer.map_or((0, 0), answered),
+        ];
         if start >= self.lossy_until {
-            let fibers = &self.handlers.fibers;
             let calls = self.waiting.claim(tgid, |call| {
                 (start..=end).contains(&call.at)
-                    && fibers.works_for(tgid, call.fiber, id, by, (start, end))
+                    && call.by.works_for(id, by, (start, end))
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
@@ -669,6 +665,10 @@ impl Assembly {
         let Current::Handling(found, id, _) = current else {
             return Ok(current);
         };
+        // The record of the call came late: its task's identity is another's by now.
+        if self.handlers.fibers.born(handler.task.tgid, handler.fiber) > asked {
+            return Err(Refusal::Ambiguous);
+        }
         if asked < self.lossy_until {
             return Err(Refusal::Lossy);
         }
@@ -691,7 +691,7 @@ impl Assembly {
         let call = waiting::Call {
             node,
             id: entry.id,
-            fiber: handler.fiber,
+            by: self.handlers.fibers.lineage(tgid, handler.fiber, at),
             at,
             newest,
         };
