@@ -4,6 +4,7 @@
 //! as one batch when nothing in it is open and nothing more is expected; what is finished in a
 //! tree that stays open for long leaves before the rest.
 
+use super::answered::Answered;
 use super::context::{self, Context};
 use super::departed::{Departed, Gone};
 use super::handlers::{Current, Handler, Handlers, Threading};
@@ -157,6 +158,7 @@ pub struct Assembly {
     pairs: Pairs,
     handlers: Handlers,
     waiting: Waiting,
+    answered: Answered,
     /// The last open request of each connection whose bytes runtime tasks move.
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
@@ -200,6 +202,7 @@ impl Assembly {
             pairs: Pairs::default(),
             handlers: Handlers::default(),
             waiting: Waiting::default(),
+            answered: Answered::default(),
             serving: HashMap::new(),
             served: 0,
             departed: Departed::default(),
@@ -396,6 +399,7 @@ impl Assembly {
     /// A process ended: it handles nothing any more.
     pub fn exited(&mut self, tgid: u32) {
         self.handlers.exited(tgid);
+        self.answered.exited(tgid);
         self.give_up(tgid);
     }
 
@@ -448,6 +452,9 @@ impl Assembly {
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
+            }
+            for task in by {
+                self.answered.insert(tgid, task, (start, end), (node, id));
             }
         }
         self.give_up(tgid);
@@ -619,13 +626,21 @@ impl Assembly {
         let header = entry.context.clone();
         let handling = match self.current(handler, threading, asked) {
             Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
-            Ok(Current::Later) if header.is_none() => {
-                self.wait(node, handler, asked);
-                None
+            Ok(Current::Later | Current::None) if header.is_none() && handler.fiber != 0 => {
+                let tgid = handler.task.tgid;
+                let lineage = self.handlers.fibers.lineage(tgid, handler.fiber, asked);
+                match self.answered.find(tgid, &lineage, asked) {
+                    Some(request) => self.follow(node, request),
+                    None => self.wait(node, handler, asked),
+                }
+                return;
             }
             Ok(_) => None,
             Err(Refusal::Late) if header.is_none() => {
-                self.follow(node, handler, threading);
+                match self.handlers.current(handler, threading) {
+                    Ok(Current::Handling(found, id, _)) => self.follow(node, (found, id)),
+                    _ => self.refuse(Refusal::Late),
+                }
                 return;
             }
             Err(refusal) => {
@@ -641,14 +656,15 @@ impl Assembly {
     }
 
     /// The task of the call `node` has outlived its request, which may have left.
-    fn follow(&mut self, node: NodeId, handler: Handler, threading: Threading) {
-        let gone = match self.handlers.current(handler, threading) {
-            Ok(Current::Handling(_, id, _)) => self.departed.find(id).cloned(),
-            _ => None,
+    fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId)) {
+        let parent = if self.node(found).is_some_and(|above| above.id == id) {
+            Some(Parent::Local(found, Evidence::Task))
+        } else {
+            self.departed.find(id).cloned().map(Parent::Departed)
         };
-        match gone {
-            Some(gone) => {
-                self.adopt(node, Some(Parent::Departed(gone)));
+        match parent {
+            Some(parent) => {
+                self.adopt(node, Some(parent));
             }
             None => self.refuse(Refusal::Late),
         }

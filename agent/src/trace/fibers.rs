@@ -20,6 +20,8 @@ const DEPTH: usize = 16;
 pub struct Made {
     /// The task that made it.
     pub maker: u64,
+    /// Since when that one had its identity.
+    pub maker_born: Nanos,
     /// When, or when it began to work for `maker`.
     pub at: Nanos,
     /// The request that its maker was handling at that moment, if that was certain.
@@ -36,6 +38,13 @@ pub type Incarnation = (u64, Nanos);
 pub struct Lineage(Vec<(Incarnation, Option<Made>)>);
 
 impl Lineage {
+    /// The task at `at`, its maker when it made it, and so on.
+    pub fn moments(&self, at: Nanos) -> impl Iterator<Item = (Incarnation, Nanos)> + '_ {
+        let made = self.0.iter().map(|(_, made)| made.map_or(0, |made| made.at));
+        let times = std::iter::once(at).chain(made);
+        self.0.iter().map(|(task, _)| *task).zip(times)
+    }
+
     /// Does the task work for the request `id`, which ran from `start` to `end` and was read or
     /// answered by one of `by`? It is one of them, or one of them made it within that time, or
     /// made who made it.
@@ -96,20 +105,20 @@ impl Fibers {
     /// `fiber` and who made it, as far as they are known and the same as at `at`.
     #[must_use]
     pub fn lineage(&self, tgid: u32, fiber: u64, at: Nanos) -> Lineage {
-        let (mut fiber, mut at) = (fiber, at);
         let mut tasks = Vec::new();
-        while fiber != 0 && tasks.len() < DEPTH {
-            let made = self.made_by(tgid, fiber);
-            let born = made.map_or(0, |made| made.born);
-            // It was made when its work was done already: another one had its identity before.
-            if born > at {
-                break;
-            }
-            tasks.push(((fiber, born), made));
+        let mut task = (fiber, self.born(tgid, fiber));
+        // It was made when its work was done already: another one had its identity before.
+        if task.1 > at {
+            return Lineage::default();
+        }
+        while task.0 != 0 && tasks.len() < DEPTH {
+            let made = self.made_by(tgid, task.0);
+            let made = made.filter(|made| made.born == task.1);
+            tasks.push((task, made));
             let Some(made) = made else {
                 break;
             };
-            (fiber, at) = (made.maker, made.at);
+            task = (made.maker, made.maker_born);
         }
         Lineage(tasks)
     }
@@ -126,6 +135,7 @@ impl Fibers {
         let born = self.born(tgid, fiber);
         let made = Made {
             maker,
+            maker_born: self.born(tgid, maker),
             at,
             request,
             born,
@@ -161,9 +171,18 @@ mod tests {
     fn made(maker: u64, at: Nanos) -> Made {
         Made {
             maker,
+            maker_born: 0,
             at,
             request: None,
             born: at,
+        }
+    }
+
+    /// Task 11, made at 5, made another at 6.
+    fn second() -> Made {
+        Made {
+            maker_born: 5,
+            ..made(11, 6)
         }
     }
 
@@ -172,7 +191,7 @@ mod tests {
     fn check(fiber: u64, by: Incarnation, time: (Nanos, Nanos), expected: bool) {
         let mut fibers = Fibers::default();
         fibers.insert(1, 11, made(10, 5));
-        fibers.insert(1, 12, made(11, 6));
+        fibers.insert(1, 12, second());
         let found = fibers.lineage(1, fiber, 7);
         let found = found.works_for(REQUEST, [by, (0, 0)], time);
         assert_eq!(found, expected, "{fiber} by {by:?} in {time:?}");
@@ -208,9 +227,18 @@ mod tests {
         assert!(!call.works_for(REQUEST, by(20), (0, 9)));
         // The record of a call that came late.
         assert_eq!(fibers.lineage(1, 11, 6), Lineage::default());
-        // A maker that was made after what it made.
-        fibers.insert(1, 12, made(11, 6));
-        assert!(!fibers.lineage(1, 12, 9).works_for(REQUEST, by(20), (0, 9)));
+    }
+
+    #[test]
+    fn a_maker_is_known_when_it_is_gone() {
+        let mut fibers = Fibers::default();
+        fibers.insert(1, 11, made(10, 5));
+        fibers.insert(1, 12, second());
+        fibers.insert(1, 11, made(20, 7));
+        let lineage = fibers.lineage(1, 12, 9);
+        let works = |by| lineage.works_for(REQUEST, [by, (0, 0)], (0, 9));
+        assert!(works((11, 5)));
+        assert!(!works((11, 7)) && !works((20, 0)));
     }
 
     #[test]

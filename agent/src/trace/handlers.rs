@@ -176,6 +176,7 @@ impl Handlers {
         };
         let made = Made {
             maker,
+            maker_born: self.fibers.born(tgid, maker),
             at,
             request,
             born: at,
