@@ -154,15 +154,8 @@ impl Handlers {
 
     /// Task `maker` of process `tgid` made `fiber` at `at`: it works on what its maker does.
     pub fn made(&mut self, tgid: u32, fiber: u64, maker: u64, at: Nanos) {
-        // Whoever had this identity before is gone.
-        let unit = Unit::Fiber(tgid, fiber);
-        if self
-            .units
-            .get(&unit)
-            .is_some_and(|work| work.open.is_empty())
-        {
-            self.units.remove(&unit);
-        }
+        // Whoever had this identity before is gone, with what it has not answered as far as seen.
+        self.units.remove(&Unit::Fiber(tgid, fiber));
         let request = match self.units.get(&Unit::Fiber(tgid, maker)) {
             Some(work) => match work.open.as_slice() {
                 [(node, _)] if work.event_loop || self.doubted.contains(node) => None,
