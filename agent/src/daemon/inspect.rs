@@ -8,6 +8,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
 use crate::probe::attach;
 use crate::probe::object::{self, Error};
+use crate::probe::runtime::{Plan, Planner, Refusal};
 use std::fs;
 
 /// Loads and attaches everything, looks, and lets go of it again.
@@ -209,10 +210,21 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     for note in decision.notes {
         tell("note", note);
     }
-    for gap in gaps(&service) {
+    let tasks = Planner::default().plan(&discovery.proc, &process, service.runtime);
+    for gap in gaps(&service).into_iter().chain(task_gaps(tasks)) {
         tell("limit", gap);
     }
     Ok(facts)
+}
+
+/// What of its runtime's tasks cannot be told.
+fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
+    match tasks {
+        Ok(plan) => plan.lacks,
+        Err(Refusal::None) => Vec::new(),
+        Err(Refusal::Early) => vec!["its tasks are not told apart: it has only started".to_owned()],
+        Err(Refusal::Unknown(why)) => vec![format!("its tasks are not told apart: {why}")],
+    }
 }
 
 /// What weft cannot do for this process yet, so that missing data is no riddle.

@@ -31,6 +31,8 @@ pub struct Plan {
     pub files: Vec<Part>,
     /// Modules that may still come: ask again.
     pub awaited: bool,
+    /// What cannot be seen, and why.
+    pub lacks: Vec<String>,
 }
 
 /// A file and where it is probed.
@@ -74,18 +76,25 @@ struct Found {
     addresses: &'static [usize],
     /// Lowest address of the file as linked.
     lowest: u64,
+    /// What of it is not found.
+    lacks: Option<&'static str>,
 }
+
+/// Finds out what is in a file.
+type Look = fn(&Sections, &Process) -> Result<Found, String>;
+/// Compares what was found out with a process of this id.
+type Check = fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>;
 
 /// A runtime's way to find out.
 struct Way {
     /// Is this the library that holds the runtime, where not the program itself does?
     library: Option<fn(&Mapping) -> bool>,
     /// What is in it.
-    look: fn(&Sections, &Process) -> Result<Found, String>,
+    look: Look,
     /// Libraries that a program loads when it needs them.
     modules: &'static [Module],
     /// Is the runtime of this process what the file says?
-    check: Option<fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>>,
+    check: Option<Check>,
 }
 
 /// A library that holds a part of the runtime.
@@ -95,7 +104,7 @@ struct Module {
     /// It stands in the folder that this is a part of, loaded or not.
     beside: Option<&'static str>,
     /// What is in it.
-    look: fn(&Sections, &Process) -> Result<Found, String>,
+    look: Look,
 }
 
 /// Makes plans; remembers files.
@@ -136,6 +145,7 @@ impl Planner {
             runtime: found.placed(mapping.start),
             files: vec![found.part(mapping.file, path)],
             awaited: false,
+            lacks: found.lacks.iter().map(|why| (*why).to_owned()).collect(),
         };
         if let Some(check) = way.check {
             check(proc, &maps, process.tgid, &plan.runtime)?;
@@ -177,11 +187,10 @@ impl Planner {
                         .filter(|(_, at)| *at != NOWHERE)
                         .for_each(|(to, at)| *to = at);
                 }
+                plan.lacks.extend(found.lacks.map(str::to_owned));
                 plan.files.push(found.part(file, path));
             }
-            Err(why) => {
-                tracing::debug!(tgid = process.tgid, path = %path.display(), why, "not probed");
-            }
+            Err(why) => plan.lacks.push(why),
         }
         true
     }
@@ -190,7 +199,7 @@ impl Planner {
         &mut self,
         file: FileId,
         path: &Path,
-        look: fn(&Sections, &Process) -> Result<Found, String>,
+        look: Look,
         process: &Process,
     ) -> Result<Found, String> {
         if self.files.len() >= FILES {
