@@ -437,18 +437,14 @@ impl Assembly {
         let Some(entry) = self.node(node) else { return };
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
         let sure = |handler: Handler| {
-            if self.handlers.is_loop(handler) {
-                0
-            } else {
-                handler.fiber
-            }
+            let fiber = Some(handler.fiber).filter(|fiber| *fiber != 0);
+            let fiber = fiber.filter(|_| !self.handlers.is_loop(handler))?;
+            Some(self.handlers.fibers.life(tgid, fiber))
         };
-        let by = [sure(entry.handler), writer.map_or(0, sure)];
+        let by = [sure(entry.handler), writer.and_then(sure)].map(Option::unwrap_or_default);
         if start >= self.lossy_until {
-            let fibers = &self.handlers.fibers;
             let calls = self.waiting.claim(tgid, |call| {
-                (start..=end).contains(&call.at)
-                    && fibers.works_for(tgid, call.fiber, id, by, (start, end))
+                (start..=end).contains(&call.at) && call.lineage.works_for(id, by, (start, end))
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
@@ -691,7 +687,7 @@ impl Assembly {
         let call = waiting::Call {
             node,
             id: entry.id,
-            fiber: handler.fiber,
+            lineage: self.handlers.fibers.lineage(tgid, handler.fiber),
             at,
             newest,
         };

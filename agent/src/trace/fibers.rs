@@ -25,6 +25,38 @@ pub struct Made {
     pub request: Option<(NodeId, SpanId)>,
 }
 
+/// One life of an identity: it is reused as soon as a task is gone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life(u64, Nanos);
+
+/// A task and those above it at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lineage(Box<[(Life, Option<Made>)]>);
+
+impl Lineage {
+    /// Does the task work for the request `id`, which ran from `start` to `end` and was read or
+    /// answered by one of `by`? It is one of them, or one of them made it within that time, or
+    /// made who made it.
+    #[must_use]
+    pub fn works_for(&self, id: SpanId, by: [Life; 2], (start, end): (Nanos, Nanos)) -> bool {
+        for (life, made) in &self.0 {
+            if by.contains(life) {
+                return true;
+            }
+            match made {
+                None => return false,
+                Some(Made {
+                    request: Some((_, request)),
+                    ..
+                }) => return *request == id,
+                Some(made) if made.at < start || made.at > end => return false,
+                Some(_) => {}
+            }
+        }
+        false
+    }
+}
+
 /// Tasks by process and identity.
 #[derive(Default)]
 pub struct Fibers {
@@ -48,38 +80,28 @@ impl Fibers {
         self.young.get(&key).or_else(|| self.old.get(&key)).copied()
     }
 
-    /// Does `fiber` work for the request `id`, which ran from `start` to `end` and was read or
-    /// answered by one of `by`? It is one of them, or one of them made it within that time, or
-    /// made who made it.
+    /// Which life of `fiber` this is: when it was made, 0 when that was not seen.
     #[must_use]
-    pub fn works_for(
-        &self,
-        tgid: u32,
-        fiber: u64,
-        id: SpanId,
-        by: [u64; 2],
-        (start, end): (Nanos, Nanos),
-    ) -> bool {
-        let mut fiber = fiber;
-        for _ in 0..DEPTH {
-            if fiber == 0 {
-                return false;
-            }
-            if by.contains(&fiber) {
-                return true;
-            }
-            let Some(made) = self.made_by(tgid, fiber) else {
-                return false;
+    pub fn life(&self, tgid: u32, fiber: u64) -> Life {
+        let made = self.made_by(tgid, fiber);
+        Life(fiber, made.map_or(0, |made| made.at))
+    }
+
+    /// Who made `fiber`, and who made those, as things are now: any of them may be gone, and its
+    /// identity another's, when the question comes.
+    #[must_use]
+    pub fn lineage(&self, tgid: u32, fiber: u64) -> Lineage {
+        let mut steps = Vec::new();
+        let mut next = fiber;
+        while next != 0 && steps.len() < DEPTH {
+            let made = self.made_by(tgid, next);
+            steps.push((self.life(tgid, next), made));
+            next = match made {
+                Some(made) if made.request.is_none() => made.maker,
+                _ => 0,
             };
-            if let Some((_, request)) = made.request {
-                return request == id;
-            }
-            if made.at < start || made.at > end {
-                return false;
-            }
-            fiber = made.maker;
         }
-        false
+        Lineage(steps.into())
     }
 
     /// A process ended.
@@ -120,8 +142,9 @@ mod tests {
         let mut fibers = Fibers::default();
         fibers.insert(1, 11, made(10, 5));
         fibers.insert(1, 12, made(11, 6));
-        let found = fibers.works_for(1, fiber, REQUEST, [by, 0], time);
-        assert_eq!(found, expected, "{fiber} by {by} in {time:?}");
+        let by = [fibers.life(1, by), Life::default()];
+        let found = fibers.lineage(1, fiber).works_for(REQUEST, by, time);
+        assert_eq!(found, expected, "{fiber} by {by:?} in {time:?}");
     }
 
     #[test]
@@ -149,10 +172,11 @@ mod tests {
             request,
             ..made(10, 5)
         };
+        let by = [Life(10, 0), Life(99, 0)];
         fibers.insert(1, 11, request(other));
-        assert!(!fibers.works_for(1, 11, REQUEST, [10, 0], (0, 9)));
+        assert!(!fibers.lineage(1, 11).works_for(REQUEST, by, (0, 9)));
         fibers.insert(1, 11, request(Some((NodeId(1), REQUEST))));
-        assert!(fibers.works_for(1, 11, REQUEST, [99, 0], (7, 9)));
+        assert!(fibers.lineage(1, 11).works_for(REQUEST, by, (7, 9)));
     }
 
     #[test]
@@ -160,7 +184,23 @@ mod tests {
         let mut fibers = Fibers::default();
         fibers.insert(1, 1, made(2, 5));
         fibers.insert(1, 2, made(1, 5));
-        assert!(!fibers.works_for(1, 1, REQUEST, [3, 0], (0, 9)));
+        let by = [Life(3, 0), Life::default()];
+        assert!(!fibers.lineage(1, 1).works_for(REQUEST, by, (0, 9)));
+    }
+
+    /// A task calls and is gone; its identity is given to one that the request's task makes.
+    #[test]
+    fn a_lineage_is_that_of_its_moment() {
+        let mut fibers = Fibers::default();
+        fibers.insert(1, 11, made(10, 5));
+        let lineage = fibers.lineage(1, 11);
+        fibers.insert(1, 11, made(20, 7));
+        let twenty = [fibers.life(1, 20), Life::default()];
+        assert!(!lineage.works_for(REQUEST, twenty, (0, 9)));
+        // Nor is it the writer, who has the identity by then.
+        let eleven = [fibers.life(1, 11), Life::default()];
+        assert!(!lineage.works_for(REQUEST, eleven, (6, 9)));
+        assert!(fibers.lineage(1, 11).works_for(REQUEST, eleven, (6, 9)));
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub struct Site {
     pub program: &'static str,
     /// Offset in the file.
     pub offset: u64,
+    /// The probe fires when the function there returns.
+    pub returns: bool,
 }
 
 /// Why a process has no plan.
@@ -144,6 +146,7 @@ fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Optio
     Some(Site {
         program,
         offset: offset + skip,
+        returns: false,
     })
 }
 
@@ -154,5 +157,6 @@ fn at_return(sections: &Sections, symbol: Symbol, program: &'static str) -> Opti
     Some(Site {
         program,
         offset: offset + skip,
+        returns: true,
     })
 }
