@@ -92,14 +92,18 @@ impl Fibers {
     #[must_use]
     pub fn lineage(&self, tgid: u32, fiber: u64) -> Lineage {
         let mut steps = Vec::new();
-        let mut next = fiber;
+        let (mut next, mut before) = (fiber, Nanos::MAX);
         while next != 0 && steps.len() < DEPTH {
             let made = self.made_by(tgid, next);
+            // It was made after what it is said to have made: somebody else by now.
+            if made.is_some_and(|made| made.at > before) {
+                break;
+            }
             steps.push((self.life(tgid, next), made));
-            next = match made {
-                Some(made) if made.request.is_none() => made.maker,
-                _ => 0,
-            };
+            next = 0;
+            if let Some(made) = made.filter(|made| made.request.is_none()) {
+                (next, before) = (made.maker, made.at);
+            }
         }
         Lineage(steps.into())
     }
@@ -186,6 +190,17 @@ mod tests {
         fibers.insert(1, 2, made(1, 5));
         let by = [Life(3, 0), Life::default()];
         assert!(!fibers.lineage(1, 1).works_for(REQUEST, by, (0, 9)));
+    }
+
+    /// A task makes another and is gone; its identity is that of a request's task when the other
+    /// calls.
+    #[test]
+    fn a_maker_is_older_than_what_it_made() {
+        let mut fibers = Fibers::default();
+        fibers.insert(1, 11, made(10, 5));
+        fibers.insert(1, 10, made(9, 6));
+        let ten = [fibers.life(1, 10), Life::default()];
+        assert!(!fibers.lineage(1, 11).works_for(REQUEST, ten, (0, 9)));
     }
 
     /// A task calls and is gone; its identity is given to one that the request's task makes.
