@@ -10,6 +10,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Most numbers that a kind needs.
 pub const FIELDS: usize = 14;
 
+/// Bit of an identity that holds only while the request it was made for is open: an address that
+/// may be somebody else's afterwards without that being seen.
+pub const WHILE_OPEN: u64 = 1 << 63;
+
 /// Offset that stands for "this build has no such field".
 pub const NOWHERE: u64 = u64::MAX;
 

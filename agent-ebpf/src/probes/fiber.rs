@@ -91,6 +91,12 @@ pub fn handed(object: u64) -> Option<u64> {
     unsafe { HANDED.get(in_process(object)) }.copied()
 }
 
+/// `object` is not what it was.
+#[inline(always)]
+pub fn forget(object: u64) {
+    let _ = HANDED.remove(in_process(object));
+}
+
 /// Task `fiber` took `object` up: it works for whoever handed it on, or for itself.
 #[inline(always)]
 pub fn take(object: u64, fiber: u64) {

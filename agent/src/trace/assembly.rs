@@ -15,6 +15,7 @@ use super::waiting::{self, Waiting};
 use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened};
 use crate::span::{Evidence, SpanId, TraceId};
+use agent_common::runtime::WHILE_OPEN;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -624,7 +625,7 @@ impl Assembly {
                 None
             }
             Ok(_) => None,
-            Err(Refusal::Late) if header.is_none() => {
+            Err(Refusal::Late) if header.is_none() && handler.fiber & WHILE_OPEN == 0 => {
                 self.follow(node, handler, threading);
                 return;
             }
@@ -671,6 +672,9 @@ impl Assembly {
         // A task may outlive the request that it was made for, whose node is another's by now.
         let above = self.node(found).filter(|above| above.id == id);
         let above = above.ok_or(Refusal::Late)?;
+        if handler.fiber & WHILE_OPEN != 0 && above.answer.is_some() {
+            return Err(Refusal::Late);
+        }
         // What the table held back may come when the thread has gone on to another request.
         if above.start() > asked {
             return Err(Refusal::Ambiguous);

@@ -464,6 +464,23 @@ fn a_task_that_outlives_its_trace_still_belongs_to_it() {
     check(&steps, "[1] [2<1:task]");
 }
 
+/// The address of its context may be another's once its request is over.
+#[test]
+fn an_identity_for_one_request_ends_with_it() {
+    let context = WHILE_OPEN | 0xc000_1000;
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Made(context, 1),
+        Ask(client(2, 2, 100).on(context)),
+        Answered(2),
+        Answered(1),
+        Ask(client(3, 3, 100).on(context)),
+        Answered(3),
+        Due(900),
+    ];
+    assert_eq!(check(&steps, "[1 2<1:task] [3]").refused[4], 1);
+}
+
 /// A task that reads several requests at once is a loop, whatever it answers.
 #[test]
 fn a_loop_claims_nothing_by_its_answers() {
