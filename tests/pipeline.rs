@@ -123,7 +123,7 @@ fn the_product_replays_the_same() -> Result<()> {
         );
         let mut spans = 0;
         let mut count = |output| {
-            if let weft::pipeline::Output::Trace { spans: found, .. } = output {
+            if let Output::Trace { spans: found, .. } = output {
                 spans += found.len();
             }
         };
