@@ -18,6 +18,7 @@ mod setup;
 mod step;
 mod test;
 mod tidy;
+mod truth;
 mod vm;
 mod workloads;
 mod workspace;
@@ -91,6 +92,14 @@ enum Verb {
     Hooks,
     /// Build the static release binary
     Dist,
+    /// Prove parents under concurrency against what the services themselves say
+    Truth(truth::Options),
+    /// The upstream of `truth`
+    #[command(hide = true)]
+    Leaf {
+        /// Where it listens
+        port: u16,
+    },
     /// Measure what weft costs
     Bench {
         #[command(subcommand)]
@@ -111,6 +120,11 @@ enum Bench {
         /// Only services whose names contain one of these
         only: Vec<String>,
     },
+    /// Instructions per request in guests that count them, held to a bound
+    Instructions {
+        /// Only these kernels, such as 6.1
+        kernels: Vec<String>,
+    },
 }
 
 fn dispatch(verb: Verb) -> Result<ExitCode> {
@@ -128,6 +142,8 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Capture { protocols } => capture::run(&protocols)?,
         Verb::Hooks => hooks::run()?,
         Verb::Dist => dist::run()?,
+        Verb::Truth(options) => truth::run(&options)?,
+        Verb::Leaf { port } => truth::leaf::serve(port)?,
         Verb::Bench {
             what:
                 Bench::Overhead {
@@ -137,6 +153,13 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
                 },
         } => {
             bench::overhead(rounds, seconds, &only)?;
+        }
+        Verb::Bench {
+            what: Bench::Instructions { kernels },
+        } => {
+            if !bench::instructions::run(&kernels)? {
+                return Ok(ExitCode::FAILURE);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::libtest::{Counts, Line, Reader};
-use crate::{build, setup, step, tidy, vm, workspace};
+use crate::{build, setup, step, tidy, truth, vm, workspace};
 
 /// A line this often while the tests are silent.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -41,12 +41,14 @@ pub(crate) enum Layer {
     Kernel,
     /// Unmodified services to traces (root)
     E2e,
+    /// Parents under concurrency, few requests of the truth bench (root)
+    Truth,
     /// The whole on other kernels, under qemu; such as `vm 6.1 5.10`
     Vm,
 }
 
 /// What runs when no layer is named: all that one machine can do in minutes.
-const DEFAULT: [Layer; 8] = [
+const DEFAULT: [Layer; 9] = [
     Layer::Tidy,
     Layer::Fmt,
     Layer::Clippy,
@@ -54,6 +56,7 @@ const DEFAULT: [Layer; 8] = [
     Layer::Deploy,
     Layer::Kernel,
     Layer::E2e,
+    Layer::Truth,
     Layer::Vm,
 ];
 
@@ -89,10 +92,10 @@ fn needed(layers: &[Layer]) -> Vec<setup::Part> {
     {
         parts.push(Part::Bpf);
     }
-    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e]) {
+    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e, Layer::Truth]) {
         parts.push(Part::Mounts);
     }
-    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e]) {
+    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e, Layer::Truth]) {
         parts.push(Part::Services);
     }
     if any(&[Layer::Vm]) {
@@ -110,6 +113,7 @@ fn run_layer(layer: Layer, filters: &[String]) -> Result<Counts> {
         Layer::Deploy => deploy_layer(),
         Layer::Kernel => target_layer("kernel", filters),
         Layer::E2e => target_layer("e2e", filters),
+        Layer::Truth => truth::test(filters),
         Layer::Vm => vm::run(filters),
     }
 }

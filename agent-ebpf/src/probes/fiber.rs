@@ -84,6 +84,13 @@ pub fn hand(object: u64, fiber: u64) {
     let _ = HANDED.insert(in_process(object), fiber, 0);
 }
 
+/// Who handed `object` on.
+#[inline(always)]
+pub fn handed(object: u64) -> Option<u64> {
+    // SAFETY: a map value read once.
+    unsafe { HANDED.get(in_process(object)) }.copied()
+}
+
 /// Task `fiber` took `object` up: it works for whoever handed it on, or for itself.
 #[inline(always)]
 pub fn take(object: u64, fiber: u64) {

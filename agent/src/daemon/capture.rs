@@ -21,7 +21,7 @@ use std::io::{self, BufWriter};
 use std::sync::Arc;
 
 /// Records taken from the ring before the pipeline's time goes on.
-const BATCH: usize = 512;
+const BATCH: usize = 64;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
 
@@ -166,6 +166,7 @@ impl Capture {
             undecodable,
             lost,
             full,
+            loaded,
             ..
         } = self;
         let mut failed = None;
@@ -201,7 +202,11 @@ impl Capture {
                     return;
                 };
                 match &record.event {
-                    Event::Executed { .. } => discoverer.ask(record.task.tgid),
+                    Event::Executed { .. } => {
+                        loaded.uprobes.gone(record.task.tgid);
+                        discoverer.ask(record.task.tgid);
+                    }
+                    Event::Exited => loaded.uprobes.gone(record.task.tgid),
                     Event::Spawned(child) if child.tgid != record.task.tgid => {
                         discoverer.ask(child.tgid);
                     }
@@ -324,6 +329,12 @@ impl Capture {
                 && let Err(error) = self.control.watch(found.tgid, WATCH)
             {
                 tracing::warn!(found.tgid, %error, "process not watched");
+            }
+            if let Some(plan) = &found.tasks {
+                self.loaded.probe(found.tgid, plan);
+                if let Err(error) = self.control.name_tasks(found.tgid, plan.runtime) {
+                    tracing::warn!(found.tgid, %error, "tasks are not told apart");
+                }
             }
             if let Some(log) = &mut self.log {
                 let json = serde_json::to_vec(&*found.service)?;

@@ -9,6 +9,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
+use crate::probe::runtime::{Plan, Planner, Refusal};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,8 @@ pub struct Found {
     pub decision: Decision,
     /// It came to listen on a port that a rule names, and may have been given up before.
     pub recalled: bool,
+    /// How its tasks are named, if they can be.
+    pub tasks: Option<Plan>,
 }
 
 /// How processes are found, identified and chosen. Shared by the verbs that only look.
@@ -77,7 +80,7 @@ impl Discovery {
     }
 
     /// Finds `tgids` until `tell` has heard enough; answers whether it heard all.
-    fn find_all(&self, tgids: &[u32], tell: impl Fn(Found) -> bool) -> bool {
+    fn find_all(&self, tgids: &[u32], tell: impl FnMut(Found) -> bool) -> bool {
         let listeners = if self.selector.needs_ports() {
             Listeners::read(&self.proc, tgids)
         } else {
@@ -100,6 +103,7 @@ impl Discovery {
             service,
             decision,
             recalled: false,
+            tasks: None,
         })
     }
 }
@@ -138,6 +142,64 @@ impl Listening {
     }
 }
 
+/// Plans for the tasks of processes. A library that holds the runtime is mapped a moment after its
+/// program starts: such processes are looked at again, each time after a longer wait.
+#[derive(Default)]
+struct Tasks {
+    planner: Planner,
+    /// Processes to look at again: when, and after which wait.
+    early: Vec<(u32, Instant, Duration)>,
+}
+
+/// The first wait for a library, and the longest.
+const EARLY: Duration = Duration::from_millis(20);
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Tasks {
+    /// Completes `found` by a plan.
+    fn plan(&mut self, discovery: &Discovery, mut found: Found, wait: Duration) -> Found {
+        if !found.decision.watch {
+            return found;
+        }
+        let Ok(process) = discovery.proc.read(found.tgid) else {
+            return found;
+        };
+        let runtime = found.service.runtime;
+        match self.planner.plan(&discovery.proc, &process, runtime) {
+            Ok(plan) => found.tasks = Some(plan),
+            Err(Refusal::None) => {}
+            Err(Refusal::Early) if wait < PATIENCE && self.early.len() < QUEUE => {
+                self.early.push((found.tgid, Instant::now() + wait, wait));
+            }
+            Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
+        }
+        found
+    }
+
+    /// When the next process is to be looked at again.
+    fn next(&self) -> Duration {
+        let next = self.early.iter().map(|(_, due, _)| *due).min();
+        next.map_or(RESCAN, |due| due.saturating_duration_since(Instant::now()))
+            .min(RESCAN)
+    }
+
+    /// Looks again at those that are due; tells of those that have a plan now.
+    fn again(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
+        let now = Instant::now();
+        let due: Vec<_> = self.early.extract_if(.., |early| early.1 <= now).collect();
+        for (tgid, _, wait) in due {
+            let Some(found) = discovery.find(tgid, &[]) else {
+                continue;
+            };
+            let found = self.plan(discovery, found, wait * 3);
+            if found.tasks.is_some() && !tell(found) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
 /// The running thread.
 pub struct Discoverer {
     requests: SyncSender<u32>,
@@ -158,13 +220,14 @@ impl Discoverer {
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let tell = |found| outgoing.send(found).is_ok();
-            if !discovery.find_all(&known, tell) {
+            let mut tasks = Tasks::default();
+            if !discovery.find_all(&known, |found| tell(tasks.plan(&discovery, found, EARLY))) {
                 return;
             }
             done.store(true, Ordering::Release);
             let mut listening = Listening::default();
             loop {
-                let first = match incoming.recv_timeout(RESCAN) {
+                let first = match incoming.recv_timeout(tasks.next()) {
                     Ok(first) => Some(first),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -173,8 +236,9 @@ impl Discoverer {
                 let mut asked: Vec<u32> = first.into_iter().chain(incoming.try_iter()).collect();
                 asked.sort_unstable();
                 asked.dedup();
-                let heard = discovery.find_all(&asked, tell);
-                if !heard || !listening.look(&discovery, tell) {
+                let heard =
+                    discovery.find_all(&asked, |found| tell(tasks.plan(&discovery, found, EARLY)));
+                if !heard || !tasks.again(&discovery, tell) || !listening.look(&discovery, tell) {
                     return;
                 }
             }

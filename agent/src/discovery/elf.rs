@@ -17,6 +17,11 @@ const NAME_BYTES: usize = 64 * 1024;
 const SECTION_BYTES: usize = 64 * 1024;
 /// Bytes of one section header.
 const HEADER: usize = 64;
+/// Most program headers that are looked at, and bytes of each.
+const SEGMENTS: usize = 256;
+const SEGMENT: usize = 56;
+/// Most bytes that are read at once.
+const WINDOW: usize = 4 * 1024 * 1024;
 /// Head of Go's build information.
 const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
 /// Go: the strings follow the head (Go 1.18 and later).
@@ -28,8 +33,22 @@ const GO_SENTINEL: usize = 16;
 /// Where the sections of an executable are.
 pub struct Sections {
     file: File,
-    /// Name, offset and length in the file.
-    found: Vec<(String, u64, u64)>,
+    found: Vec<Section>,
+    /// Loaded parts of the file: address, offset, length.
+    loaded: Vec<[u64; 3]>,
+}
+
+/// A part of an executable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Such as `.text`.
+    pub name: String,
+    /// Where it is loaded, 0 when it is not.
+    pub address: u64,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// Bytes of it in the file.
+    pub len: u64,
 }
 
 /// What Go writes about a build. All empty in binaries of Go before 1.18.
@@ -65,24 +84,77 @@ impl Sections {
         let header = |index: usize| headers.get(index * HEADER..(index + 1) * HEADER);
         let extent = |header: &[u8]| Some((u64_at(header, 24)?, u64_at(header, 32)?));
         let (offset, len) = extent(header(names)?)?;
+        let loaded = segments(&file, &head).unwrap_or_default();
         let names = read(&file, offset, usize::try_from(len).ok()?.min(NAME_BYTES))?;
         let section = |index| {
             let header = header(index)?;
             let name = names.get(usize::try_from(u32_at(header, 0)?).ok()?..)?;
             let name = name.split(|byte| *byte == 0).next()?;
             let (offset, len) = extent(header)?;
-            Some((String::from_utf8_lossy(name).into_owned(), offset, len))
+            // `SHT_NOBITS` has no bytes in the file.
+            let len = if u32_at(header, 4)? == 8 { 0 } else { len };
+            Some(Section {
+                name: String::from_utf8_lossy(name).into_owned(),
+                address: u64_at(header, 16)?,
+                offset,
+                len,
+            })
         };
         let found = (0..count).filter_map(section).collect();
-        Some(Self { file, found })
+        Some(Self {
+            file,
+            found,
+            loaded,
+        })
+    }
+
+    /// Section `name`.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<&Section> {
+        self.found.iter().find(|section| section.name == name)
+    }
+
+    /// Where the byte that is loaded at `address` stands in the file.
+    #[must_use]
+    pub fn file_offset(&self, address: u64) -> Option<u64> {
+        self.loaded.iter().find_map(|[start, offset, len]| {
+            let inside = address.checked_sub(*start)?;
+            (inside < *len).then(|| offset.checked_add(inside))?
+        })
+    }
+
+    /// Lowest address that is loaded: what a position-independent file is moved by, is counted
+    /// from there.
+    #[must_use]
+    pub fn lowest(&self) -> u64 {
+        let starts = self.loaded.iter().map(|[start, ..]| *start);
+        starts.min().unwrap_or(0)
+    }
+
+    /// `len` bytes of the file at `offset`; fewer at its end.
+    #[must_use]
+    pub fn bytes(&self, offset: u64, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len.min(WINDOW)];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match self
+                .file
+                .read_at(&mut bytes[filled..], offset + filled as u64)
+            {
+                Ok(0) | Err(_) => break,
+                Ok(count) => filled += count,
+            }
+        }
+        bytes.truncate(filled);
+        bytes
     }
 
     /// The beginning of section `name`.
     #[must_use]
     pub fn head(&self, name: &str) -> Option<Vec<u8>> {
-        let (_, offset, len) = self.found.iter().find(|section| section.0 == name)?;
-        let len = usize::try_from(*len).ok()?.min(SECTION_BYTES);
-        read(&self.file, *offset, len)
+        let section = self.section(name)?;
+        let len = usize::try_from(section.len).ok()?.min(SECTION_BYTES);
+        read(&self.file, section.offset, len)
     }
 
     /// What Go wrote about the build, when Go built it.
@@ -160,21 +232,36 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     None
 }
 
+/// The program headers of type `PT_LOAD`: address, offset, length in the file.
+fn segments(file: &File, head: &[u8]) -> Option<Vec<[u64; 3]>> {
+    let table = u64_at(head, 32)?;
+    let count = usize::from(u16_at(head, 56)?).min(SEGMENTS);
+    if usize::from(u16_at(head, 54)?) != SEGMENT {
+        return None;
+    }
+    let headers = read(file, table, count * SEGMENT)?;
+    let loaded = headers.chunks_exact(SEGMENT).filter_map(|header| {
+        let [offset, address, len] = [8, 16, 32].map(|at| u64_at(header, at));
+        (u32_at(header, 0)? == 1).then_some([address?, offset?, len?])
+    });
+    Some(loaded.collect())
+}
+
 fn read(file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {
     let mut bytes = vec![0; len];
     file.read_exact_at(&mut bytes, offset).ok()?;
     Some(bytes)
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 

@@ -10,7 +10,10 @@ pub mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod glob;
+pub mod mapping;
+pub mod pclntab;
 pub mod procs;
 pub mod runtime;
 pub mod select;
 pub mod sockets;
+pub mod symbols;

@@ -143,7 +143,7 @@ fn unload(ebpf: &mut Ebpf, program: &Program) {
 }
 
 /// An error and its causes in one line; of the verifier's log only the last words.
-fn words(error: ProgramError) -> String {
+pub(super) fn words(error: ProgramError) -> String {
     if let ProgramError::LoadError {
         io_error,
         verifier_log,

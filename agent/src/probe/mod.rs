@@ -9,3 +9,6 @@ pub mod hooks;
 pub mod object;
 pub mod offsets;
 pub mod ring;
+pub mod runtime;
+pub mod site;
+pub mod uprobes;

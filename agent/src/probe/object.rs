@@ -4,9 +4,12 @@ use super::attach::{self, Report};
 use super::btf;
 use super::hooks::SUBJECTS;
 use super::offsets;
+use super::runtime::Plan;
+use super::uprobes::Uprobes;
 use agent_common::loss::Loss;
+use agent_common::runtime::Runtime;
 use agent_common::settings::{Offsets, Settings};
-use agent_common::watch::Policy;
+use agent_common::watch::{FIBERS, Policy};
 use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader};
 use std::collections::BTreeMap;
@@ -15,6 +18,9 @@ use std::{fs, io};
 
 /// Built by `build.rs`; empty where no BPF toolchain was found.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/weft-ebpf.o"));
+
+/// `BPF_EXIST` of `linux/bpf.h`: do not make an entry.
+const EXISTING: u64 = 2;
 
 /// Where the running kernel describes its types.
 const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -66,6 +72,8 @@ pub struct Options {
 /// The loaded programs. Dropping it, or the end of the process, detaches everything.
 pub struct Loaded {
     ebpf: Ebpf,
+    /// Probes in the files of processes.
+    pub uprobes: Uprobes,
     /// What became of every hook.
     pub reports: Vec<Report>,
 }
@@ -101,7 +109,11 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
             attach::attach(&mut ebpf, typed.as_ref(), subject, forced)
         })
         .collect();
-    Ok(Loaded { ebpf, reports })
+    Ok(Loaded {
+        ebpf,
+        uprobes: Uprobes::default(),
+        reports,
+    })
 }
 
 /// Offsets of the struct members that the programs read.
@@ -171,9 +183,15 @@ impl Loaded {
     pub fn control(&mut self) -> Result<Control, Error> {
         Ok(Control {
             watched: HashMap::try_from(self.take("WATCHED")?)?,
+            runtimes: HashMap::try_from(self.take("RUNTIMES")?)?,
             policy: HashMap::try_from(self.take("POLICY")?)?,
             losses: PerCpuArray::try_from(self.take("LOSSES")?)?,
         })
+    }
+
+    /// Probes the file of a process.
+    pub fn probe(&mut self, tgid: u32, plan: &Plan) -> bool {
+        self.uprobes.apply(&mut self.ebpf, tgid, plan)
     }
 
     fn take(&mut self, name: &str) -> Result<aya::maps::Map, Error> {
@@ -198,6 +216,7 @@ impl Loaded {
 /// The maps that user space writes while the programs run.
 pub struct Control {
     watched: HashMap<MapData, u32, u32>,
+    runtimes: HashMap<MapData, u32, Runtime>,
     policy: HashMap<MapData, u64, Policy>,
     losses: PerCpuArray<MapData, u64>,
 }
@@ -211,10 +230,24 @@ impl Control {
         Ok(self.watched.insert(tgid, flags, 0)?)
     }
 
+    /// Tells how the tasks of a watched process are named.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn name_tasks(&mut self, tgid: u32, runtime: Runtime) -> Result<(), Error> {
+        // It may have ended, or not be watched after all.
+        let Ok(flags) = self.watched.get(&tgid, 0) else {
+            return Ok(());
+        };
+        self.runtimes.insert(tgid, runtime, 0)?;
+        Ok(self.watched.insert(tgid, flags | FIBERS, EXISTING)?)
+    }
+
     /// Forgets a process: its next program is judged anew.
     pub fn forget(&mut self, tgid: u32) {
         // Gone already: the exit probe was faster.
         let _ = self.watched.remove(&tgid);
+        let _ = self.runtimes.remove(&tgid);
     }
 
     /// Sets how much of a connection is copied.

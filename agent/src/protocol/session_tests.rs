@@ -1,7 +1,8 @@
 //! Pieces of a connection in, reports out, in words.
 
 use super::*;
-use crate::protocol::exchange::Outcome;
+use crate::protocol::exchange::{Outcome, Value};
+use crate::semconv;
 use Direction::{Received, Sent};
 
 const LIMITS: Limits = Limits {
@@ -90,12 +91,11 @@ impl Wire {
     fn told(&self) -> String {
         let reports = self.out.iter().map(|report| match report {
             Report::Asked(request) => {
-                let path = match &request.operation.target {
-                    Some(
-                        super::super::exchange::Target::Path(path)
-                        | super::super::exchange::Target::Name(path),
-                    ) => path,
-                    None => "?",
+                let attributes = &mut request.operation.attributes.iter();
+                let path = attributes.find(|one| one.key == semconv::URL_PATH);
+                let path = match path.map(|path| &path.value) {
+                    Some(Value::Text(path)) => path,
+                    _ => "?",
                 };
                 format!("{path}@{}", request.start.at)
             }

@@ -5,6 +5,7 @@
 //! tree that stays open for long leaves before the rest.
 
 use super::context::{self, Context};
+use super::departed::{Departed, Gone};
 use super::fibers::Made;
 use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
@@ -159,6 +160,8 @@ pub struct Assembly {
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
     served: u64,
+    /// Requests that tasks may have outlived.
+    departed: Departed,
     trees: HashMap<TreeId, Tree>,
     next_tree: u64,
     /// Until then a thread is not believed.
@@ -198,6 +201,7 @@ impl Assembly {
             waiting: Waiting::default(),
             serving: HashMap::new(),
             served: 0,
+            departed: Departed::default(),
             trees: HashMap::new(),
             next_tree: 0,
             lossy_until: 0,
@@ -548,10 +552,7 @@ impl Assembly {
             Endpoint::Unix(_) => true,
             Endpoint::Inet(remote, _) => {
                 (remote.is_loopback() || self.locals.contains(remote))
-                    && (start < info.at + YOUNG
-                        || self
-                            .ends
-                            .contains(&(info.remote.clone(), info.local.clone())))
+                    && (start < info.at + YOUNG || self.ends.contains(&(info.remote, info.local)))
             }
         }
     }
@@ -572,13 +573,13 @@ impl Assembly {
                 // Ends are a hint: without it a trace leaves a moment too early.
                 self.ends.clear();
             }
-            self.ends.insert((info.local.clone(), info.remote.clone()));
+            self.ends.insert((info.local, info.remote));
         }
     }
 
     /// A connection is gone.
     pub fn closed_connection(&mut self, info: &Opened) {
-        self.ends.remove(&(info.local.clone(), info.remote.clone()));
+        self.ends.remove(&(info.local, info.remote));
     }
 
     fn set_lonely(&mut self, node: NodeId, lonely: bool) {
@@ -600,7 +601,7 @@ impl Assembly {
     }
 
     fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {
-        let key = self.node(node)?.pair.clone()?;
+        let key = self.node(node)?.pair?;
         self.pairs.meet(&key, role, node)
     }
 
@@ -621,12 +622,16 @@ impl Assembly {
         let asked = entry.request.start.at;
         let header = entry.context.clone();
         let handling = match self.current(handler, threading, asked) {
-            Ok(Current::Handling(found, evidence)) => Some((found, evidence)),
+            Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
             Ok(Current::Later) if header.is_none() => {
                 self.wait(node, handler, asked);
                 None
             }
             Ok(_) => None,
+            Err(Refusal::Late) if header.is_none() => {
+                self.follow(node, handler, threading);
+                return;
+            }
             Err(refusal) => {
                 self.refuse(refusal);
                 None
@@ -639,6 +644,20 @@ impl Assembly {
         );
     }
 
+    /// The task of the call `node` has outlived its request, which may have left.
+    fn follow(&mut self, node: NodeId, handler: Handler, threading: Threading) {
+        let gone = match self.handlers.current(handler, threading) {
+            Ok(Current::Handling(_, id, _)) => self.departed.find(id).cloned(),
+            _ => None,
+        };
+        match gone {
+            Some(gone) => {
+                self.adopt(node, Some(Parent::Departed(gone)));
+            }
+            None => self.refuse(Refusal::Late),
+        }
+    }
+
     /// The request that `handler` was working for at `asked`.
     fn current(
         &self,
@@ -647,21 +666,15 @@ impl Assembly {
         asked: Nanos,
     ) -> Result<Current, Refusal> {
         let current = self.handlers.current(handler, threading)?;
-        let Current::Handling(found, _) = current else {
+        let Current::Handling(found, id, _) = current else {
             return Ok(current);
         };
         if asked < self.lossy_until {
             return Err(Refusal::Lossy);
         }
-        let Some(above) = self.node(found) else {
-            return Err(Refusal::Late);
-        };
         // A task may outlive the request that it was made for, whose node is another's by now.
-        let inherited = self.handlers.inherited_span(handler);
-        let other = above.handler != handler && inherited.is_some_and(|span| span != above.id);
-        if above.request.role != Role::Server || other {
-            return Err(Refusal::Late);
-        }
+        let above = self.node(found).filter(|above| above.id == id);
+        let above = above.ok_or(Refusal::Late)?;
         // What the table held back may come when the thread has gone on to another request.
         if above.start() > asked {
             return Err(Refusal::Ambiguous);
@@ -701,6 +714,13 @@ impl Assembly {
         let link = match parent {
             None => return true,
             Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
+            Some(Parent::Departed(gone)) => {
+                let Some(span) = self.rejoin(node, gone) else {
+                    self.refuse(Refusal::Late);
+                    return false;
+                };
+                (span, Evidence::Task, false)
+            }
             Some(Parent::Local(above, evidence)) => {
                 let Some(found) = self.node(above) else {
                     return true;
@@ -725,6 +745,19 @@ impl Assembly {
             entry.above = above_node;
         }
         true
+    }
+
+    /// Puts the tree of `node` into the trace of a request that has left; answers its span.
+    fn rejoin(&mut self, node: NodeId, gone: Gone) -> Option<SpanId> {
+        let id = self.node(node)?.tree;
+        let tree = self.trees.get_mut(&id)?;
+        if tree.trace.is_some_and(|trace| trace != gone.trace) {
+            return None;
+        }
+        tree.trace = Some(gone.trace);
+        tree.sampled = tree.sampled.or(gone.sampled);
+        tree.state = tree.state.take().or(gone.state);
+        Some(gone.span)
     }
 
     /// Makes one tree of the trees of two nodes; refuses when they are different traces.
@@ -822,6 +855,16 @@ impl Assembly {
     fn batch(&mut self, tree: &mut Tree, mut nodes: Vec<Node>, complete: bool) -> Batch {
         nodes.sort_by_key(Node::start);
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
+        for node in &nodes {
+            if node.request.role == Role::Server && node.handler.fiber != 0 {
+                self.departed.insert(Gone {
+                    trace,
+                    span: node.id,
+                    sampled: tree.sampled,
+                    state: tree.state.clone(),
+                });
+            }
+        }
         Batch {
             trace,
             sampled: tree.sampled,

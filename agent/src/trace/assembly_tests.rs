@@ -449,6 +449,21 @@ fn a_task_that_outlives_its_request_works_for_no_other() {
     assert_eq!(check(&steps, "[1] [3] [2]").refused[1], 1);
 }
 
+/// The request whose task made it has left, and its node is another's.
+#[test]
+fn a_task_that_outlives_its_trace_still_belongs_to_it() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Made(40, 1),
+        Answered(1),
+        Due(500),
+        Ask(client(2, 2, 100).on(40)),
+        Answered(2),
+        Due(900),
+    ];
+    check(&steps, "[1] [2<1:task]");
+}
+
 /// A task that reads several requests at once is a loop, whatever it answers.
 #[test]
 fn a_loop_claims_nothing_by_its_answers() {

@@ -1,5 +1,7 @@
 import os
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import requests
 from flask import Flask, Response, request
@@ -7,6 +9,13 @@ from flask import Flask, Response, request
 UPSTREAM = os.environ.get("UPSTREAM")
 
 app = Flask(__name__)
+session = requests.Session()
+pool = ThreadPoolExecutor(max_workers=12)
+one_at_a_time = threading.Lock()
+
+
+def fetch(path, timeout=30):
+    return session.get(UPSTREAM + path, timeout=timeout).status_code
 
 
 @app.get("/")
@@ -33,6 +42,61 @@ def call(path):
     except requests.RequestException as error:
         return Response(f"{error}\n", status=502, mimetype="text/plain")
     return Response("called\n", status=answer.status_code, mimetype="text/plain")
+
+
+@app.get("/work/<id>")
+def work(id):
+    fetch(f"/leaf/{id}/1")
+    time.sleep(0.003)
+    return "done\n"
+
+
+@app.get("/seq/<id>")
+def seq(id):
+    fetch(f"/leaf/{id}/1")
+    time.sleep(0.003)
+    fetch(f"/leaf/{id}/2")
+    return "done\n"
+
+
+@app.get("/fan/<id>")
+def fan(id):
+    list(pool.map(fetch, [f"/leaf/{id}/{step}" for step in (1, 2, 3)]))
+    return "done\n"
+
+
+@app.get("/lock/<id>")
+def lock(id):
+    with one_at_a_time:
+        fetch(f"/leaf/{id}/1")
+    return "done\n"
+
+
+@app.get("/retry/<id>")
+def retry(id):
+    if fetch(f"/flaky/{id}/1") == 503:
+        fetch(f"/flaky/{id}/1")
+    return "done\n"
+
+
+@app.get("/late/<id>")
+def late(id):
+    try:
+        fetch(f"/slow/{id}/1", timeout=0.05)
+    except requests.Timeout:
+        pass
+    return "done\n"
+
+
+def later(id):
+    time.sleep(0.003)
+    fetch(f"/leaf/{id}/1")
+
+
+@app.get("/after/<id>")
+def after(id):
+    pool.submit(later, id)
+    return "done\n"
 
 
 @app.post("/echo")

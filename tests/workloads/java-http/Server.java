@@ -4,11 +4,19 @@ import java.io.IOException;
 import java.net.HttpURLConnection;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.SocketTimeoutException;
 import java.net.URL;
+import java.util.List;
+import java.util.concurrent.Callable;
+import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import java.util.concurrent.locks.ReentrantLock;
 
 public class Server {
     private static final String UPSTREAM = System.getenv("UPSTREAM");
+    private static final ExecutorService FAN = Executors.newFixedThreadPool(12);
+    private static final ReentrantLock ONE_AT_A_TIME = new ReentrantLock();
 
     public static void main(String[] args) throws IOException {
         int port = Integer.parseInt(System.getenv().getOrDefault("PORT", "8080"));
@@ -30,6 +38,10 @@ public class Server {
                 case "status" -> send(exchange, Integer.parseInt(value), ("status " + value + "\n").getBytes());
                 case "slow" -> slow(exchange, Long.parseLong(value));
                 case "call" -> call(exchange);
+                case "work", "seq", "fan", "lock", "retry", "after", "late" -> {
+                    job(verb, value);
+                    send(exchange, 200, "done\n".getBytes());
+                }
                 case "echo" -> send(exchange, 200, exchange.getRequestBody().readAllBytes());
                 default -> send(exchange, 404, "no such path\n".getBytes());
             }
@@ -43,6 +55,75 @@ public class Server {
             Thread.currentThread().interrupt();
         }
         send(exchange, 200, "late\n".getBytes());
+    }
+
+    private static void job(String verb, String id) throws IOException {
+        try {
+            switch (verb) {
+                case "work" -> {
+                    fetch("/leaf/" + id + "/1");
+                    Thread.sleep(3);
+                }
+                case "seq" -> {
+                    fetch("/leaf/" + id + "/1");
+                    Thread.sleep(3);
+                    fetch("/leaf/" + id + "/2");
+                }
+                case "fan" -> {
+                    List<Callable<Integer>> calls = List.of(
+                            () -> fetch("/leaf/" + id + "/1"),
+                            () -> fetch("/leaf/" + id + "/2"),
+                            () -> fetch("/leaf/" + id + "/3"));
+                    for (Future<Integer> call : FAN.invokeAll(calls)) {
+                        call.get();
+                    }
+                }
+                case "lock" -> {
+                    ONE_AT_A_TIME.lock();
+                    try {
+                        fetch("/leaf/" + id + "/1");
+                    } finally {
+                        ONE_AT_A_TIME.unlock();
+                    }
+                }
+                case "after" -> FAN.submit(() -> {
+                    Thread.sleep(3);
+                    return fetch("/leaf/" + id + "/1");
+                });
+                case "retry" -> {
+                    if (fetch("/flaky/" + id + "/1") == 503) {
+                        fetch("/flaky/" + id + "/1");
+                    }
+                }
+                default -> giveUp(id);
+            }
+        } catch (InterruptedException interrupted) {
+            Thread.currentThread().interrupt();
+        } catch (java.util.concurrent.ExecutionException failed) {
+            throw new IOException(failed.getCause());
+        }
+    }
+
+    private static int fetch(String path) throws IOException {
+        HttpURLConnection connection = (HttpURLConnection) new URL(UPSTREAM + path).openConnection();
+        int status = connection.getResponseCode();
+        try (var body = status < 400 ? connection.getInputStream() : connection.getErrorStream()) {
+            if (body != null) {
+                body.readAllBytes();
+            }
+        }
+        return status;
+    }
+
+    private static void giveUp(String id) throws IOException {
+        HttpURLConnection connection =
+                (HttpURLConnection) new URL(UPSTREAM + "/slow/" + id + "/1").openConnection();
+        connection.setReadTimeout(50);
+        try {
+            connection.getResponseCode();
+        } catch (SocketTimeoutException late) {
+            connection.disconnect();
+        }
     }
 
     private static void call(HttpExchange exchange) throws IOException {

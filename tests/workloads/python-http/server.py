@@ -1,10 +1,90 @@
+import http.client
 import os
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 UPSTREAM = os.environ.get("UPSTREAM")
+FAN = ThreadPoolExecutor(max_workers=24)
+ONE_AT_A_TIME = threading.Lock()
+KEPT = threading.local()
+
+
+def fetch(path, timeout=30):
+    """Over the connection that this thread keeps."""
+    connection = getattr(KEPT, "connection", None)
+    if connection is None:
+        connection = KEPT.connection = http.client.HTTPConnection(
+            urllib.parse.urlsplit(UPSTREAM).netloc, timeout=timeout
+        )
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    except OSError:
+        connection.close()
+        raise
+
+
+def give_up(id):
+    connection = http.client.HTTPConnection(urllib.parse.urlsplit(UPSTREAM).netloc, timeout=0.05)
+    try:
+        connection.request("GET", f"/slow/{id}/1")
+        connection.getresponse().read()
+    except TimeoutError:
+        pass
+    finally:
+        connection.close()
+
+
+def work(id):
+    fetch(f"/leaf/{id}/1")
+    time.sleep(0.003)
+
+
+def seq(id):
+    fetch(f"/leaf/{id}/1")
+    time.sleep(0.003)
+    fetch(f"/leaf/{id}/2")
+
+
+def fan(id):
+    list(FAN.map(fetch, [f"/leaf/{id}/{step}" for step in (1, 2, 3)]))
+
+
+def lock(id):
+    with ONE_AT_A_TIME:
+        fetch(f"/leaf/{id}/1")
+
+
+def retry(id):
+    if fetch(f"/flaky/{id}/1") == 503:
+        fetch(f"/flaky/{id}/1")
+
+
+def later(id):
+    time.sleep(0.003)
+    fetch(f"/leaf/{id}/1")
+
+
+def after(id):
+    FAN.submit(later, id)
+
+
+JOBS = {
+    "work": work,
+    "seq": seq,
+    "fan": fan,
+    "lock": lock,
+    "retry": retry,
+    "late": give_up,
+    "after": after,
+}
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -26,6 +106,9 @@ class Handler(BaseHTTPRequestHandler):
         elif verb == "slow":
             time.sleep(int(value) / 1000)
             self.answer(200, b"late\n")
+        elif verb in JOBS:
+            JOBS[verb](value)
+            self.answer(200, b"done\n")
         elif verb == "call" and UPSTREAM:
             self.call(self.path.partition("?")[2])
         else:
@@ -53,8 +136,12 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    request_queue_size = 128
+
+
 if __name__ == "__main__":
     port = int(os.environ.get("PORT", "8000"))
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     print(f"listening on {port}", flush=True)
     server.serve_forever()

@@ -81,8 +81,8 @@ struct AskingHead {
 /// What the direction of the answers is in.
 enum Answering {
     Boundary,
-    Head(Box<AnsweringHead>),
-    Body(Box<AnsweringBody>),
+    Head(AnsweringHead),
+    Body(AnsweringBody),
 }
 
 struct AnsweringHead {

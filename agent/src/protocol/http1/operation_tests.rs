@@ -12,13 +12,13 @@ fn check(role: Role, text: &str, verb: &str, expected: &[(&str, &str)]) {
         head.line(&text.as_bytes()[at..at + len]);
         at += len;
     }
-    let operation = operation(&head, role);
+    let operation = operation(&mut head, role);
     assert_eq!(operation.verb, verb);
     let found: Vec<_> = operation
         .attributes
         .iter()
         .map(|attribute| match &attribute.value {
-            Value::Text(text) => (attribute.key, text.clone()),
+            Value::Text(text) => (attribute.key, text.to_string()),
             Value::Int(number) => (attribute.key, number.to_string()),
             other => (attribute.key, format!("{other:?}")),
         })

@@ -53,11 +53,11 @@ impl Http1Conversation {
             return Progress::Lost;
         }
         self.align(first, out);
-        self.answering = Answering::Head(Box::new(AnsweringHead {
+        self.answering = Answering::Head(AnsweringHead {
             head: AnswerHead::new(status),
             first,
             lines: Lines::behind(len),
-        }));
+        });
         Progress::Took(len)
     }
 
@@ -144,10 +144,10 @@ impl Http1Conversation {
             }
         });
         let over = framing.is_none();
-        self.answering = Answering::Body(Box::new(AnsweringBody {
+        self.answering = Answering::Body(AnsweringBody {
             open,
             body: Body::new(framing.unwrap_or(Framing::Length(0))),
-        }));
+        });
         if over {
             self.answered(Ending::Whole, out);
         }
@@ -254,10 +254,10 @@ impl Http1Conversation {
             last: first,
             announced: None,
         });
-        self.answering = Answering::Body(Box::new(AnsweringBody {
+        self.answering = Answering::Body(AnsweringBody {
             open,
             body: Body::new(framing),
-        }));
+        });
         let taken = usize::try_from(missing).unwrap_or(usize::MAX);
         self.answer_moved(missing, false, moment, moment, out);
         Progress::Took(taken)

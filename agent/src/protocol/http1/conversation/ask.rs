@@ -100,14 +100,7 @@ impl Http1Conversation {
                 let number = self.next;
                 self.next = self.next.saturating_add(1);
                 asking.reported = Some(number);
-                let head = &asking.head;
-                let request = Request {
-                    number,
-                    role: self.role,
-                    start: asking.start,
-                    operation: operation::operation(head, self.role),
-                    carried: operation::carried(head),
-                };
+                let head = &mut asking.head;
                 let pending = Pending {
                     number,
                     start: asking.start,
@@ -116,6 +109,13 @@ impl Http1Conversation {
                     cut: false,
                     size: None,
                     void: false,
+                };
+                let request = Request {
+                    number,
+                    role: self.role,
+                    start: asking.start,
+                    operation: operation::operation(head, self.role),
+                    carried: operation::carried(head),
                 };
                 if self.pending.is_empty() {
                     self.answer_overtaken(out);

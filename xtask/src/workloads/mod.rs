@@ -9,7 +9,9 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{step, workspace};
+use crate::{apt, setup, step, workspace};
+
+pub(crate) mod manifest;
 
 /// Holds the digest of the sources that an installed copy was made from.
 const STAMP: &str = ".stamp";
@@ -25,11 +27,30 @@ pub(crate) fn install_all() -> usize {
         }
     };
     report(python_environment());
-    match names() {
+    match light() {
         Ok(names) => names.iter().for_each(|name| report(install(name))),
         Err(error) => report(Err(error)),
     }
     failed
+}
+
+/// Installs one service, whatever it takes.
+///
+/// # Errors
+/// When it cannot be installed here.
+pub(crate) fn ensure(name: &str) -> Result<()> {
+    install(name)
+}
+
+/// The services that are installed without being asked for.
+fn light() -> Result<Vec<String>> {
+    let mut light = Vec::new();
+    for name in names()? {
+        if !manifest::read(&workspace::workload_sources().join(&name))?.heavy {
+            light.push(name);
+        }
+    }
+    Ok(light)
 }
 
 /// The services there are: every folder that has a `run`, named by its path.
@@ -52,6 +73,8 @@ fn install(name: &str) -> Result<()> {
     let source = workspace::workload_sources().join(name);
     let installed = workspace::workloads().join(name);
     let digest = digest(&files_below(&source)?)?;
+    let manifest = manifest::read(&source)?;
+    packages(name, &manifest)?;
     if stamp(&installed).is_some_and(|stamp| stamp == digest) {
         return Ok(());
     }
@@ -61,11 +84,17 @@ fn install(name: &str) -> Result<()> {
         ("package.json", npm as fn() -> Command),
         ("go.mod", go),
         ("Server.java", javac),
+        ("pom.xml", maven),
+        ("Cargo.toml", cargo),
+        ("Makefile", make),
+        ("requirements.txt", pip_here),
     ] {
-        if installed.join(file).is_file() {
+        // light services share one environment of Python
+        let shared = file == "requirements.txt" && !manifest.heavy;
+        if installed.join(file).is_file() && !shared {
             let mut command = command();
             step::run(
-                &format!("install service {name}"),
+                &format!("install service {name} ({file})"),
                 &log,
                 command.current_dir(&installed),
             )
@@ -98,6 +127,68 @@ fn go() -> Command {
     command
 }
 
+fn maven() -> Command {
+    let mut command = Command::new("mvn");
+    command.args(["--batch-mode", "--quiet", "-DskipTests", "package"]);
+    command
+}
+
+fn cargo() -> Command {
+    let mut command = Command::new(setup::cargo());
+    command
+        .args(["build", "--release", "--target-dir", "target"])
+        .env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+fn make() -> Command {
+    Command::new("make")
+}
+
+/// Python packages of one service alone, beside it.
+fn pip_here() -> Command {
+    let mut command = Command::new(workspace::venv().join("bin/python"));
+    command
+        .args(["-m", "pip", "install", "--quiet", "--upgrade"])
+        .args(["--disable-pip-version-check", "--target", "packages"])
+        .args(["-r", "requirements.txt"]);
+    command
+}
+
+/// Installs the Debian packages of a service when something of it is missing.
+fn packages(name: &str, manifest: &manifest::Manifest) -> Result<()> {
+    let missing = || {
+        let programs = manifest.programs.iter();
+        let files = manifest.files.iter();
+        programs
+            .filter(|program| workspace::program(program).is_none())
+            .chain(files.filter(|file| !Path::new(file).exists()))
+            .cloned()
+            .collect::<Vec<String>>()
+    };
+    let before = missing();
+    if before.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = manifest.packages.iter().map(String::as_str).collect();
+    if let Some(reason) = apt::unavailable().or(packages.is_empty().then_some("no package has it"))
+    {
+        bail!(
+            "service {name} lacks {}: {reason}\nhint: `{}`",
+            before.join(", "),
+            apt::command_line(&packages)
+        );
+    }
+    apt::install(&packages)?;
+    match missing() {
+        left if left.is_empty() => Ok(()),
+        left => bail!(
+            "service {name} still lacks {}\nhint: get it from your system",
+            left.join(", ")
+        ),
+    }
+}
+
 fn javac() -> Command {
     let mut command = Command::new("javac");
     command.arg("Server.java");
@@ -114,6 +205,10 @@ fn python_environment() -> Result<()> {
         .filter(|path| {
             path.file_name()
                 .is_some_and(|name| name == "requirements.txt")
+        })
+        .filter(|path| {
+            let manifest = path.parent().map(manifest::read);
+            !matches!(manifest, Some(Ok(manifest)) if manifest.heavy)
         })
         .collect();
     let digest = digest(&wanted)?;
@@ -194,7 +289,10 @@ fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
         for entry in entries {
             let entry = entry?;
             let name = entry.file_name();
-            if name == "node_modules" || name == "__pycache__" {
+            if ["node_modules", "__pycache__", "target"]
+                .iter()
+                .any(|left| name == *left)
+            {
                 continue;
             }
             if entry.file_type()?.is_dir() {

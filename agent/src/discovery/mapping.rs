@@ -1,0 +1,109 @@
+//! Where a process has mapped its executable files.
+//!
+//! In: `/proc/PID/maps`. Out: [`Mapping`]s of whole files, one per file.
+
+use super::files::head;
+use super::procs::Proc;
+use std::path::PathBuf;
+
+/// Most bytes of `maps` that are read.
+const BYTES: usize = 4 * 1024 * 1024;
+
+/// A file that a process has mapped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mapping {
+    /// Address at which the file's first byte is mapped.
+    pub start: u64,
+    /// Device and inode, as `maps` tells them.
+    pub file: FileId,
+    /// As the process itself names it.
+    pub path: String,
+}
+
+/// A file whatever its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// Major and minor number of its device.
+    pub device: (u32, u32),
+    /// Inode.
+    pub inode: u64,
+}
+
+impl Mapping {
+    /// The file, as this process can open it whatever its mount namespace.
+    #[must_use]
+    pub fn host_path(&self, proc: &Proc, tgid: u32) -> PathBuf {
+        let inner = self.path.trim_start_matches('/');
+        proc.path(tgid, "root").join(inner)
+    }
+}
+
+/// The files that process `tgid` has mapped from their beginning.
+#[must_use]
+pub fn mappings(proc: &Proc, tgid: u32) -> Vec<Mapping> {
+    let bytes = head(&proc.path(tgid, "maps"), BYTES).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut found: Vec<Mapping> = Vec::new();
+    for mapping in text.lines().filter_map(parse) {
+        if found.last().is_none_or(|last| last.file != mapping.file) {
+            found.push(mapping);
+        }
+    }
+    found
+}
+
+/// A line of `maps` that maps the first byte of a file.
+fn parse(line: &str) -> Option<Mapping> {
+    let mut fields = line.splitn(6, ' ');
+    let (start, _) = fields.next()?.split_once('-')?;
+    let _permissions = fields.next()?;
+    let offset = fields.next()?;
+    let (major, minor) = fields.next()?.split_once(':')?;
+    let inode: u64 = fields.next()?.parse().ok()?;
+    let path = fields.next()?.trim_start();
+    if inode == 0 || offset.trim_start_matches('0') != "" {
+        return None;
+    }
+    Some(Mapping {
+        start: u64::from_str_radix(start, 16).ok()?,
+        file: FileId {
+            device: (
+                u32::from_str_radix(major, 16).ok()?,
+                u32::from_str_radix(minor, 16).ok()?,
+            ),
+            inode,
+        },
+        path: path.trim_end_matches(" (deleted)").to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, expected: Option<(u64, u64, &str)>) {
+        let found = parse(line);
+        let found = found.as_ref();
+        let found = found.map(|found| (found.start, found.file.inode, found.path.as_str()));
+        assert_eq!(found, expected, "{line}");
+    }
+
+    #[test]
+    fn lines_that_map_the_first_byte() {
+        check(
+            "00400000-00423000 r--p 00000000 fe:01 4861      /usr/bin/a b",
+            Some((0x40_0000, 4861, "/usr/bin/a b")),
+        );
+        check(
+            "7f12-7f13 r-xp 00000000 00:1f 7 /lib/x.so (deleted)",
+            Some((0x7f12, 7, "/lib/x.so")),
+        );
+        check(
+            "00423000-00700000 r-xp 00023000 fe:01 4861 /usr/bin/a",
+            None,
+        );
+        check("7ffd-7ffe rw-p 00000000 00:00 0 [stack]", None);
+        check("nonsense", None);
+        check("", None);
+    }
+}

@@ -1,0 +1,128 @@
+//! Addresses of named symbols of an executable or library.
+//!
+//! In: its sections and the names that are wanted. Out: [`Symbol`]s. Both tables are read in
+//! windows, names first, so that a binary of 100 MB costs a few MB of memory; a hostile one costs
+//! no more.
+
+use super::elf::{Sections, u32_at, u64_at};
+use memchr::memmem;
+use std::collections::HashMap;
+
+/// Bytes of the tables that are held at once.
+const WINDOW: usize = 1024 * 1024;
+/// Most bytes of a table that are read.
+const TABLE_BYTES: u64 = 512 * 1024 * 1024;
+/// Bytes of one entry of a symbol table.
+const ENTRY: usize = 24;
+
+/// Where something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Symbol {
+    /// Address as linked; for thread-local ones the offset in their block.
+    pub address: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// The symbols of these names, as far as the file has them. A local symbol table is better than
+/// that of the dynamic linker, which has exported ones only.
+#[must_use]
+pub fn find(sections: &Sections, wanted: &[&str]) -> HashMap<String, Symbol> {
+    let mut found = HashMap::new();
+    for (table, names) in [(".symtab", ".strtab"), (".dynsym", ".dynstr")] {
+        if found.len() < wanted.len() {
+            search(sections, table, names, wanted, &mut found);
+        }
+    }
+    found
+}
+
+fn search(
+    sections: &Sections,
+    table: &str,
+    names: &str,
+    wanted: &[&str],
+    found: &mut HashMap<String, Symbol>,
+) -> Option<()> {
+    let places = places(sections, names, wanted)?;
+    let table = sections.section(table)?;
+    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
+    let mut at = table.offset;
+    let step = (WINDOW / ENTRY) * ENTRY;
+    while at < end {
+        let len = usize::try_from(end - at).ok()?.min(step);
+        let window = sections.bytes(at, len);
+        for entry in window.chunks_exact(ENTRY) {
+            let Some(name) = places.get(&u64::from(u32_at(entry, 0)?)) else {
+                continue;
+            };
+            let (address, size) = (u64_at(entry, 8)?, u64_at(entry, 16)?);
+            // `SHN_UNDEF`: it is somewhere else.
+            if entry.get(6..8)? != [0, 0] {
+                found
+                    .entry((*name).to_owned())
+                    .or_insert(Symbol { address, size });
+            }
+        }
+        if window.len() < len {
+            break;
+        }
+        at += len as u64;
+    }
+    Some(())
+}
+
+/// Where each name stands in a table of names; linkers share the ends of names.
+fn places<'a>(
+    sections: &Sections,
+    names: &str,
+    wanted: &[&'a str],
+) -> Option<HashMap<u64, &'a str>> {
+    let table = sections.section(names)?;
+    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
+    let patterns: Vec<(Vec<u8>, &str)> = wanted
+        .iter()
+        .map(|name| ([name.as_bytes(), b"\0"].concat(), *name))
+        .collect();
+    let overlap = patterns.iter().map(|(bytes, _)| bytes.len()).max()?;
+    let mut found = HashMap::new();
+    let mut at = table.offset;
+    while at < end {
+        let len = usize::try_from(end - at).ok()?.min(WINDOW);
+        let window = sections.bytes(at, len);
+        for (pattern, name) in &patterns {
+            for place in memmem::find_iter(&window, pattern) {
+                found.insert(at - table.offset + place as u64, *name);
+            }
+        }
+        if window.len() < len || len <= overlap || at + len as u64 == end {
+            break;
+        }
+        at += (len - overlap) as u64;
+    }
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+
+    #[test]
+    fn symbols_of_this_very_program() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let sections = Sections::of(file).unwrap();
+        let found = find(&sections, &["main", "no_such_symbol_anywhere"]);
+        assert_eq!(found.len(), 1, "{found:?}");
+        let main = found["main"];
+        assert!(main.size > 0 && sections.file_offset(main.address).is_some());
+    }
+
+    #[test]
+    fn nothing_is_found_in_nothing() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let sections = Sections::of(file).unwrap();
+        assert!(find(&sections, &[]).is_empty());
+        assert!(places(&sections, ".no_such_section", &["main"]).is_none());
+    }
+}

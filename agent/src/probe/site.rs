@@ -1,0 +1,117 @@
+//! Where in a function a uprobe is put.
+//!
+//! The kernel emulates a few instructions and single-steps the others, which costs about ten
+//! times as much. So the first one that it emulates is looked for, as long as the function has
+//! not changed the registers of its arguments.
+
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic};
+
+/// Bytes of a function that are looked through.
+pub const PROLOGUE: usize = 64;
+
+/// Offset in `code`, the beginning of a function, for a probe that reads its arguments.
+#[must_use]
+pub fn entry(code: &[u8]) -> u64 {
+    let mut best = 0;
+    for instruction in decode(code) {
+        if is_emulated(&instruction) {
+            best = instruction.ip();
+            break;
+        }
+        if !keeps_arguments(&instruction) {
+            break;
+        }
+    }
+    best
+}
+
+/// Offset for a probe of the function's return: there the return address must still be on top
+/// of the stack, so only a landing mark may be skipped.
+#[must_use]
+pub fn before_stack(code: &[u8]) -> u64 {
+    let mut instructions = decode(code);
+    match instructions.next() {
+        Some(first) if first.mnemonic() == Mnemonic::Endbr64 => first.len() as u64,
+        _ => 0,
+    }
+}
+
+/// Offset of the first call of `target` in `code`, which is loaded at `address`.
+#[must_use]
+pub fn call(code: &[u8], address: u64, target: u64) -> Option<u64> {
+    let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    decoder
+        .iter()
+        .find(|found| found.code() == Code::Call_rel32_64 && found.near_branch_target() == target)
+        .map(|found| found.ip() - address)
+}
+
+fn decode(code: &[u8]) -> impl Iterator<Item = Instruction> {
+    let code = code.get(..PROLOGUE).unwrap_or(code);
+    let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let found: Vec<Instruction> = decoder.into_iter().filter(|i| !i.is_invalid()).collect();
+    found.into_iter()
+}
+
+/// `arch/x86/kernel/uprobes.c`: `push_setup_xol_ops` and `branch_setup_xol_ops`.
+fn is_emulated(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.code(),
+        Code::Push_r64
+            | Code::Nopw
+            | Code::Nopd
+            | Code::Call_rel32_64
+            | Code::Jmp_rel8_64
+            | Code::Jmp_rel32_64
+    ) || (instruction.mnemonic() == Mnemonic::Nop && instruction.len() == 5)
+}
+
+/// Stack checks, landing marks and stores: what compilers put before the first push.
+fn keeps_arguments(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Endbr64 | Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Sub | Mnemonic::Jbe => true,
+        Mnemonic::Lea => {
+            let to = instruction.op0_register();
+            matches!(to, iced_x86::Register::R12 | iced_x86::Register::R13)
+        }
+        Mnemonic::Mov => instruction.op0_kind() == iced_x86::OpKind::Memory,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Beginnings of functions as compilers made them, and the offset of the first push.
+    #[test]
+    fn the_first_push_is_found() {
+        for (code, offset) in [
+            // Go: cmp rsp, [r14+16]; jbe; push rbp
+            (
+                &[0x49, 0x3b, 0x66, 0x10, 0x76, 0x53, 0x55, 0x48, 0x89, 0xe5][..],
+                6,
+            ),
+            // gcc: endbr64; push r15
+            (&[0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0x57], 4),
+            // sub rsp, 8; mov eax, 1: nothing to emulate
+            (&[0x48, 0x83, 0xec, 0x08, 0xb8, 1, 0, 0, 0, 0x55], 0),
+            // mov rax, rdi changes rax, which is an argument in Go
+            (&[0x48, 0x89, 0xf8, 0x55], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(entry(code), offset, "{code:x?}");
+        }
+        assert_eq!(before_stack(&[0xf3, 0x0f, 0x1e, 0xfa, 0x55]), 4);
+        assert_eq!(before_stack(&[0x55, 0x90]), 0);
+    }
+
+    #[test]
+    fn calls_are_found_by_their_target() {
+        // nop; call +0x10; call +0x20
+        let code = [0x90, 0xe8, 0x10, 0, 0, 0, 0xe8, 0x20, 0, 0, 0];
+        assert_eq!(call(&code, 0x1000, 0x1016), Some(1));
+        assert_eq!(call(&code, 0x1000, 0x102b), Some(6));
+        assert_eq!(call(&code, 0x1000, 0x1000), None);
+    }
+}

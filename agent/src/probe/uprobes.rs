@@ -1,0 +1,114 @@
+//! Uprobes in the files of watched processes.
+//!
+//! In: plans. Out: attached programs, once per file however many processes run it. Files that
+//! nobody runs any more keep their probes for a while, as most programs come back; then the
+//! oldest are given up, on a thread of their own: detaching one takes the kernel a tenth of a
+//! second.
+
+use super::runtime::{Plan, Site};
+use crate::discovery::mapping::FileId;
+use aya::Ebpf;
+use aya::programs::UProbe;
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
+use std::collections::{HashMap, HashSet};
+use std::thread;
+
+/// Files that are probed at once; those that nobody runs make room.
+const FILES: usize = 64;
+
+/// The probes of one file.
+#[derive(Default)]
+struct Probed {
+    links: Vec<UProbeLink>,
+    /// Processes that run it.
+    users: HashSet<u32>,
+    /// When it was last asked for, counted in plans.
+    used: u64,
+}
+
+/// All probed files.
+#[derive(Default)]
+pub struct Uprobes {
+    files: HashMap<FileId, Probed>,
+    plans: u64,
+    /// Sites that the kernel refused.
+    pub refused: u64,
+}
+
+impl Uprobes {
+    /// Probes the file of `plan`, which process `tgid` runs; answers whether all sites are
+    /// probed.
+    pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
+        self.plans += 1;
+        if !self.files.contains_key(&plan.file) && self.files.len() >= FILES && !self.make_room() {
+            return plan.sites.is_empty();
+        }
+        let probed = self.files.entry(plan.file).or_insert_with(|| {
+            let mut probed = Probed::default();
+            for site in plan.sites.iter() {
+                match attach(ebpf, plan, site) {
+                    Ok(link) => probed.links.push(link),
+                    Err(why) => {
+                        self.refused += 1;
+                        let path = plan.path.display();
+                        tracing::warn!(program = site.program, %path, why, "not probed");
+                    }
+                }
+            }
+            probed
+        });
+        probed.users.insert(tgid);
+        probed.used = self.plans;
+        probed.links.len() == plan.sites.len()
+    }
+
+    /// A process ended or runs another program.
+    pub fn gone(&mut self, tgid: u32) {
+        for probed in self.files.values_mut() {
+            probed.users.remove(&tgid);
+        }
+    }
+
+    /// Files that are probed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    /// None is probed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
+    /// Gives up the file that nobody has run for the longest time.
+    fn make_room(&mut self) -> bool {
+        let idle = self.files.iter().filter(|(_, file)| file.users.is_empty());
+        let Some(oldest) = idle.min_by_key(|(_, file)| file.used).map(|(id, _)| *id) else {
+            return false;
+        };
+        if let Some(probed) = self.files.remove(&oldest) {
+            let name = "weft-detach".to_owned();
+            let links = probed.links;
+            if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
+                tracing::debug!(%error, "detached on the spot");
+            }
+        }
+        true
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, plan: &Plan, site: &Site) -> Result<UProbeLink, String> {
+    let program = ebpf.program_mut(site.program);
+    let program = program.ok_or("not in the kernel object")?;
+    let program: &mut UProbe = program
+        .try_into()
+        .map_err(|_| "no uprobe in the kernel object")?;
+    if program.fd().is_err() {
+        program.load().map_err(super::attach::words)?;
+    }
+    let location = UProbeAttachLocation::AbsoluteOffset(site.offset);
+    let link = program.attach(location, &plan.path, UProbeScope::AllProcesses);
+    let link = link.map_err(super::attach::words)?;
+    program.take_link(link).map_err(super::attach::words)
+}

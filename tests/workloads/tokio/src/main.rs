@@ -1,0 +1,18 @@
+//! An order service in three styles: axum with reqwest, axum with blocking calls by
+//! `spawn_blocking`, actix-web with awc.
+
+mod actix;
+mod axum_style;
+
+fn main() -> std::io::Result<()> {
+    let port: u16 = std::env::var("PORT")
+        .ok()
+        .and_then(|port| port.parse().ok())
+        .unwrap_or(8080);
+    let upstream = std::env::var("UPSTREAM").unwrap_or_default();
+    match std::env::var("STYLE").as_deref() {
+        Ok("actix") => actix::serve(port, upstream),
+        Ok("blocking") => axum_style::serve(port, axum_style::Calls::blocking(upstream)),
+        _ => axum_style::serve(port, axum_style::Calls::asynchronous(upstream)),
+    }
+}

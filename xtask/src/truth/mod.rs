@@ -1,0 +1,344 @@
+//! `cargo xtask truth`: are weft's parents right under concurrency? Every request has an id in its
+//! path, and each service, as people write them, passes it on in the paths of its calls. So each
+//! span tells by itself where it belongs, which weft does not know, and each link can be judged.
+//!
+//! Each row starts one service of `tests/workloads` between this client and one shared upstream,
+//! and weft beside them for each number of connections.
+
+pub(crate) mod leaf;
+
+mod agent;
+mod judge;
+mod load;
+mod plan;
+mod refusals;
+mod report;
+mod rows;
+mod spans;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+
+use crate::libtest::Counts;
+use crate::process::{Group, free_port};
+use crate::{build, setup, step, workloads, workspace};
+use agent::{Agent, Recorder};
+use judge::Verdict;
+use plan::Plan;
+use refusals::Refusals;
+use rows::Row;
+use spans::Span;
+
+/// A service that is not up by then will not be.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Requests before the first run, so that runtimes have loaded what they need.
+const WARM_UP: usize = 24;
+/// How long the last spans may keep us waiting without a new one.
+const QUIET: Duration = Duration::from_millis(2500);
+/// How often the spans are counted meanwhile.
+const POLL: Duration = Duration::from_millis(100);
+/// The run of `cargo xtask test`: so many requests over so many connections.
+const TEST_REQUESTS: usize = 60;
+const TEST_CONNECTIONS: usize = 16;
+
+/// The upstream's name among the outputs.
+const UPSTREAM: &str = "upstream";
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only rows whose names contain one of these
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Requests open at once, one run each
+    #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+    concurrency: Vec<usize>,
+    /// Requests of a run
+    #[arg(long, default_value_t = 300)]
+    requests: usize,
+    /// Keep what the kernel reported instead, as one file a run in this folder
+    #[arg(long, value_name = "DIR")]
+    record: Option<PathBuf>,
+    /// Put the results into docs/truth.md and README.md
+    #[arg(long)]
+    write: bool,
+    /// This weft instead of one built now
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+}
+
+/// One run of a row.
+#[derive(Debug, Clone, Default)]
+struct Run {
+    concurrency: usize,
+    verdict: Verdict,
+    /// Links that weft refused, by cause.
+    refused: BTreeMap<String, u64>,
+    /// weft's own last line.
+    summary: String,
+}
+
+/// All runs of a row.
+#[derive(Debug, Clone)]
+struct Measured {
+    row: Row,
+    versions: String,
+    runs: Vec<Run>,
+}
+
+/// Measures, prints, and writes when asked to.
+///
+/// # Errors
+/// When a row that can be measured could not be.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.write && options.record.is_some() {
+        bail!("a recording has no results to write\nhint: leave out --write or --record");
+    }
+    if options.write {
+        table::writable(&options.concurrency)?;
+    }
+    let mut bench = Bench::new(options.binary.clone(), build::release)?;
+    let mut all = Vec::new();
+    let mut failed = Vec::new();
+    for row in rows::chosen(&options.only)? {
+        if let Err(error) = workloads::ensure(&row.folder) {
+            step::warn(format!("{} is left out: {error:#}", row.name));
+            continue;
+        }
+        if let Some(dir) = &options.record {
+            bench.record(&row, &options.concurrency, options.requests, dir)?;
+            continue;
+        }
+        match bench.measure(&row, &options.concurrency, options.requests) {
+            Ok(measured) => {
+                all.push(measured);
+                if options.write {
+                    table::write(&all)?;
+                }
+            }
+            Err(error) => {
+                step::warn(format!("{}: {error:#}", row.name));
+                failed.push(row.name);
+            }
+        }
+    }
+    report::print(&all);
+    if !failed.is_empty() {
+        bail!("could not be measured: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// The layer of `cargo xtask test`: every row that has a least recall, and few requests.
+///
+/// # Errors
+/// When nothing can be started at all.
+pub(crate) fn test(only: &[String]) -> Result<Counts> {
+    step::say("test: truth");
+    if !workspace::is_root() {
+        return Ok(Counts::skip("truth: root: run the tests as root"));
+    }
+    let mut bench = Bench::new(None, build::debug)?;
+    let mut counts = Counts::default();
+    for row in rows::chosen(only)? {
+        let Some(least) = row.recall else {
+            continue;
+        };
+        let name = row.name.clone();
+        if let Err(error) = workloads::ensure(&row.folder) {
+            let why = format!("{error:#}").replace('\n', ": ");
+            counts.add(Counts::skip(format!("truth {name}: {why}")));
+            continue;
+        }
+        let measured = bench.measure(&row, &[TEST_CONNECTIONS], TEST_REQUESTS);
+        counts.add(
+            match measured.and_then(|measured| holds(&measured, least)) {
+                Ok(()) => Counts::pass(),
+                Err(error) => Counts::fail(format!("truth {name}: {error:#}")),
+            },
+        );
+    }
+    step::note(format!("truth: {}", counts.summary()));
+    Ok(counts)
+}
+
+/// No link is wrong, and no fewer are made than were before.
+fn holds(measured: &Measured, least: f64) -> Result<()> {
+    for run in &measured.runs {
+        for links in [&run.verdict.calls, &run.verdict.pairs] {
+            if links.wrong > 0 {
+                bail!(
+                    "{} parents are wrong: {}",
+                    links.wrong,
+                    links.told.join("; ")
+                );
+            }
+        }
+        let recall = run.verdict.calls.recall();
+        if recall < least {
+            bail!(
+                "{recall:.1} % of the parents were found, not {least:.1} %: refused {:?}, {}",
+                run.refused,
+                run.summary
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What all rows share: the agent's binary, the upstream, the receiver of its metrics.
+struct Bench {
+    weft: PathBuf,
+    dir: PathBuf,
+    leaf: u16,
+    leaf_pid: u32,
+    refusals: Refusals,
+    upstream: Group,
+}
+
+impl Bench {
+    fn new(binary: Option<PathBuf>, build: fn() -> Result<PathBuf>) -> Result<Self> {
+        if !workspace::is_root() {
+            bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
+        }
+        use setup::Part;
+        setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Services])?;
+        let weft = binary.map_or_else(build, Ok)?;
+        let dir = workspace::kept().join("truth");
+        let mut upstream = Group::new(&dir)?;
+        let leaf = free_port()?;
+        let own = std::env::current_exe().context("cannot find this program")?;
+        let mut command = Command::new(own);
+        let leaf_pid = upstream.start(UPSTREAM, command.args(["leaf", &leaf.to_string()]))?;
+        upstream.wait_for(UPSTREAM, "listening on", START_LIMIT)?;
+        Ok(Self {
+            weft,
+            dir,
+            leaf,
+            leaf_pid,
+            refusals: Refusals::listen()?,
+            upstream,
+        })
+    }
+
+    fn measure(&mut self, row: &Row, concurrency: &[usize], requests: usize) -> Result<Measured> {
+        step::say(format!("{}: {}", row.name, row.what));
+        let (services, port, pid) = self.start(row)?;
+        let mut runs = Vec::new();
+        for connections in concurrency {
+            let plan = Plan::new(&row.paths, requests, &format!("p{pid}c{connections}"))?;
+            let name = format!("{}-{connections}", row.name);
+            let run = self.run(&name, &plan, *connections, port, pid)?;
+            report::note(&run);
+            runs.push(run);
+        }
+        drop(services);
+        Ok(Measured {
+            row: row.clone(),
+            versions: rows::versions(row),
+            runs,
+        })
+    }
+
+    fn run(&self, name: &str, plan: &Plan, connections: usize, port: u16, pid: u32) -> Result<Run> {
+        self.refusals.take();
+        let watched = self.watched(pid)?;
+        let agent = Agent::start(
+            &self.weft,
+            &self.dir,
+            name,
+            &watched,
+            &self.refusals.endpoint(),
+        )?;
+        let sent = load::send(port, plan, connections);
+        let judge = |spans: &[Span]| judge::judge(spans, plan, self.calls(plan), self.leaf_pid);
+        let (mut last, mut since) = (0, Instant::now());
+        while since.elapsed() < QUIET {
+            let verdict = judge(&agent.spans());
+            if verdict.seen >= verdict.expected {
+                break;
+            }
+            if verdict.seen > last {
+                (last, since) = (verdict.seen, Instant::now());
+            }
+            std::thread::sleep(POLL);
+        }
+        let (spans, summary) = agent.stop();
+        sent?;
+        let run = Run {
+            concurrency: connections,
+            verdict: judge(&spans),
+            refused: self.refusals.take(),
+            summary,
+        };
+        fs::write(self.dir.join(format!("{name}.txt")), format!("{run:#?}\n"))?;
+        Ok(run)
+    }
+
+    fn record(&self, row: &Row, concurrency: &[usize], requests: usize, dir: &Path) -> Result<()> {
+        step::say(format!("record {}", row.name));
+        fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+        let (_services, port, pid) = self.start(row)?;
+        for connections in concurrency {
+            let plan = Plan::new(&row.paths, requests, &format!("p{pid}c{connections}"))?;
+            let file = dir.join(format!("{}-{connections}.log", row.name));
+            let watched = self.watched(pid)?;
+            let recorder = Recorder::start(&self.weft, &self.dir, &file, &watched)?;
+            let sent = load::send(port, &plan, *connections);
+            std::thread::sleep(QUIET);
+            drop(recorder);
+            sent?;
+            step::note(file.display());
+        }
+        Ok(())
+    }
+
+    /// Calls of a run that reached the upstream, as it says itself.
+    fn calls(&self, plan: &Plan) -> usize {
+        let said = fs::read_to_string(self.upstream.output(UPSTREAM)).unwrap_or_default();
+        said.lines()
+            .filter(|path| plan.owns(plan::id_of(path)))
+            .count()
+    }
+
+    /// Starts a row's service and asks it for everything a few times.
+    fn start(&self, row: &Row) -> Result<(Group, u16, u32)> {
+        let port = free_port()?;
+        let mut services = Group::new(&self.dir)?;
+        let mut command = Command::new(workspace::workloads().join(&row.folder).join("run"));
+        command
+            .env("PORT", port.to_string())
+            .env("UPSTREAM", format!("http://127.0.0.1:{}", self.leaf))
+            .envs(&row.variables);
+        let pid = services.start(&row.name, &mut command)?;
+        services.wait_for(&row.name, "listening on", START_LIMIT)?;
+        let start = Instant::now();
+        for attempt in 0.. {
+            let plan = Plan::new(&row.paths, WARM_UP, &format!("w{attempt}p{pid}"))?;
+            match load::send(port, &plan, 2) {
+                Ok(()) => break,
+                // some say that they listen a moment before their workers are there
+                Err(error) if start.elapsed() > START_LIMIT / 4 => {
+                    step::print_tail(&services.errors(&row.name));
+                    return Err(error);
+                }
+                Err(_) => std::thread::sleep(POLL),
+            }
+        }
+        Ok((services, port, pid))
+    }
+
+    /// The processes of the service and of the upstream: others of this host are not our business.
+    fn watched(&self, service: u32) -> Result<Vec<u32>> {
+        let mut pids = rows::family(service)?;
+        pids.push(self.leaf_pid);
+        Ok(pids)
+    }
+}

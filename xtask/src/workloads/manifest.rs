@@ -1,0 +1,140 @@
+//! What a service says of itself in its `truth.json`: what it needs beyond its folder, and the
+//! rows of the truth bench it serves. A service without that file needs nothing and has no row.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+/// The file's name in a service's folder.
+pub(crate) const FILE: &str = "truth.json";
+
+/// The whole file.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Manifest {
+    /// Place of its rows among all.
+    pub(crate) order: u64,
+    /// Language and runtime.
+    pub(crate) runtime: String,
+    /// Shell command that prints the versions in one line.
+    pub(crate) versions: String,
+    /// Programs that must be on PATH.
+    pub(crate) programs: Vec<String>,
+    /// Files that must be there, such as headers.
+    pub(crate) files: Vec<String>,
+    /// Debian packages that bring them.
+    pub(crate) packages: Vec<String>,
+    /// Takes long to install: only the truth bench asks for it.
+    pub(crate) heavy: bool,
+    /// Its rows.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One row of the bench.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Row {
+    /// Name, unique among all.
+    pub(crate) name: String,
+    /// Framework, client and hand-off.
+    pub(crate) what: String,
+    /// Variables of the service's environment.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Kinds of request it serves.
+    pub(crate) paths: Vec<String>,
+    /// The least recall in `cargo xtask test`, %; no check there when absent.
+    pub(crate) recall: Option<f64>,
+}
+
+/// Reads the manifest of a folder.
+///
+/// # Errors
+/// When the file is there and is not what it should be.
+pub(crate) fn read(folder: &Path) -> Result<Manifest> {
+    let path = folder.join(FILE);
+    if !path.is_file() {
+        return Ok(Manifest::default());
+    }
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse(&text).with_context(|| format!("{} is no manifest", path.display()))
+}
+
+fn parse(text: &str) -> Result<Manifest> {
+    let json: Value = serde_json::from_str(text)?;
+    let rows: Vec<Row> = json["rows"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(row)
+        .collect();
+    if rows
+        .iter()
+        .any(|row| row.name.is_empty() || row.paths.is_empty())
+    {
+        bail!("each of its rows must have a name and paths");
+    }
+    Ok(Manifest {
+        order: json["order"].as_u64().unwrap_or(u64::MAX),
+        runtime: word(&json, "runtime"),
+        versions: word(&json, "versions"),
+        programs: words(&json, "programs"),
+        files: words(&json, "files"),
+        packages: words(&json, "packages"),
+        heavy: json["heavy"].as_bool().unwrap_or(false),
+        rows,
+    })
+}
+
+fn row(json: &Value) -> Row {
+    let variables = json["variables"].as_object().into_iter().flatten();
+    Row {
+        name: word(json, "name"),
+        what: word(json, "what"),
+        variables: variables
+            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect(),
+        paths: words(json, "paths"),
+        recall: json["recall"].as_f64(),
+    }
+}
+
+fn word(json: &Value, key: &str) -> String {
+    json[key].as_str().unwrap_or_default().to_owned()
+}
+
+fn words(json: &Value, key: &str) -> Vec<String> {
+    let list = json[key].as_array().into_iter().flatten();
+    list.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_rows_and_needs() -> Result<()> {
+        let read = parse(
+            r#"{"order": 3, "runtime": "Ruby", "programs": ["puma"], "heavy": true, "rows": [
+                {"name": "a", "what": "b", "paths": ["work"], "variables": {"MODE": "x"}, "recall": 99.5}]}"#,
+        )?;
+        assert_eq!((read.order, read.heavy), (3, true));
+        assert_eq!(read.programs, ["puma"]);
+        let [row] = &read.rows[..] else {
+            bail!("one row was written")
+        };
+        assert_eq!((row.name.as_str(), row.recall), ("a", Some(99.5)));
+        assert_eq!(row.variables["MODE"], "x");
+        Ok(())
+    }
+
+    #[test]
+    fn refuses_what_cannot_be_run() {
+        let check = |text, good: bool| assert_eq!(parse(text).is_ok(), good, "{text}");
+        check("{}", true);
+        check(r#"{"rows": [{"name": "a"}]}"#, false);
+        check(r#"{"rows": [{"paths": ["work"]}]}"#, false);
+        check("nothing", false);
+    }
+}
