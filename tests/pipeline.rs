@@ -383,7 +383,7 @@ fn left_at_once(watched: bool) -> usize {
             direction,
             offset: 0,
             opposite,
-            goroutine: 0,
+            fiber: 0,
             len: bytes.len() as u32,
             sequenced: true,
             unreadable: false,
