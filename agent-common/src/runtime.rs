@@ -62,4 +62,12 @@ pub mod python {
     pub const STACK: usize = 2;
     /// `PyContext.ctx_entered`.
     pub const ENTERED: usize = 3;
+    /// `PyThreadState.thread_id`.
+    pub const THREAD: usize = 4;
+    /// Address of the number of greenlet's module of thread-local storage, where it is loaded.
+    pub const GREENLET_MODULE: usize = 5;
+    /// Offset of greenlet's own state in that storage.
+    pub const GREENLET_STATE: usize = 6;
+    /// Zero where uvloop is loaded: a loop's thread sends for its tasks.
+    pub const UVLOOP: usize = 7;
 }

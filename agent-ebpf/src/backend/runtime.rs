@@ -9,7 +9,7 @@ use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 
 use crate::kernel::read_user;
-use crate::probes::fiber;
+use crate::probes::{fiber, python};
 
 /// Go: `func (pc *persistConn) roundTrip(req *transportRequest) (resp *Response, err error)` of
 /// `net/http`. ABIInternal: `pc` in rax, `req` in rbx, `g` in r14. The first field of a
@@ -144,7 +144,79 @@ fn context_copied(ctx: &RetProbeContext) -> Option<()> {
     let runtime = fiber::runtime(PYTHON)?;
     let copy: u64 = ctx.ret();
     if copy != 0 {
-        fiber::made(copy, fiber::python_task(runtime)?);
+        fiber::made(copy, python::acting(runtime).unwrap_or(0));
     }
+    Some(())
+}
+
+/// CPython: `PyObject *_queue_SimpleQueue_put(simplequeueobject *self, PyObject *const *args,
+/// Py_ssize_t nargs, PyObject *kwnames)`; `args` in rsi. An executor's work item becomes a task
+/// of its own, which whoever submits it makes.
+#[uprobe]
+pub fn python_item_put(ctx: ProbeContext) -> u32 {
+    item_put(&ctx);
+    0
+}
+
+#[inline(always)]
+fn item_put(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    // SAFETY: as above.
+    let args = unsafe { (*ctx.regs).rsi };
+    let item = python::work_item(read_user(args)?)?;
+    let maker = python::acting(runtime).unwrap_or(0);
+    fiber::made(item, maker);
+    fiber::hand(item, item);
+    Some(())
+}
+
+/// CPython: return of `_queue_SimpleQueue_get` and `_queue_SimpleQueue_get_nowait`: from now on
+/// this thread works on the item, until it asks for the next.
+#[uretprobe]
+pub fn python_item_got(ctx: RetProbeContext) -> u32 {
+    item_got(&ctx);
+    0
+}
+
+#[inline(always)]
+fn item_got(ctx: &RetProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    fiber::take_once(ctx.ret(), python::running(runtime)?.own);
+    Some(())
+}
+
+/// greenlet: the jump in `static PyObject *green_new(PyTypeObject *type, PyObject *args,
+/// PyObject *kwargs)` behind the making of the object, which is in rax.
+#[uprobe]
+pub fn python_greenlet_made(ctx: ProbeContext) -> u32 {
+    greenlet_made(&ctx);
+    0
+}
+
+#[inline(always)]
+fn greenlet_made(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    // SAFETY: as above.
+    let greenlet = unsafe { (*ctx.regs).rax };
+    if greenlet != 0 {
+        fiber::made(greenlet, python::acting(runtime).unwrap_or(0));
+    }
+    Some(())
+}
+
+/// uvloop: `UVStream._buffer_write(self, data)`; `data` in rsi. The bytes are sent when the loop
+/// has run what is ready.
+#[uprobe]
+pub fn python_stream_written(ctx: ProbeContext) -> u32 {
+    stream_written(&ctx);
+    0
+}
+
+#[inline(always)]
+fn stream_written(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    // SAFETY: as above.
+    let data = unsafe { (*ctx.regs).rsi };
+    python::write(data, python::acting(runtime)?);
     Some(())
 }

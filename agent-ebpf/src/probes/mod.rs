@@ -5,4 +5,5 @@ pub mod fiber;
 pub mod file;
 pub mod lifecycle;
 pub mod process;
+pub mod python;
 pub mod socket_io;

@@ -4,7 +4,7 @@
 //! times as much. So the first one that it emulates is looked for, as long as the function has
 //! not changed the registers of its arguments.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 /// Bytes of a function that are looked through.
 pub const PROLOGUE: usize = 64;
@@ -46,6 +46,35 @@ pub fn call(code: &[u8], address: u64, target: u64) -> Option<u64> {
         .map(|found| found.ip() - address)
 }
 
+/// Offset in `code` of the conditional jump behind a call through a table, at `slot` in it: there
+/// what the call answered is in rax. Only tests and copies of rax may stand between.
+#[must_use]
+pub fn answered(code: &[u8], slot: u64) -> Option<u64> {
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let is_call = |found: &Instruction| {
+        found.code() == Code::Call_rm64
+            && found.op0_kind() == OpKind::Memory
+            && found.memory_base() != Register::RIP
+            && found.memory_displacement64() == slot
+    };
+    let mut found = decoder.iter().skip_while(|found| !is_call(found)).skip(1);
+    let behind = found.find(|found| !keeps_answer(found))?;
+    let is_jump = matches!(
+        behind.code(),
+        Code::Je_rel8_64 | Code::Je_rel32_64 | Code::Jne_rel8_64 | Code::Jne_rel32_64
+    );
+    is_jump.then(|| behind.ip())
+}
+
+fn keeps_answer(instruction: &Instruction) -> bool {
+    let of = [instruction.op0_register(), instruction.op1_register()];
+    match instruction.mnemonic() {
+        Mnemonic::Test => of == [Register::RAX, Register::RAX],
+        Mnemonic::Mov => of[0] != Register::RAX && of[1] == Register::RAX,
+        _ => false,
+    }
+}
+
 fn decode(code: &[u8]) -> impl Iterator<Item = Instruction> {
     let code = code.get(..PROLOGUE).unwrap_or(code);
     let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
@@ -72,9 +101,9 @@ fn keeps_arguments(instruction: &Instruction) -> bool {
         Mnemonic::Endbr64 | Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Sub | Mnemonic::Jbe => true,
         Mnemonic::Lea => {
             let to = instruction.op0_register();
-            matches!(to, iced_x86::Register::R12 | iced_x86::Register::R13)
+            matches!(to, Register::R12 | Register::R13)
         }
-        Mnemonic::Mov => instruction.op0_kind() == iced_x86::OpKind::Memory,
+        Mnemonic::Mov => instruction.op0_kind() == OpKind::Memory,
         _ => false,
     }
 }
@@ -104,6 +133,21 @@ mod tests {
         }
         assert_eq!(before_stack(&[0xf3, 0x0f, 0x1e, 0xfa, 0x55]), 4);
         assert_eq!(before_stack(&[0x55, 0x90]), 0);
+    }
+
+    #[test]
+    fn the_jump_behind_a_call_is_found() {
+        // call [rax+0x138]; mov r12, rax; test rax, rax; je +0
+        let code = [
+            0x90, 0xff, 0x90, 0x38, 1, 0, 0, 0x49, 0x89, 0xc4, 0x48, 0x85, 0xc0, 0x0f, 0x84, 0, 0,
+            0, 0,
+        ];
+        assert_eq!(answered(&code, 0x138), Some(13));
+        assert_eq!(answered(&code, 0x130), None);
+        assert_eq!(answered(&code[..13], 0x138), None);
+        // xor eax, eax between them
+        let code = [0xff, 0x90, 0x38, 1, 0, 0, 0x31, 0xc0, 0x74, 0];
+        assert_eq!(answered(&code, 0x138), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! a tenth of a second to detach one.
 
 use super::multi::{self, Multi};
-use super::runtime::{Plan, Site};
+use super::runtime::{Part, Plan, Site};
 use crate::discovery::mapping::FileId;
 use aya::Ebpf;
 use aya::programs::UProbe;
@@ -46,21 +46,29 @@ pub struct Uprobes {
 }
 
 impl Uprobes {
-    /// Probes the file of `plan`, which process `tgid` runs; answers whether all sites are
+    /// Probes the files of `plan`, which process `tgid` runs; answers whether all sites are
     /// probed.
     pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
-        self.plans += 1;
-        if !self.files.contains_key(&plan.file) && self.files.len() >= FILES && !self.make_room() {
-            return plan.sites.is_empty();
+        let mut all = true;
+        for part in &plan.files {
+            all &= self.probe(ebpf, tgid, part);
         }
-        let probed = self.files.entry(plan.file).or_insert_with(|| {
+        all
+    }
+
+    fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part) -> bool {
+        self.plans += 1;
+        if !self.files.contains_key(&part.file) && self.files.len() >= FILES && !self.make_room() {
+            return part.sites.is_empty();
+        }
+        let probed = self.files.entry(part.file).or_insert_with(|| {
             let mut probed = Probed::default();
-            for site in plan.sites.iter() {
-                match attach(&mut self.multi, ebpf, plan, site) {
+            for site in part.sites.iter() {
+                match attach(&mut self.multi, ebpf, part, site) {
                     Ok(link) => probed.links.push(link),
                     Err(why) => {
                         self.refused += 1;
-                        let path = plan.path.display();
+                        let path = part.path.display();
                         tracing::warn!(program = site.program, %path, why, "not probed");
                     }
                 }
@@ -69,7 +77,7 @@ impl Uprobes {
         });
         probed.users.insert(tgid);
         probed.used = self.plans;
-        probed.links.len() == plan.sites.len()
+        probed.links.len() == part.sites.len()
     }
 
     /// No file is probed yet; by `multi` where the kernel takes it.
@@ -120,21 +128,21 @@ impl Uprobes {
 fn attach(
     multi: &mut Option<Multi>,
     ebpf: &mut Ebpf,
-    plan: &Plan,
+    part: &Part,
     site: &Site,
 ) -> Result<Link, String> {
     if let Some(many) = multi {
-        match many.attach(site.program, &plan.path, &[site.offset], site.returns) {
+        match many.attach(site.program, &part.path, &[site.offset], site.returns) {
             Ok(link) => return Ok(Link::Multi(link)),
             // Another kernel than it is for; or a file that is gone, of which the other way tells.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => *multi = None,
             Err(error) => tracing::debug!(program = site.program, %error, "no link for many"),
         }
     }
-    attach_single(ebpf, plan, site).map(Link::Single)
+    attach_single(ebpf, part, site).map(Link::Single)
 }
 
-fn attach_single(ebpf: &mut Ebpf, plan: &Plan, site: &Site) -> Result<UProbeLink, String> {
+fn attach_single(ebpf: &mut Ebpf, part: &Part, site: &Site) -> Result<UProbeLink, String> {
     let program = ebpf.program_mut(site.program);
     let program = program.ok_or("not in the kernel object")?;
     let program: &mut UProbe = program
@@ -144,7 +152,7 @@ fn attach_single(ebpf: &mut Ebpf, plan: &Plan, site: &Site) -> Result<UProbeLink
         program.load().map_err(super::attach::words)?;
     }
     let location = UProbeAttachLocation::AbsoluteOffset(site.offset);
-    let link = program.attach(location, &plan.path, UProbeScope::AllProcesses);
+    let link = program.attach(location, &part.path, UProbeScope::AllProcesses);
     let link = link.map_err(super::attach::words)?;
     program.take_link(link).map_err(super::attach::words)
 }

@@ -4,9 +4,9 @@
 //! as one batch when nothing in it is open and nothing more is expected; what is finished in a
 //! tree that stays open for long leaves before the rest.
 
+use super::answered::Answered;
 use super::context::{self, Context};
 use super::departed::{Departed, Gone};
-use super::fibers::Made;
 use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
@@ -76,6 +76,8 @@ pub struct Node {
     pub tgid: u32,
     context: Option<Context>,
     handler: Handler,
+    /// Since when the handler's task has its identity.
+    handler_born: Nanos,
     pair: Option<PairKey>,
     /// The server's end of a client's request, once both were seen.
     server: Option<(NodeId, SpanId)>,
@@ -157,6 +159,7 @@ pub struct Assembly {
     pairs: Pairs,
     handlers: Handlers,
     waiting: Waiting,
+    answered: Answered,
     /// The last open request of each connection whose bytes runtime tasks move.
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
@@ -200,6 +203,7 @@ impl Assembly {
             pairs: Pairs::default(),
             handlers: Handlers::default(),
             waiting: Waiting::default(),
+            answered: Answered::default(),
             serving: HashMap::new(),
             served: 0,
             departed: Departed::default(),
@@ -272,6 +276,7 @@ impl Assembly {
             self.served += 1;
         }
         let fiber = request.start.fiber;
+        let handler_born = self.handlers.fibers.born(reader.task.tgid, reader.fiber);
         let node = self.insert(Node {
             id,
             parent: None,
@@ -281,6 +286,7 @@ impl Assembly {
             answer: None,
             context,
             handler: reader,
+            handler_born,
             pair,
             server: None,
             lonely: false,
@@ -394,6 +400,7 @@ impl Assembly {
     /// A process ended: it handles nothing any more.
     pub fn exited(&mut self, tgid: u32) {
         self.handlers.exited(tgid);
+        self.answered.exited(tgid);
         self.give_up(tgid);
     }
 
@@ -420,15 +427,7 @@ impl Assembly {
                 }
             }
             (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
-            (Role::Client, None) => {
-                let made = Made {
-                    maker: asker,
-                    at: entry.start(),
-                    request: None,
-                };
-                let fibers = &mut self.handlers.fibers;
-                fibers.insert(handler.task.tgid, handler.fiber, made);
-            }
+            (Role::Client, None) => self.handlers.assist(handler, asker, entry.start()),
         }
     }
 
@@ -437,18 +436,26 @@ impl Assembly {
     fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
         let Some(entry) = self.node(node) else { return };
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
-        let sure = |handler: Handler| {
-            let fiber = Some(handler.fiber).filter(|fiber| *fiber != 0);
-            let fiber = fiber.filter(|_| !self.handlers.is_loop(handler))?;
-            Some(self.handlers.fibers.life(tgid, fiber))
+        let fibers = &self.handlers.fibers;
+        let sure = |handler: Handler, born| match self.handlers.is_loop(handler) {
+            true => (0, 0),
+            false => (handler.fiber, born),
         };
-        let by = [sure(entry.handler), writer.and_then(sure)].map(Option::unwrap_or_default);
+        let answered = |writer: Handler| sure(writer, fibers.born(tgid, writer.fiber));
+        let by = [
+            sure(entry.handler, entry.handler_born),
+            writer.map_or((0, 0), answered),
+        ];
         if start >= self.lossy_until {
             let calls = self.waiting.claim(tgid, |call| {
-                (start..=end).contains(&call.at) && call.lineage.works_for(id, by, (start, end))
+                (start..=end).contains(&call.at)
+                    && call.by.works_for(id, by, (start, end))
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
+            }
+            for task in by {
+                self.answered.insert(tgid, task, (start, end), (node, id));
             }
         }
         self.give_up(tgid);
@@ -620,13 +627,21 @@ impl Assembly {
         let header = entry.context.clone();
         let handling = match self.current(handler, threading, asked) {
             Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
-            Ok(Current::Later) if header.is_none() => {
-                self.wait(node, handler, asked);
-                None
+            Ok(Current::Later | Current::None) if header.is_none() && handler.fiber != 0 => {
+                let tgid = handler.task.tgid;
+                let lineage = self.handlers.fibers.lineage(tgid, handler.fiber, asked);
+                match self.answered.find(tgid, &lineage, asked) {
+                    Some(request) => self.follow(node, request),
+                    None => self.wait(node, handler, asked),
+                }
+                return;
             }
             Ok(_) => None,
             Err(Refusal::Late) if header.is_none() && handler.fiber & WHILE_OPEN == 0 => {
-                self.follow(node, handler, threading);
+                match self.handlers.current(handler, threading) {
+                    Ok(Current::Handling(found, id, _)) => self.follow(node, (found, id)),
+                    _ => self.refuse(Refusal::Late),
+                }
                 return;
             }
             Err(refusal) => {
@@ -642,14 +657,15 @@ impl Assembly {
     }
 
     /// The task of the call `node` has outlived its request, which may have left.
-    fn follow(&mut self, node: NodeId, handler: Handler, threading: Threading) {
-        let gone = match self.handlers.current(handler, threading) {
-            Ok(Current::Handling(_, id, _)) => self.departed.find(id).cloned(),
-            _ => None,
+    fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId)) {
+        let parent = if self.node(found).is_some_and(|above| above.id == id) {
+            Some(Parent::Local(found, Evidence::Task))
+        } else {
+            self.departed.find(id).cloned().map(Parent::Departed)
         };
-        match gone {
-            Some(gone) => {
-                self.adopt(node, Some(Parent::Departed(gone)));
+        match parent {
+            Some(parent) => {
+                self.adopt(node, Some(parent));
             }
             None => self.refuse(Refusal::Late),
         }
@@ -666,6 +682,10 @@ impl Assembly {
         let Current::Handling(found, id, _) = current else {
             return Ok(current);
         };
+        // The record of the call came late: its task's identity is another's by now.
+        if self.handlers.fibers.born(handler.task.tgid, handler.fiber) > asked {
+            return Err(Refusal::Ambiguous);
+        }
         if asked < self.lossy_until {
             return Err(Refusal::Lossy);
         }
@@ -691,7 +711,7 @@ impl Assembly {
         let call = waiting::Call {
             node,
             id: entry.id,
-            lineage: self.handlers.fibers.lineage(tgid, handler.fiber),
+            by: self.handlers.fibers.lineage(tgid, handler.fiber, at),
             at,
             newest,
         };

@@ -174,7 +174,13 @@ impl Handlers {
                 .made_by(tgid, maker)
                 .and_then(|made| made.request),
         };
-        let made = Made { maker, at, request };
+        let made = Made {
+            maker,
+            maker_born: self.fibers.born(tgid, maker),
+            at,
+            request,
+            born: at,
+        };
         self.fibers.insert(tgid, fiber, made);
     }
 
@@ -183,12 +189,17 @@ impl Handlers {
     /// so themselves.
     pub fn serve(&mut self, handler: Handler, request: (NodeId, SpanId), at: Nanos) {
         if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
-            let made = Made {
-                maker: 0,
-                at,
-                request: Some(request),
-            };
-            self.fibers.insert(handler.task.tgid, handler.fiber, made);
+            let tgid = handler.task.tgid;
+            self.fibers.works(tgid, handler.fiber, 0, Some(request), at);
+        }
+    }
+
+    /// `handler` received bytes that task `asker` asked for at `at`: it works for it, unless it
+    /// handles requests of its own.
+    pub fn assist(&mut self, handler: Handler, asker: u64, at: Nanos) {
+        if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
+            let tgid = handler.task.tgid;
+            self.fibers.works(tgid, handler.fiber, asker, None, at);
         }
     }
 

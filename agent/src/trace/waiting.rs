@@ -17,8 +17,8 @@ pub struct Call {
     pub node: NodeId,
     /// Its span: the node may be another's by now.
     pub id: SpanId,
-    /// The task that made it, and those above it.
-    pub lineage: Lineage,
+    /// The task that made it.
+    pub by: Lineage,
     /// When.
     pub at: Nanos,
     /// Number of the newest server request that was open then.

@@ -17,6 +17,8 @@ use std::collections::HashMap;
 pub(super) const WAY: Way = Way {
     library: None,
     look,
+    modules: &[],
+    check: None,
 };
 
 /// `newproc` runs this on the stack of the scheduler, and it calls the next.
