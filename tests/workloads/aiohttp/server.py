@@ -64,6 +64,21 @@ async def late(request):
     return web.Response(text="done\n")
 
 
+background = set()
+
+
+@routes.get("/after/{id}")
+async def after(request):
+    async def later():
+        await asyncio.sleep(0.003)
+        await fetch(request, f"/leaf/{request.match_info['id']}/1")
+
+    task = asyncio.create_task(later())
+    background.add(task)
+    task.add_done_callback(background.discard)
+    return web.Response(text="done\n")
+
+
 async def client(app):
     app[LOCK] = asyncio.Lock()
     async with aiohttp.ClientSession() as session:

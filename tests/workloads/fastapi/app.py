@@ -3,7 +3,7 @@ import os
 from contextlib import asynccontextmanager
 
 import httpx
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 
 UPSTREAM = os.environ.get("UPSTREAM", "http://127.0.0.1:1")
 
@@ -62,3 +62,13 @@ async def late(id: str):
         await fetch(f"/slow/{id}/1", timeout=0.05)
     except httpx.TimeoutException:
         pass
+
+
+async def later(id):
+    await asyncio.sleep(0.003)
+    await fetch(f"/leaf/{id}/1")
+
+
+@app.get("/after/{id}")
+async def after(id: str, background: BackgroundTasks):
+    background.add_task(later, id)

@@ -87,6 +87,17 @@ def late(id):
     return "done\n"
 
 
+def later(id):
+    time.sleep(0.003)
+    fetch(f"/leaf/{id}/1")
+
+
+@app.get("/after/<id>")
+def after(id):
+    pool.submit(later, id)
+    return "done\n"
+
+
 @app.post("/echo")
 def echo():
     return Response(request.get_data(), mimetype="text/plain")

@@ -60,3 +60,9 @@ def late(id):
     except requests.Timeout:
         pass
     return "done\n"
+
+
+@app.get("/after/<id>")
+def after(id):
+    gevent.spawn_later(0.003, fetch, f"/leaf/{id}/1")
+    return "done\n"

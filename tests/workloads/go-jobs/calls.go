@@ -139,6 +139,13 @@ func serve(ctx context.Context, f fetcher, verb, id string) error {
 			_, err = f.fetch(ctx, "/flaky/"+id+"/1")
 		}
 		return err
+	case "after":
+		ctx := context.WithoutCancel(ctx)
+		go func() {
+			time.Sleep(3 * time.Millisecond)
+			f.fetch(ctx, leaf(1))
+		}()
+		return nil
 	case "late":
 		ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 		defer cancel()

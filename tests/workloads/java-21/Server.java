@@ -86,6 +86,10 @@ public class Server {
                     ONE_AT_A_TIME.unlock();
                 }
             }
+            case "after" -> THREADS.submit(() -> {
+                Thread.sleep(3);
+                return fetch("/leaf/" + id + "/1");
+            });
             case "retry" -> {
                 if (fetch("/flaky/" + id + "/1") == 503) {
                     fetch("/flaky/" + id + "/1");

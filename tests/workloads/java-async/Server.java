@@ -20,6 +20,7 @@ import java.util.stream.Stream;
 /** The handler's thread starts a chain of futures and is free again; STYLE says who calls. */
 public class Server {
     private static final String UPSTREAM = System.getenv("UPSTREAM");
+    private static final boolean STEALING = "stealing".equals(System.getenv("STYLE"));
     private static final Calls CALLS = calls();
     private static final Semaphore ONE_AT_A_TIME = new Semaphore(1);
     private static final ExecutorService WAITING = Executors.newCachedThreadPool();
@@ -32,7 +33,7 @@ public class Server {
         int port = Integer.parseInt(System.getenv().getOrDefault("PORT", "8080"));
         InetAddress loopback = InetAddress.getByName("127.0.0.1");
         HttpServer server = HttpServer.create(new InetSocketAddress(loopback, port), 128);
-        server.setExecutor(Executors.newFixedThreadPool(4));
+        server.setExecutor(STEALING ? ForkJoinPool.commonPool() : Executors.newFixedThreadPool(4));
         server.createContext("/", Server::handle);
         server.start();
         System.out.println("listening on " + port);
@@ -46,6 +47,9 @@ public class Server {
             }
             case "forkjoin" -> {
                 return blocking(new ForkJoinPool(16));
+            }
+            case "stealing" -> {
+                return blocking(ForkJoinPool.commonPool());
             }
             default -> {
                 HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
@@ -87,6 +91,10 @@ public class Server {
             case "lock" -> CompletableFuture.runAsync(ONE_AT_A_TIME::acquireUninterruptibly, WAITING)
                     .thenCompose(locked -> fetch(leaf + 1))
                     .whenComplete((status, failure) -> ONE_AT_A_TIME.release());
+            case "after" -> {
+                CompletableFuture.completedFuture(id).thenComposeAsync(later -> fetch(leaf + 1), soon);
+                yield CompletableFuture.completedFuture(id);
+            }
             case "retry" -> fetch("/flaky/" + id + "/1").thenCompose(status -> status == 503
                     ? fetch("/flaky/" + id + "/1")
                     : CompletableFuture.completedFuture(status));
@@ -96,7 +104,12 @@ public class Server {
 
     private static void handle(HttpExchange exchange) {
         String[] parts = exchange.getRequestURI().getPath().split("/");
-        job(parts[1], parts[2]).whenComplete((done, failure) -> {
+        CompletableFuture<?> job = job(parts[1], parts[2]);
+        if (STEALING) {
+            // a thread of the pool that waits runs what others have queued, whosever it is
+            job.handle((done, failure) -> done).join();
+        }
+        job.whenComplete((done, failure) -> {
             byte[] body = (failure == null ? "done\n" : failure + "\n").getBytes();
             try (exchange) {
                 exchange.sendResponseHeaders(failure == null ? 200 : 502, body.length);

@@ -38,7 +38,7 @@ public class Server {
                 case "status" -> send(exchange, Integer.parseInt(value), ("status " + value + "\n").getBytes());
                 case "slow" -> slow(exchange, Long.parseLong(value));
                 case "call" -> call(exchange);
-                case "work", "seq", "fan", "lock", "retry", "late" -> {
+                case "work", "seq", "fan", "lock", "retry", "after", "late" -> {
                     job(verb, value);
                     send(exchange, 200, "done\n".getBytes());
                 }
@@ -86,6 +86,10 @@ public class Server {
                         ONE_AT_A_TIME.unlock();
                     }
                 }
+                case "after" -> FAN.submit(() -> {
+                    Thread.sleep(3);
+                    return fetch("/leaf/" + id + "/1");
+                });
                 case "retry" -> {
                     if (fetch("/flaky/" + id + "/1") == 503) {
                         fetch("/flaky/" + id + "/1");

@@ -27,5 +27,9 @@ module.exports = (fetchPath) => ({
   async retry(id) {
     if ((await fetchPath(`/flaky/${id}/1`)) === 503) await fetchPath(`/flaky/${id}/1`);
   },
+  // the answer does not wait for it
+  async after(id) {
+    setTimeout(() => fetchPath(`/leaf/${id}/1`).catch(() => {}), 3);
+  },
   late: (id) => fetchPath(`/slow/${id}/1`, { timeout: 50 }).catch(() => {}),
 });

@@ -60,6 +60,10 @@ const jobs = {
       get(`/flaky/${id}/1`, {}, done);
     });
   },
+  after(id, done) {
+    done();
+    setTimeout(() => get(`/leaf/${id}/1`, {}, () => {}), 3);
+  },
   late(id, done) {
     get(`/slow/${id}/1`, { timeout: 50 }, () => done());
   },

@@ -52,6 +52,14 @@ get "/retry/:id" do |id|
   "done\n"
 end
 
+get "/after/:id" do |id|
+  Thread.new do
+    sleep 0.003
+    Net::HTTP.get_response(URI.join(UPSTREAM, "/leaf/#{id}/1"))
+  end
+  "done\n"
+end
+
 get "/late/:id" do |id|
   begin
     Net::HTTP.start(UPSTREAM.host, UPSTREAM.port, read_timeout: 0.05, max_retries: 0) do |http|

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 import requests
-from fastapi import FastAPI
+from fastapi import BackgroundTasks, FastAPI
 
 UPSTREAM = os.environ.get("UPSTREAM", "http://127.0.0.1:1")
 STYLE = os.environ.get("STYLE", "to_thread")
@@ -80,3 +80,13 @@ async def late(id: str):
         await fetch(f"/slow/{id}/1", 0.05)
     except requests.Timeout:
         pass
+
+
+def later(id):
+    time.sleep(0.003)
+    get(f"/leaf/{id}/1")
+
+
+@app.get("/after/{id}")
+async def after(id: str, background: BackgroundTasks):
+    background.add_task(later, id)

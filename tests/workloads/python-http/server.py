@@ -67,7 +67,24 @@ def retry(id):
         fetch(f"/flaky/{id}/1")
 
 
-JOBS = {"work": work, "seq": seq, "fan": fan, "lock": lock, "retry": retry, "late": give_up}
+def later(id):
+    time.sleep(0.003)
+    fetch(f"/leaf/{id}/1")
+
+
+def after(id):
+    FAN.submit(later, id)
+
+
+JOBS = {
+    "work": work,
+    "seq": seq,
+    "fan": fan,
+    "lock": lock,
+    "retry": retry,
+    "late": give_up,
+    "after": after,
+}
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -33,6 +33,7 @@ def handle(verb, id)
   when "lock" then ONE_AT_A_TIME.synchronize { fetch("/leaf/#{id}/1") }
   when "retry" then fetch("/flaky/#{id}/1") == 503 && fetch("/flaky/#{id}/1")
   when "late" then late(id)
+  when "after" then Thread.new { sleep(0.003) && fetch("/leaf/#{id}/1") }
   end
 end
 

@@ -20,11 +20,13 @@ pub(super) struct Links {
     pub(super) right: usize,
     /// They do not.
     pub(super) wrong: usize,
+    /// The parent never left the agent.
+    pub(super) lost: usize,
     /// Spans without a parent.
     pub(super) none: usize,
     /// Links by their evidence.
     pub(super) evidence: BTreeMap<String, usize>,
-    /// The first wrong ones, in words.
+    /// The first wrong and lost ones, in words.
     pub(super) told: Vec<String>,
 }
 
@@ -89,43 +91,69 @@ pub(super) fn judge(spans: &[Span], plan: &Plan, calls: usize, upstream: u32) ->
     verdict
 }
 
-/// The nearest ancestor that is `wanted`; `None` when there is no parent, `Some(None)` when the
-/// chain leads elsewhere.
+/// Where a chain of parents leads.
+enum Found<'a> {
+    /// To such a span as was looked for.
+    Ancestor(&'a Span),
+    /// To other spans only.
+    Elsewhere,
+    /// To a span that is not there.
+    Lost,
+    /// The span has no parent.
+    Nothing,
+}
+
+/// The nearest ancestor that is `wanted`.
 fn ancestor<'a>(
     span: &Span,
     by_id: &HashMap<&str, &'a Span>,
     wanted: impl Fn(&Span) -> bool,
-) -> Option<Option<&'a Span>> {
+) -> Found<'a> {
     if span.parent.is_empty() {
-        return None;
+        return Found::Nothing;
     }
     let mut parent = span.parent.as_str();
     for _ in 0..LONGEST {
+        if parent.is_empty() {
+            break;
+        }
         let Some(found) = by_id.get(parent) else {
-            return Some(None);
+            return Found::Lost;
         };
         if wanted(found) {
-            return Some(Some(found));
+            return Found::Ancestor(found);
         }
         parent = found.parent.as_str();
     }
-    Some(None)
+    Found::Elsewhere
 }
 
 impl Links {
-    fn add(&mut self, span: &Span, parent: Option<Option<&Span>>, same: impl Fn(&Span) -> bool) {
-        let Some(parent) = parent else {
+    fn add(&mut self, span: &Span, found: Found<'_>, same: impl Fn(&Span) -> bool) {
+        if matches!(found, Found::Nothing) {
             self.none += 1;
             return;
-        };
-        *self.evidence.entry(span.evidence.clone()).or_default() += 1;
-        if parent.is_some_and(same) {
-            self.right += 1;
-            return;
         }
-        self.wrong += 1;
+        *self.evidence.entry(span.evidence.clone()).or_default() += 1;
+        let under = match found {
+            Found::Ancestor(parent) if same(parent) => {
+                self.right += 1;
+                return;
+            }
+            Found::Lost => {
+                self.lost += 1;
+                "a span that is not there"
+            }
+            Found::Ancestor(parent) => {
+                self.wrong += 1;
+                parent.path.as_str()
+            }
+            Found::Elsewhere | Found::Nothing => {
+                self.wrong += 1;
+                "no such span as it should be"
+            }
+        };
         if self.told.len() < TOLD {
-            let under = parent.map_or("a span that is not there", |parent| parent.path.as_str());
             let (path, evidence) = (&span.path, &span.evidence);
             self.told
                 .push(format!("{path} under {under} by {evidence}"));
@@ -172,7 +200,15 @@ mod tests {
         check(&[call("a", "/leaf/xn0/1")], (1, 0, 0));
         check(&[call("b", "/leaf/xn0/1")], (0, 1, 0));
         check(&[call("", "/leaf/xn0/1")], (0, 0, 1));
-        check(&[call("gone", "/leaf/xn0/1")], (0, 1, 0));
+        // its parent was lost, which is no wrong link
+        check(&[call("gone", "/leaf/xn0/1")], (0, 0, 0));
+        check(
+            &[
+                call("r", "/leaf/xn0/1"),
+                span("r", "", Side::Client, SERVICE, "/x"),
+            ],
+            (0, 1, 0),
+        );
         // not of this run, not a call
         check(
             &[

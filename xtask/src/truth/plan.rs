@@ -13,7 +13,7 @@ pub(super) struct Kind {
 }
 
 /// All kinds. `/VERB/ID` makes one to three calls to `/leaf/ID/STEP`, `/flaky/ID/1` and `/slow/ID/1`.
-const KINDS: [Kind; 7] = [
+const KINDS: [Kind; 8] = [
     // a call, a wait
     Kind::new("work", 4),
     // a call, a wait, a call
@@ -26,6 +26,8 @@ const KINDS: [Kind; 7] = [
     Kind::new("retry", 2),
     // a call that is given up
     Kind::new("late", 1),
+    // a call that is made a moment after the answer, when other requests may be open
+    Kind::new("after", 2),
     // what proxies get: the path is passed on as it is
     Kind::new("leaf", 4),
 ];

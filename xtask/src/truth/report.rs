@@ -28,13 +28,15 @@ measures all of them and writes this file; `--only NAME` does it for some.
 Every request carries an id in its path, and each service, as people write them, passes it on in the
 paths of its calls. So each span tells by itself to which request it belongs. weft knows nothing of
 the ids: it sees the calls and says which request each came from. The mix of requests waits, takes
-locks, calls in sequence and in parallel, tries again after a 503 and gives up after a timeout; the
-upstream answers out of order.
+locks, calls in sequence and in parallel, tries again after a 503, gives up after a timeout and calls
+after it has answered; the upstream answers out of order.
 
 A cell is **precision / recall** in per cent of the links from a call to the request that caused it,
 at so many requests open at once: of the links made, those that are right; of the links that should
 be, those that are there. What is missing was refused, not guessed. Evidence is what the links stand
 on. *pair* is the same for links from the upstream's span to the call, over the connection.
+
+There is no row of .NET: its SDK is in none of the package sources that `cargo xtask setup` uses.
 
 ";
 
@@ -51,7 +53,7 @@ pub(super) fn note(run: &Run) {
         counts(&run.refused, "refused"),
     ));
     for told in verdict.calls.told.iter().chain(&verdict.pairs.told) {
-        step::warn(format!("wrong: {told}"));
+        step::warn(told);
     }
     if !run.summary.contains("nothing lost") {
         step::warn(&run.summary);
@@ -65,11 +67,12 @@ fn links(links: &Links) -> String {
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
     format!(
-        "{:.1} / {:.1} ({} right, {} wrong, {} without; {})",
+        "{:.1} / {:.1} ({} right, {} wrong, {} lost, {} without; {})",
         links.precision(),
         links.recall(),
         links.right,
         links.wrong,
+        links.lost,
         links.none,
         evidence.join(", ")
     )
@@ -94,20 +97,21 @@ pub(super) fn print(all: &[Measured]) {
     }
     println!();
     println!(
-        "{:<26} {:>5} {:>11} {:>6} {:>6} {:>6} {:>6} {:>7} {:>13}  evidence; refused",
-        "row", "at", "spans", "prec %", "rec %", "wrong", "none", "refused", "pair %"
+        "{:<26} {:>5} {:>11} {:>6} {:>6} {:>6} {:>6} {:>6} {:>7} {:>13}  evidence; refused",
+        "row", "at", "spans", "prec %", "rec %", "wrong", "lost", "none", "refused", "pair %"
     );
     for measured in all {
         for run in &measured.runs {
             let (calls, pairs) = (&run.verdict.calls, &run.verdict.pairs);
             println!(
-                "{:<26} {:>5} {:>11} {:>6.1} {:>6.1} {:>6} {:>6} {:>7} {:>13}  {}; {}",
+                "{:<26} {:>5} {:>11} {:>6.1} {:>6.1} {:>6} {:>6} {:>6} {:>7} {:>13}  {}; {}",
                 measured.row.name,
                 run.concurrency,
                 format!("{}/{}", run.verdict.seen, run.verdict.expected),
                 calls.precision(),
                 calls.recall(),
-                calls.wrong,
+                calls.wrong + pairs.wrong,
+                calls.lost + pairs.lost,
                 calls.none,
                 run.refused.values().sum::<u64>(),
                 format!("{:.1}/{:.1}", pairs.precision(), pairs.recall()),
@@ -227,23 +231,57 @@ fn written_rows(text: &str) -> BTreeMap<String, String> {
     .collect()
 }
 
-/// Runtime, service and the figures.
+/// One line for each runtime: the worst precision at any load, recall from the worst to the best row.
 fn short(lines: &[&String]) -> String {
-    let mut text = "| runtime | service | precision / recall, %, at 1 | at 8 | at 64 |\n|---|---|---|---|---|\n".to_owned();
+    let mut text = "| runtime | services | precision, % | recall at 1, % | at 8 | at 64 |\n|---|---|---|---|---|---|\n".to_owned();
+    let mut runtimes: Vec<String> = Vec::new();
     for line in lines {
-        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        let cell = |index: usize| cells.get(index).copied().unwrap_or_default();
-        let _ = writeln!(
+        let runtime = cell(line, 2).to_owned();
+        if !runtimes.contains(&runtime) {
+            runtimes.push(runtime);
+        }
+    }
+    for runtime in runtimes {
+        let own: Vec<&str> = lines
+            .iter()
+            .filter(|line| cell(line, 2) == runtime)
+            .map(|line| line.as_str())
+            .collect();
+        let names: Vec<&str> = own.iter().map(|line| cell(line, 1)).collect();
+        let precision = own
+            .iter()
+            .flat_map(|line| (6..9).map(|at| figures(line, at).0));
+        let worst = precision.fold(100.0, f64::min);
+        let _ = write!(
             text,
-            "| {} | {} | {} | {} | {} |",
-            cell(2),
-            cell(3),
-            cell(6),
-            cell(7),
-            cell(8)
+            "| {runtime} | {} | {} |",
+            names.join(", "),
+            percent(worst)
         );
+        for at in 6..9 {
+            let recall: Vec<f64> = own.iter().map(|line| figures(line, at).1).collect();
+            let least = recall.iter().copied().fold(100.0, f64::min);
+            let most = recall.iter().copied().fold(0.0, f64::max);
+            let _ = match percent(least) == percent(most) {
+                true => write!(text, " {} |", percent(most)),
+                false => write!(text, " {} – {} |", percent(least), percent(most)),
+            };
+        }
+        text.push('\n');
     }
     text
+}
+
+/// A cell of a table's line, from 1.
+fn cell(line: &str, number: usize) -> &str {
+    line.split('|').nth(number).map_or("", str::trim)
+}
+
+/// Precision and recall in a cell.
+fn figures(line: &str, number: usize) -> (f64, f64) {
+    let read = |text: &str| text.trim().parse().unwrap_or(0.0);
+    let (precision, recall) = cell(line, number).split_once('/').unwrap_or_default();
+    (read(precision), read(recall))
 }
 
 /// `text` with `table` between the marks.
@@ -294,7 +332,9 @@ mod tests {
             written_rows(&text),
             BTreeMap::from([("shop".to_owned(), line.clone())])
         );
-        assert!(short(&[&line]).ends_with("| Go | gin | 100 / 99.6 | 100 / 99.6 | 100 / 99.6 |\n"));
+        let worse = line.replace("99.6", "0.0").replace("shop", "cart");
+        let want = "| Go | shop, cart | 100 | 0.0 – 99.6 | 0.0 – 99.6 | 0.0 – 99.6 |\n";
+        assert!(short(&[&line, &worse]).ends_with(want));
     }
 
     #[test]

@@ -94,7 +94,7 @@ fn install(name: &str) -> Result<()> {
         if installed.join(file).is_file() && !shared {
             let mut command = command();
             step::run(
-                &format!("install service {name}"),
+                &format!("install service {name} ({file})"),
                 &log,
                 command.current_dir(&installed),
             )

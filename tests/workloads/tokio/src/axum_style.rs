@@ -99,6 +99,13 @@ async fn job(calls: &Arc<Calls>, verb: &str, id: &str) -> Result<(), Failure> {
             let _held = calls.one_at_a_time.lock().await;
             calls.fetch(format!("/leaf/{id}/1")).await?;
         }
+        "after" => {
+            let (calls, path) = (Arc::clone(calls), format!("/leaf/{id}/1"));
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(3)).await;
+                calls.fetch(path).await
+            });
+        }
         "retry" => {
             if calls.fetch(format!("/flaky/{id}/1")).await? == 503 {
                 calls.fetch(format!("/flaky/{id}/1")).await?;
