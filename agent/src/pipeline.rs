@@ -255,6 +255,7 @@ impl Pipeline {
                 };
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
+            Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
             Event::Exited => self.exited(at, task, out),
         }
     }

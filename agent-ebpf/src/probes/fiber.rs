@@ -4,13 +4,15 @@
 //! is probed for it. Where tasks hand work to each other, the probes of `runtime` say on whose
 //! behalf the current one works.
 
-use agent_common::record::{LINKED, Linked};
-use agent_common::runtime::{GO, NOWHERE, PYTHON, Runtime, go, python};
+use agent_common::record::{HANDED as GIVEN, LINKED, Linked};
+use agent_common::runtime::{
+    GO, JAVA, NGINX, NOWHERE, PYTHON, Runtime, THREAD_LOCAL, go, nginx, python, thread_local,
+};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{offset, read, read_user, task, tgid};
-use crate::maps::{ADOPTED, HANDED, InProcess, RUNTIMES};
+use crate::maps::{ADOPTED, Call, HANDED, InProcess, RUNTIMES};
 
 /// glibc, x86-64: `struct pthread.specific_1stblock`, pairs of sequence number and value.
 const SPECIFIC: u64 = 0x310;
@@ -19,10 +21,10 @@ const KEYS: u32 = 32;
 /// Most chunks of a Python stack that are walked; each holds 16 KiB of frames.
 const STACK_CHUNKS: u32 = 8;
 
-/// The task on whose behalf the current thread makes a call; 0 when nothing names one. `watch`
-/// holds the `watch::*` bits of the process.
+/// The task on whose behalf the current thread makes `call` on socket `sk`; 0 when nothing names
+/// one. `watch` holds the `watch::*` bits of the process.
 #[inline(always)]
-pub fn current(watch: u32, r14: u64) -> u64 {
+pub fn current(watch: u32, call: &Call, sk: u64) -> u64 {
     if watch & FIBERS == 0 {
         return 0;
     }
@@ -30,7 +32,14 @@ pub fn current(watch: u32, r14: u64) -> u64 {
     let Some(runtime) = (unsafe { RUNTIMES.get(tgid()) }) else {
         return 0;
     };
-    let own = own(runtime, r14).unwrap_or(0);
+    match runtime.kind {
+        // Where nothing is known the socket stands for itself: it asks for nobody.
+        THREAD_LOCAL => return thread_local_word(runtime).unwrap_or(sk),
+        JAVA => return if steals() { sk } else { 0 },
+        NGINX => return nginx_client(runtime, call.args[0], sk).unwrap_or(sk),
+        _ => {}
+    }
+    let own = own(runtime, call.r14).unwrap_or(0);
     if own == 0 {
         return 0;
     }
@@ -149,4 +158,81 @@ fn python_state(runtime: &Runtime) -> Option<u64> {
     let thread: u64 = read(task(), offset!(task_fsbase))?;
     let state: u64 = read_user(thread + SPECIFIC + u64::from(key) * 16 + 8)?;
     if state == 0 { None } else { Some(state) }
+}
+
+/// The number in thread-local storage that names the current task.
+#[inline(always)]
+pub fn thread_local_word(runtime: &Runtime) -> Option<u64> {
+    let thread: u64 = read(task(), offset!(task_fsbase))?;
+    let mut word: u64 = read_user(thread.wrapping_add(runtime.at[thread_local::WORD]))?;
+    if word != 0 && runtime.at[thread_local::INNER] != NOWHERE {
+        word = read_user(word.wrapping_add(runtime.at[thread_local::INNER]))?;
+    }
+    if word == 0 { None } else { Some(word) }
+}
+
+/// The first field of an `ngx_http_request_t` ("HTTP") and of an `ngx_stream_session_t` ("STRM").
+const HTTP: u32 = 0x5054_5448;
+const STREAM: u32 = 0x4d52_5453;
+
+/// nginx gives epoll the address of its `ngx_connection_t` for each socket, with a bit that tells
+/// reuses. Its `data` is the request that it serves at present, which names its client's
+/// connection: that stands for the request, on both sides. `fd` proves that this is nginx.
+#[inline(always)]
+fn nginx_client(runtime: &Runtime, fd: u64, sk: u64) -> Option<u64> {
+    let connection = epoll_data(sk)? & !1;
+    let known: u32 = read_user(connection.wrapping_add(runtime.at[nginx::FD]))?;
+    if known != fd as u32 {
+        return None;
+    }
+    let request: u64 = read_user(connection.wrapping_add(runtime.at[nginx::DATA]))?;
+    let signature: u32 = match read_user(request) {
+        Some(signature) => signature,
+        None => return Some(connection),
+    };
+    if signature != HTTP && signature != STREAM {
+        return Some(connection);
+    }
+    read_user(request.wrapping_add(runtime.at[nginx::CLIENT]))
+}
+
+/// What the process told epoll about socket `sk`: `sk → socket → file → f_ep → epitem`. The
+/// first one, if it waits for it in several places.
+#[inline(always)]
+fn epoll_data(sk: u64) -> Option<u64> {
+    let socket: u64 = read(sk, offset!(sock_socket))?;
+    let file: u64 = read(socket, offset!(socket_file))?;
+    let list: u64 = read(file, offset!(file_ep))?;
+    let link: u64 = read(list, 0)?;
+    let item = link.wrapping_sub(u64::from(offset!(epitem_link)));
+    if link == 0 || offset!(epitem_link) == agent_common::settings::ABSENT {
+        return None;
+    }
+    read(item, offset!(epitem_data))
+}
+
+/// `maker` gave the task `fiber`, which waited for it, something to do.
+#[inline(always)]
+pub fn given(fiber: u64, maker: u64) {
+    emit(&Linked {
+        header: header(GIVEN, size_of::<Linked>()),
+        fiber,
+        maker,
+    });
+}
+
+/// The current thread is named `ForkJoinPool...`: one that joins runs others' work meanwhile, and
+/// one that carries virtual threads runs each for a while.
+#[inline(always)]
+fn steals() -> bool {
+    let comm: [u8; 16] = read(task(), offset!(task_comm)).unwrap_or([0; 16]);
+    let pool = b"ForkJoinPool";
+    let mut i = 0;
+    while i < pool.len() {
+        if comm[i] != pool[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
 }

@@ -71,7 +71,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     } else {
         0
     };
-    let fiber = fiber::current(watch, call.r14);
+    let fiber = fiber::current(watch, call, sk);
     if fiber != 0 {
         bits |= CHUNK_FIBER;
     }

@@ -55,6 +55,10 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<String>) {
         file_inode: find("file", "f_inode"),
         file_private_data: find("file", "private_data"),
         socket_sk: find("socket", "sk"),
+        socket_file: find("socket", "file"),
+        file_ep: find("file", "f_ep"),
+        epitem_link: find("epitem", "fllink"),
+        epitem_data: find("epitem", "event.data"),
     };
     (offsets, missing)
 }

@@ -4,7 +4,8 @@
 //! times as much. So the first one that it emulates is looked for, as long as the function has
 //! not changed the registers of its arguments.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use std::collections::HashMap;
 
 /// Bytes of a function that are looked through.
 pub const PROLOGUE: usize = 64;
@@ -23,6 +24,23 @@ pub fn entry(code: &[u8]) -> u64 {
         }
     }
     best
+}
+
+/// The same for a function with C's calling convention of which only the first two arguments
+/// matter: all else may have changed.
+#[must_use]
+pub fn entry_of_c(code: &[u8]) -> u64 {
+    let changes = |found: &Instruction| {
+        let argument = matches!(
+            found.op0_register(),
+            Register::RDI | Register::EDI | Register::RSI | Register::ESI
+        );
+        argument && !matches!(found.mnemonic(), Mnemonic::Cmp | Mnemonic::Test)
+    };
+    decode(code)
+        .take_while(|found| !changes(found))
+        .find(|found| is_emulated(found) || is_branch(found))
+        .map_or(0, |found| found.ip())
 }
 
 /// Offset for a probe of the function's return: there the return address must still be on top
@@ -46,6 +64,76 @@ pub fn call(code: &[u8], address: u64, target: u64) -> Option<u64> {
         .map(|found| found.ip() - address)
 }
 
+/// Distances from the thread pointer of the thread-local words that `code` stores registers in
+/// (local-exec code of an executable), and offsets behind pointers that it has just loaded from
+/// thread-local storage at which it stores zero.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stores {
+    /// Thread-local words.
+    pub words: Vec<i64>,
+    /// Fields of what thread-local pointers point to.
+    pub cleared: Vec<u64>,
+}
+
+/// Finds [`Stores`] in `code`, read from its beginning to its end whatever it jumps over.
+#[must_use]
+pub fn thread_local_stores(code: &[u8]) -> Stores {
+    let mut stores = Stores::default();
+    // Registers that hold the thread pointer plus a number, and those loaded through it.
+    let mut near: HashMap<Register, i64> = HashMap::new();
+    let mut loaded: HashMap<Register, usize> = HashMap::new();
+    let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    for (index, found) in decoder.into_iter().enumerate() {
+        if found.is_invalid() {
+            break;
+        }
+        let to = found.op0_register();
+        let place = found.memory_displacement64() as i64;
+        let base = found.memory_base();
+        let local = found.segment_prefix() == Register::FS && found.memory_index() == Register::None;
+        match found.code() {
+            Code::Mov_r64_rm64 if local && base == Register::None && place == 0 => {
+                near.insert(to, 0);
+            }
+            Code::Mov_r64_rm64 if local => {
+                near.remove(&to);
+                loaded.insert(to, index);
+            }
+            Code::Lea_r64_m if near.contains_key(&base) => {
+                let known = near.get(&base).copied().unwrap_or_default();
+                near.insert(to, known.wrapping_add(place));
+            }
+            Code::Mov_rm64_r64 if found.op0_kind() == OpKind::Memory => {
+                if local && base == Register::None {
+                    stores.words.push(place);
+                } else if let Some(known) = near.get(&base) {
+                    stores.words.push(known.wrapping_add(place));
+                }
+            }
+            Code::Mov_rm64_r64 | Code::Mov_r64_rm64 if found.op1_kind() == OpKind::Register => {
+                match near.get(&found.op1_register()).copied() {
+                    Some(known) => near.insert(to, known),
+                    None => near.remove(&to),
+                };
+            }
+            Code::Mov_rm64_imm32 if found.op0_kind() == OpKind::Memory => {
+                if found.immediate32() == 0 && loaded.get(&base) == Some(&index.wrapping_sub(1)) {
+                    stores.cleared.push(place as u64);
+                }
+            }
+            _ if found.op0_kind() == OpKind::Register && found.mnemonic() != Mnemonic::Cmp => {
+                near.remove(&to);
+            }
+            _ => {}
+        }
+    }
+    stores.words.sort_unstable();
+    stores.words.dedup();
+    stores.cleared.sort_unstable();
+    stores.cleared.dedup();
+    stores
+}
+
 fn decode(code: &[u8]) -> impl Iterator<Item = Instruction> {
     let code = code.get(..PROLOGUE).unwrap_or(code);
     let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
@@ -53,17 +141,28 @@ fn decode(code: &[u8]) -> impl Iterator<Item = Instruction> {
     found.into_iter()
 }
 
+/// `ASM_NOP_MAX` of `arch/x86/include/asm/nops.h`: longer ones have prefixes that are not known.
+const LONGEST_NOP: usize = 8;
+
 /// `arch/x86/kernel/uprobes.c`: `push_setup_xol_ops` and `branch_setup_xol_ops`.
 fn is_emulated(instruction: &Instruction) -> bool {
     matches!(
         instruction.code(),
         Code::Push_r64
-            | Code::Nopw
-            | Code::Nopd
             | Code::Call_rel32_64
             | Code::Jmp_rel8_64
             | Code::Jmp_rel32_64
-    ) || (instruction.mnemonic() == Mnemonic::Nop && instruction.len() == 5)
+    ) || (instruction.mnemonic() == Mnemonic::Nop && instruction.len() <= LONGEST_NOP)
+}
+
+/// Conditional jumps, which `branch_setup_xol_ops` takes, too. Not where a stack check jumps back
+/// to the beginning: it would count twice.
+fn is_branch(instruction: &Instruction) -> bool {
+    use Mnemonic::{Ja, Jae, Jb, Jbe, Je, Jg, Jge, Jl, Jle, Jne, Jns, Js};
+    matches!(
+        instruction.mnemonic(),
+        Ja | Jae | Jb | Jbe | Je | Jg | Jge | Jl | Jle | Jne | Jns | Js
+    )
 }
 
 /// Stack checks, landing marks and stores: what compilers put before the first push.
@@ -72,9 +171,9 @@ fn keeps_arguments(instruction: &Instruction) -> bool {
         Mnemonic::Endbr64 | Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Sub | Mnemonic::Jbe => true,
         Mnemonic::Lea => {
             let to = instruction.op0_register();
-            matches!(to, iced_x86::Register::R12 | iced_x86::Register::R13)
+            matches!(to, Register::R12 | Register::R13)
         }
-        Mnemonic::Mov => instruction.op0_kind() == iced_x86::OpKind::Memory,
+        Mnemonic::Mov => instruction.op0_kind() == OpKind::Memory,
         _ => false,
     }
 }

@@ -63,6 +63,13 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
                 maker: linked.maker,
             }
         }
+        raw::HANDED => {
+            let linked: raw::Linked = view(bytes).ok_or_else(short)?;
+            Event::Handed {
+                fiber: linked.fiber,
+                by: linked.maker,
+            }
+        }
         kind => return Err(Error::Kind(kind)),
     };
     let task = Task {

@@ -386,6 +386,11 @@ impl Assembly {
         self.handlers.made(tgid, fiber, maker, at);
     }
 
+    /// Task `by` gave the task `fiber`, which waited for it, something to do.
+    pub fn handed(&mut self, tgid: u32, fiber: u64, by: u64) {
+        self.handlers.handed.push(tgid, fiber, by);
+    }
+
     /// `handler` received bytes on `conn`: what it does next is for the request that is open
     /// there, or for the one on whose behalf the answer was asked for.
     pub fn heard(&mut self, conn: ConnId, handler: Handler, at: Nanos) {
@@ -601,13 +606,16 @@ impl Assembly {
     /// Chooses the parent of a client's request.
     fn settle_client(&mut self, node: NodeId, threading: Threading) {
         let Some(entry) = self.node(node) else { return };
-        let handler = Handler {
+        let writer = Handler {
             task: entry.request.start.task,
             fiber: entry.request.start.fiber,
         };
         let asked = entry.request.start.at;
         let header = entry.context.clone();
-        let handling = match self.current(handler, threading, asked) {
+        let asker = self.handlers.asker(writer);
+        let current = asker.and_then(|asker| self.current(asker, threading, asked));
+        let handler = asker.unwrap_or(writer);
+        let handling = match current {
             Ok(Current::Handling(found, evidence)) => Some((found, evidence)),
             Ok(Current::Later) if header.is_none() => {
                 self.wait(node, handler, asked);

@@ -8,6 +8,7 @@
 
 use super::assembly::NodeId;
 use super::fibers::{Fibers, Made};
+use super::handed::Handed;
 use super::parent::Refusal;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
@@ -79,6 +80,8 @@ pub struct Handlers {
     units: HashMap<Unit, Work>,
     /// Which task made which.
     pub fibers: Fibers,
+    /// Which task gave which waiting one something to do.
+    pub handed: Handed,
     /// Numbers of open server requests by process.
     processes: HashMap<u32, BTreeSet<u64>>,
     /// Open server requests of which it is not certain that they are still handled.
@@ -149,6 +152,7 @@ impl Handlers {
             false
         });
         self.fibers.exited(tgid);
+        self.handed.exited(tgid);
         self.processes.remove(&tgid);
     }
 
@@ -189,6 +193,23 @@ impl Handlers {
                 request: Some(request),
             };
             self.fibers.insert(handler.task.tgid, handler.fiber, made);
+        }
+    }
+
+    /// The task for which `writer` writes a request: itself if it handles one or was never given
+    /// anything, else the one task that gave it something to do since its last request.
+    ///
+    /// # Errors
+    /// When it was none, or several.
+    pub fn asker(&mut self, writer: Handler) -> Result<Handler, Refusal> {
+        let unit = self.units.get(&writer.unit());
+        if writer.fiber == 0 || unit.is_some_and(|work| !work.open.is_empty()) {
+            return Ok(writer);
+        }
+        match self.handed.take(writer.task.tgid, writer.fiber) {
+            None => Ok(writer),
+            Some(0) => Err(Refusal::Unrelated),
+            Some(fiber) => Ok(Handler { fiber, ..writer }),
         }
     }
 
