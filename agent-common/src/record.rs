@@ -27,6 +27,9 @@ pub const LINKED: u32 = 7;
 /// A runtime's task gave a waiting one something to do.
 pub const HANDED: u32 = 12;
 
+/// A thread of a watched process ended, and others of it go on.
+pub const LEFT: u32 = 13;
+
 /// Most bytes that one chunk carries.
 pub const CHUNK_BYTES: usize = 8192;
 /// Most bytes of the command line that [`Executed`] carries.
@@ -173,11 +176,11 @@ pub struct Executed {
     pub fresh: u32,
 }
 
-/// A process ended.
+/// A process ended, or only a thread of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Exited {
-    /// Kind [`EXITED`].
+    /// Kind [`EXITED`] or [`LEFT`].
     pub header: Header,
 }
 

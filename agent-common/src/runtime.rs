@@ -72,6 +72,8 @@ pub mod thread_local {
     pub const INNER: usize = 1;
     /// tokio: address of the function that its tasks' wakers wake by; or `NOWHERE`.
     pub const WAKE: usize = 2;
+    /// 1 where the task that connects is the first to use the connection.
+    pub const CONNECTS: usize = 3;
 }
 
 /// Indices of [`Runtime::at`] for [`NGINX`]. Offsets in its own structs.

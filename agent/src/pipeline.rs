@@ -242,7 +242,8 @@ impl Pipeline {
                     table.ended(at, task, &ended, each);
                 });
             }
-            Event::Spawned(child) => self.spawned(task, child),
+            Event::Spawned(child) => self.spawned(at, task, child),
+            Event::Left => self.assembly.thread_ended(task),
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.
                 let Some(process) = self.process(task.tgid) else {
@@ -261,8 +262,9 @@ impl Pipeline {
     }
 
     /// A child that runs the same program is the same service until told otherwise.
-    fn spawned(&mut self, maker: Task, child: Task) {
+    fn spawned(&mut self, at: Nanos, maker: Task, child: Task) {
         if maker.tgid == child.tgid {
+            self.assembly.thread_made(maker, child, at);
             return;
         }
         let Some(parent) = self.processes.get(&maker.tgid) else {

@@ -50,6 +50,21 @@ pub fn current(watch: u32, call: &Call, sk: u64) -> u64 {
     }
 }
 
+/// The task that calls `connect` on the current thread, where who connects is who uses the
+/// connection first; 0 elsewhere.
+#[inline(always)]
+pub fn connector(watch: u32) -> u64 {
+    if watch & FIBERS == 0 {
+        return 0;
+    }
+    match runtime(THREAD_LOCAL) {
+        Some(runtime) if runtime.at[thread_local::CONNECTS] == 1 => {
+            thread_local_word(runtime).unwrap_or(0)
+        }
+        _ => 0,
+    }
+}
+
 /// The task that runs on the current thread.
 #[inline(always)]
 fn own(runtime: &Runtime, r14: u64) -> Option<u64> {

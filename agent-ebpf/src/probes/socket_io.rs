@@ -56,7 +56,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // SAFETY: a live map value; two CPUs may write at once, which costs at most a few bytes
     // copied more or less, as offsets come from the socket itself.
     let connection = unsafe { &mut *found };
-    connection::announce(&socket, connection, direction, len);
+    let connector = connection::announce(&socket, connection, direction, len);
     let opposite = connection::opposite(&socket, connection, direction);
     let offset = connection::advance(&socket, connection, direction, len);
     let want = budget(connection, direction, len);
@@ -71,7 +71,11 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     } else {
         0
     };
-    let fiber = fiber::current(watch, call, sk);
+    let fiber = if connector != 0 && direction == SENT as u16 {
+        connector
+    } else {
+        fiber::current(watch, call, sk)
+    };
     if fiber != 0 {
         bits |= CHUNK_FIBER;
     }

@@ -56,6 +56,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         }
         raw::EXECUTED => executed(&view(bytes).ok_or_else(short)?),
         raw::EXITED => Event::Exited,
+        raw::LEFT => Event::Left,
         raw::LINKED => {
             let linked: raw::Linked = view(bytes).ok_or_else(short)?;
             Event::Linked {

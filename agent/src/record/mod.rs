@@ -106,6 +106,8 @@ pub enum Event<'a> {
         /// Who woke it.
         by: u64,
     },
+    /// A thread ended, and others of its process go on.
+    Left,
     /// A process ended.
     Exited,
 }

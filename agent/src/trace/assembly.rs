@@ -6,13 +6,13 @@
 
 use super::context::{self, Context};
 use super::fibers::Made;
-use super::handlers::{Current, Handler, Handlers, Threading};
+use super::handlers::{self, Current, Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
 use super::parent::{self, Parent, Refusal};
 use super::waiting::{self, Waiting};
 use crate::protocol::exchange::{Answer, Request, Role};
-use crate::record::{ConnId, Endpoint, Nanos, Opened};
+use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
@@ -386,6 +386,17 @@ impl Assembly {
         self.handlers.made(tgid, fiber, maker, at);
     }
 
+    /// Thread `maker` made the thread `child`.
+    pub fn thread_made(&mut self, maker: Task, child: Task, at: Nanos) {
+        self.handlers.thread_made(maker, child, at);
+    }
+
+    /// A thread ended.
+    pub fn thread_ended(&mut self, thread: Task) {
+        let fiber = handlers::fiber_of_thread(thread.tid);
+        self.waiting.thread_ended(thread.tgid, fiber);
+    }
+
     /// Task `by` gave the task `fiber`, which waited for it, something to do.
     pub fn handed(&mut self, tgid: u32, fiber: u64, by: u64) {
         self.handlers.handed.push(tgid, fiber, by);
@@ -438,7 +449,10 @@ impl Assembly {
             let fibers = &self.handlers.fibers;
             let calls = self.waiting.claim(tgid, |call| {
                 (start..=end).contains(&call.at)
-                    && fibers.works_for(tgid, call.fiber, id, by, (start, end))
+                    && match call.made_for {
+                        Some(request) => call.ended && request == id,
+                        None => fibers.works_for(tgid, call.fiber, id, by, (start, end)),
+                    }
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
@@ -458,12 +472,16 @@ impl Assembly {
 
     /// A call waits no longer.
     fn settle_waiting(&mut self, call: &waiting::Call, request: Option<NodeId>) {
+        let evidence = match call.made_for {
+            Some(_) => Evidence::Thread,
+            None => Evidence::Task,
+        };
         if self.node(call.node).is_none_or(|entry| entry.id != call.id) {
             return;
         }
         self.set_waiting(call.node, false);
         if let Some(request) = request {
-            self.adopt(call.node, Some(Parent::Local(request, Evidence::Task)));
+            self.adopt(call.node, Some(Parent::Local(request, evidence)));
         }
     }
 
@@ -672,9 +690,17 @@ impl Assembly {
         let call = waiting::Call {
             node,
             id: entry.id,
-            fiber: handler.fiber,
+            fiber: match handler.fiber {
+                0 => handlers::fiber_of_thread(handler.task.tid),
+                fiber => fiber,
+            },
             at,
             newest,
+            made_for: match handler.fiber {
+                0 => self.handlers.thread_made_for(handler.task),
+                _ => None,
+            },
+            ended: false,
         };
         self.waiting.push(tgid, call);
         self.set_waiting(node, true);

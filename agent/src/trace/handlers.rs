@@ -56,6 +56,13 @@ impl Handler {
     }
 }
 
+/// What a thread is called among the runtime's tasks of its process: no task has such a number,
+/// which is neither an address of the process nor a count.
+#[must_use]
+pub const fn fiber_of_thread(tid: u32) -> u64 {
+    1 << 63 | tid as u64
+}
+
 /// What a unit is doing.
 #[derive(Default)]
 struct Work {
@@ -167,19 +174,44 @@ impl Handlers {
         {
             self.units.remove(&unit);
         }
-        let request = match self.units.get(&Unit::Fiber(tgid, maker)) {
-            Some(work) => match work.open.as_slice() {
-                [(node, _)] if work.event_loop || self.doubted.contains(node) => None,
-                [only] => Some(*only),
-                _ => None,
-            },
-            None => self
-                .fibers
-                .made_by(tgid, maker)
-                .and_then(|made| made.request),
-        };
+        let request = self.request_of(Unit::Fiber(tgid, maker), tgid, maker);
         let made = Made { maker, at, request };
         self.fibers.insert(tgid, fiber, made);
+    }
+
+    /// Thread `maker` made the thread `child` at `at`. Threads of a pool, too, are often made by
+    /// the first who has work for them: so what a thread was made for counts only when it ends
+    /// before that request does.
+    pub fn thread_made(&mut self, maker: Task, child: Task, at: Nanos) {
+        let fiber = fiber_of_thread(maker.tid);
+        let made = Made {
+            maker: 0,
+            at,
+            request: self.request_of(Unit::Thread(maker), maker.tgid, fiber),
+        };
+        let child_fiber = fiber_of_thread(child.tid);
+        self.fibers.insert(child.tgid, child_fiber, made);
+    }
+
+    /// The request that the thread was made for, if that was certain.
+    #[must_use]
+    pub fn thread_made_for(&self, thread: Task) -> Option<SpanId> {
+        let made = self
+            .fibers
+            .made_by(thread.tgid, fiber_of_thread(thread.tid))?;
+        made.request.map(|(_, id)| id)
+    }
+
+    /// The one request that `unit` handles, or that it was made for, if that is certain.
+    fn request_of(&self, unit: Unit, tgid: u32, fiber: u64) -> Option<(NodeId, SpanId)> {
+        let Some(work) = self.units.get(&unit) else {
+            return self.fibers.made_by(tgid, fiber)?.request;
+        };
+        match work.open.as_slice() {
+            [(node, _)] if work.event_loop || self.doubted.contains(node) => None,
+            [only] => Some(*only),
+            _ => None,
+        }
     }
 
     /// `handler` received bytes of the request `node`, or of an answer that was asked for on its
@@ -274,6 +306,7 @@ impl Handlers {
             Threading::Unknown => Err(Refusal::UnknownRuntime),
             Threading::Bound => match self.only(handler)? {
                 Some(node) => Ok(Current::Handling(node, Evidence::Thread)),
+                None if self.thread_made_for(handler.task).is_some() => Ok(Current::Later),
                 None => Ok(Current::None),
             },
         }

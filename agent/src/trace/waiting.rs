@@ -3,6 +3,9 @@
 //! An event loop reads requests in one task and handles them in another; which one is known when
 //! that task writes the answer. Until then its calls wait. Each waits no longer than the requests
 //! that were open when it was made: when none of them is open any more, nobody will claim it.
+//!
+//! A thread that was made while a request was handled may be one of a pool, which goes on to work
+//! for others. If it ends before the answer, it worked for that request alone.
 
 use super::assembly::NodeId;
 use crate::record::Nanos;
@@ -22,6 +25,10 @@ pub struct Call {
     pub at: Nanos,
     /// Number of the newest server request that was open then.
     pub newest: u64,
+    /// The request that the calling thread was made for, where that may tell.
+    pub made_for: Option<SpanId>,
+    /// That thread has ended.
+    pub ended: bool,
 }
 
 /// Calls that wait, by process. Each is a node, so their number is bounded by that of nodes.
@@ -44,6 +51,14 @@ impl Waiting {
             self.0.remove(&tgid);
         }
         taken
+    }
+
+    /// The thread that is called `fiber` among the tasks of its process ended.
+    pub fn thread_ended(&mut self, tgid: u32, fiber: u64) {
+        let calls = self.0.get_mut(&tgid).into_iter().flatten();
+        for call in calls.filter(|call| call.fiber == fiber) {
+            call.ended = true;
+        }
     }
 
     /// A node is gone.

@@ -1,7 +1,8 @@
 //! HAProxy: its scheduler's current task.
 //!
 //! Each request is a stream with a task of its own, which sends it to the server and begins the
-//! answer; a client's connection is read by another one. The thread's context names the task that
+//! answer; a client's connection is read by another one, and what is sent first on a new connection
+//! to a server, too, which the stream's task opened for itself. The thread's context names the task that
 //! runs, and its place is read from the scheduler's code, which clears it after each task. So a
 //! call waits until its task answers a request. A stream's address is used again when it is over,
 //! but not before: it lives from its request's head to the end of the answer.
@@ -42,6 +43,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     let mut at = [NOWHERE; FIELDS];
     at[thread_local::WORD] = word.cast_unsigned();
     at[thread_local::INNER] = current;
+    at[thread_local::CONNECTS] = 1;
     Ok(Found {
         runtime: Runtime {
             kind: THREAD_LOCAL,
