@@ -5,14 +5,16 @@
 //! traces in words; `UPDATE=1` rewrites those. `recordings/record.py` makes new recordings.
 
 use anyhow::{Context, Result};
-use harness::recording::{Owned, Run, files, options, read, run, write};
+use harness::recording::{Owned, Run, files, options, pipeline, read, run, write};
 use harness::scenario::{Noise, check_pipeline, check_table, frames};
 use harness::tale::{links, parents, tell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use weft::daemon::replay::replay;
 use weft::metadata::{Runtime, Service};
-use weft::record::{Event, Record};
+use weft::pipeline::{Input, Output};
+use weft::record::{Chunk, ConnId, Direction, Endpoint, Event, Opened, Record, Task};
 
 fn each(mut check: impl FnMut(&Path, &[Owned])) -> Result<()> {
     let files = files()?;
@@ -350,4 +352,79 @@ fn made_up_records_keep_every_promise() {
     // The generator reaches what it is for.
     assert!(spans.len() >= 5, "{spans:?}");
     assert!(spans.values().sum::<u64>() > 10_000, "{spans:?}");
+}
+
+/// How many traces have left when a request of one process to another has just been answered.
+fn left_at_once(watched: bool) -> usize {
+    let (server, client) = (Task { tgid: 1, tid: 1 }, Task { tgid: 2, tid: 2 });
+    let end = |port| Endpoint::Inet([127, 0, 0, 1].into(), port);
+    let opened = |conn, task, local, remote| Record {
+        at: 0,
+        task,
+        event: Event::Opened(Box::new(Opened {
+            conn: ConnId(conn),
+            at: 0,
+            inode: conn,
+            local: end(local),
+            remote: end(remote),
+            client: task == client,
+            fresh: true,
+            netns: 1,
+            offsets: [0, 0],
+            path: None,
+        })),
+    };
+    let at = 1_000_000_000;
+    let moved = |direction, bytes: &'static str, opposite| Record {
+        at,
+        task: server,
+        event: Event::Chunk(Chunk {
+            conn: ConnId(1),
+            direction,
+            offset: 0,
+            opposite,
+            goroutine: 0,
+            len: bytes.len() as u32,
+            sequenced: true,
+            unreadable: false,
+            bytes: bytes.as_bytes(),
+        }),
+    };
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let service = Service {
+        name: "server".to_owned(),
+        tgid: server.tgid,
+        runtime: Runtime::Native,
+        resource: Vec::new(),
+    };
+    let mut inputs = vec![
+        Input::Process(server.tgid, Arc::new(service)),
+        Input::Record(opened(1, server, 80, 5000)),
+        Input::Record(opened(2, client, 5000, 80)),
+    ];
+    if !watched {
+        inputs.push(Input::Unwatched(client.tgid));
+    }
+    let answer = "HTTP/1.1 204 No Content\r\n\r\n";
+    inputs.extend([
+        Input::Record(moved(Direction::Received, request, 0)),
+        Input::Record(moved(Direction::Sent, answer, request.len() as u64)),
+        Input::Tick(at),
+    ]);
+    let mut pipeline = pipeline(options());
+    let mut left = 0;
+    for input in inputs {
+        pipeline.handle(input, &mut |output| {
+            left += usize::from(matches!(output, Output::Trace { .. }));
+        });
+    }
+    left
+}
+
+/// Programs are watched from their start until the rules are asked: a client may announce its end
+/// of a connection and never be heard of again.
+#[test]
+fn no_trace_waits_for_a_process_that_is_not_watched() {
+    assert_eq!(left_at_once(true), 0);
+    assert_eq!(left_at_once(false), 1);
 }

@@ -6,11 +6,12 @@ use anyhow::{Context, Result};
 use harness::feeder::{Run, run};
 use harness::hostile::{self, split};
 use harness::story::tell;
-use harness::traffic::{Event, Traffic, What, folder};
+use harness::traffic::{Event, Traffic, Way, What, folder};
 use std::path::Path;
 use weft::protocol::exchange::{Outcome, Report, Role};
 use weft::protocol::http1::Http1;
 use weft::protocol::{ALL, Limits, Protocol, Verdict};
+use weft::record::Direction;
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client];
 
@@ -131,24 +132,116 @@ fn every_protocol_has_success_error_and_cut() -> Result<()> {
     Ok(())
 }
 
+/// What a protocol must have beside its code, by the text of the places where it is named.
+fn lacks(
+    key: &str,
+    folder: &str,
+    document: &str,
+    manifest: &str,
+    targets: &[String],
+) -> Vec<String> {
+    let mut lacks = Vec::new();
+    let row = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split('|').nth(1))
+        .any(|cell| cell.trim() == format!("`{key}`"));
+    if !row {
+        lacks.push(format!("a row with `{key}` in docs/protocols.md"));
+    }
+    if !targets.iter().any(|target| target == folder) {
+        lacks.push(format!("tests/fuzz/fuzz_targets/{folder}.rs"));
+    }
+    if !manifest.contains(&format!("name = \"{folder}\"\n")) {
+        lacks.push(format!("a [[bin]] {folder} in tests/fuzz/Cargo.toml"));
+    }
+    lacks
+}
+
 #[test]
-fn no_other_protocol_claims_a_fixture() -> Result<()> {
-    each(|protocol, _, traffic, file| {
-        for event in &traffic.events {
-            let What::Bytes(bytes) = &event.what else {
-                continue;
-            };
-            for other in ALL.iter().filter(|other| other.name() != protocol.name()) {
-                let verdict = other.probe(weft::record::Direction::Received, bytes);
-                assert!(
-                    !matches!(verdict, Verdict::Yes(_)),
-                    "{} claims {}",
-                    other.name(),
-                    file.display()
-                );
-            }
+fn every_protocol_has_its_document_and_fuzz_target() -> Result<()> {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = |path: &str| {
+        let path = tests.join(path);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let (document, manifest) = (text("../docs/protocols.md")?, text("fuzz/Cargo.toml")?);
+    let mut targets = Vec::new();
+    for entry in std::fs::read_dir(tests.join("fuzz/fuzz_targets"))? {
+        let path = entry?.path();
+        targets.push(
+            path.file_stem()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+        );
+    }
+    for protocol in ALL {
+        let found = lacks(
+            protocol.name(),
+            fixtures(*protocol),
+            &document,
+            &manifest,
+            &targets,
+        );
+        assert_eq!(found, [""; 0], "{} lacks", protocol.name());
+    }
+    // What is not there is missed.
+    assert_eq!(
+        lacks("gopher", "gopher", &document, &manifest, &targets).len(),
+        3
+    );
+    Ok(())
+}
+
+/// Which protocols take a piece of `traffic` for a request of theirs, by name and sorted.
+fn claims(traffic: &Traffic) -> Vec<&'static str> {
+    let mut names: Vec<_> = ALL
+        .iter()
+        .filter(|protocol| {
+            traffic.events.iter().any(|event| match &event.what {
+                What::Bytes(bytes) => [Direction::Received, Direction::Sent]
+                    .iter()
+                    .any(|way| matches!(protocol.probe(*way, bytes), Verdict::Yes(_))),
+                What::Gap(_) | What::Close => false,
+            })
+        })
+        .map(|protocol| protocol.name())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn each_fixture_is_claimed_by_its_protocol_alone() -> Result<()> {
+    for protocol in ALL {
+        for file in Traffic::files(&folder(fixtures(*protocol)))? {
+            let found = claims(&Traffic::read(&file)?);
+            assert_eq!(found, [protocol.name()], "{}", file.display());
         }
-    })
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_no_protocol_of_ours_is_claimed_by_none() {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01"[..],
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"\0\0\0\0",
+    ] {
+        let event = Event {
+            at: 0,
+            way: Way::Request,
+            what: What::Bytes(bytes.to_vec()),
+        };
+        let traffic = Traffic {
+            events: vec![event],
+            ..Traffic::default()
+        };
+        let text = bytes.escape_ascii();
+        assert_eq!(claims(&traffic), [""; 0], "{text}");
+    }
 }
 
 #[test]

@@ -126,7 +126,7 @@ pub struct Chunk {
     pub direction: u16,
     /// `CHUNK_*` bits.
     pub flags: u16,
-    /// System call number, for diagnosis.
+    /// System call number, for diagnosis; all ones when none was under way.
     pub syscall: u32,
 }
 

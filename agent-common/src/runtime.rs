@@ -49,6 +49,8 @@ pub mod go {
     pub const GOID: usize = 0;
     /// `runtime.g.parentGoid` (Go 1.21 and later).
     pub const PARENT: usize = 1;
+    /// `net/http.Request.ctx`, an interface: its data pointer follows its type.
+    pub const REQUEST_CTX: usize = 2;
 }
 
 /// Indices of [`Runtime::at`] for [`PYTHON`].

@@ -102,6 +102,7 @@ pub fn opaque(x: u64) -> u64 {
 pub mod regs {
     pub const R14: usize = 1;
     pub const R10: usize = 7;
+    pub const AX: usize = 10;
     pub const DX: usize = 12;
     pub const SI: usize = 13;
     pub const DI: usize = 14;

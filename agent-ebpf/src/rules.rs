@@ -40,6 +40,18 @@ pub const fn layout(nr: u64) -> Layout {
     }
 }
 
+/// Is the system call in the saved registers under way? From its entry to its end `rax` holds
+/// `-ENOSYS`, then its result. What moves bytes meanwhile for io_uring finds another value: work
+/// that a task does on its way back to user space, and threads of the kernel, whose registers are
+/// a copy of those of some other call.
+#[inline(always)]
+pub const fn is_under_way(rax: u64) -> bool {
+    rax as i64 == -38
+}
+
+/// A number that no system call has.
+pub const NO_CALL: u64 = u64::MAX;
+
 /// Which way system call `nr` moves bytes on the socket in its first argument.
 #[inline(always)]
 pub const fn way(nr: u64) -> Way {
@@ -137,6 +149,17 @@ mod tests {
         assert_eq!(copy(100_000, 10, policy), 64);
         assert_eq!(copy(5, 0, policy), 5);
         assert_eq!(copy(5, 0, Policy::COUNT), 0);
+    }
+
+    #[test]
+    fn a_finished_call_has_no_buffer() {
+        assert!(is_under_way(38u64.wrapping_neg()));
+        // A result, a restart after a signal, a fresh thread.
+        for rax in [1, 512u64.wrapping_neg(), 0] {
+            assert!(!is_under_way(rax), "{rax}");
+        }
+        assert_eq!(layout(NO_CALL), Layout::Nowhere);
+        assert_eq!(way(NO_CALL), Way::Neither);
     }
 
     #[test]

@@ -170,6 +170,10 @@ impl Pipeline {
                 if let Some(process) = self.process(tgid) {
                     process.unwatched = true;
                 }
+                // Nothing more is heard of its ends: no trace shall wait for them.
+                for info in self.table.used_by(tgid) {
+                    self.assembly.closed_connection(info);
+                }
             }
             Input::Lost(at) => self.assembly.lost(at),
             Input::Clock(clock) => self.clock = clock,
@@ -215,11 +219,7 @@ impl Pipeline {
         let Record { at, task, event } = record;
         match event {
             Event::Chunk(chunk) => {
-                if self
-                    .processes
-                    .get(&task.tgid)
-                    .is_some_and(|process| process.unwatched)
-                {
+                if self.is_unwatched(task.tgid) {
                     return;
                 }
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
@@ -232,7 +232,9 @@ impl Pipeline {
                 });
             }
             Event::Opened(opened) => {
-                self.assembly.opened(&opened);
+                if !self.is_unwatched(task.tgid) {
+                    self.assembly.opened(&opened);
+                }
                 self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
                     table.opened(at, task, *opened, each);
                 });
@@ -343,6 +345,9 @@ impl Pipeline {
             } else {
                 handler_of(&moment)
             };
+            if !info.fresh {
+                session.joined_midway();
+            }
             match session.take(&piece, options.protocol, reports) {
                 Change::None => {}
                 Change::Lost => counts.lost_sync += 1,
@@ -404,6 +409,11 @@ impl Pipeline {
         }
     }
 
+    fn is_unwatched(&self, tgid: u32) -> bool {
+        let process = self.processes.get(&tgid);
+        process.is_some_and(|process| process.unwatched)
+    }
+
     /// Its identity is still to come.
     fn is_anonymous(&self, tgid: u32) -> bool {
         self.processes
@@ -428,15 +438,20 @@ impl Pipeline {
     fn spans(&mut self, mut batch: Batch) -> Vec<Span> {
         tighten_batch(&mut batch.nodes);
         let nodes = std::mem::take(&mut batch.nodes);
-        nodes
-            .into_iter()
-            .filter_map(|node| self.span(node, &batch))
-            .collect()
+        // Not collected: that would make the list in the memory of the larger nodes.
+        let mut spans = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            spans.extend(self.span(node, &batch));
+        }
+        spans
     }
 
     fn span(&mut self, node: Node, batch: &Batch) -> Option<Span> {
         let service = self.service(node.tgid)?;
         let answer = node.answer.as_deref();
+        // Hooks on two CPUs may report an answer before its request.
+        let end = answer.map_or(node.start(), |answer| answer.end.at.max(node.start()));
+        let (start, role) = (node.start(), node.request.role);
         if answer.is_none_or(|answer| answer.outcome == Outcome::Unknown) {
             self.counts.unknown_outcome += 1;
         }
@@ -447,15 +462,13 @@ impl Pipeline {
             encrypted: false,
         };
         let draft = build::build(
-            &node.request,
-            answer,
+            *node.request,
+            node.answer.map(|answer| *answer),
             &peer,
             &service.name,
             &mut self.routes,
             self.options.query,
         );
-        // Hooks on two CPUs may report an answer before its request.
-        let end = answer.map_or(node.start(), |answer| answer.end.at.max(node.start()));
         Some(Span {
             trace: batch.trace,
             id: node.id,
@@ -466,9 +479,9 @@ impl Pipeline {
             }),
             state: batch.state.clone(),
             sampled: batch.sampled.unwrap_or(true),
-            role: node.request.role,
+            role,
             name: draft.name,
-            start: self.clock.wall(node.start()),
+            start: self.clock.wall(start),
             end: self.clock.wall(end),
             status: draft.status,
             attributes: draft.attributes,

@@ -8,7 +8,7 @@ mod process;
 mod summary;
 
 pub use families::{ALL, EXPORT_DROPPED, EXPORT_OFFERED, EXPORT_SPANS, SAMPLING_TRACES};
-pub use families::{CAPTURE_LOST, JOIN_REFUSED, PROTOCOL_DROPPED, SPANS, TRACES};
+pub use families::{CAPTURE_LOST, JOIN_REFUSED, PROTOCOL_DROPPED, SPANS, SPANS_HURRIED, TRACES};
 pub use process::{Usage, usage};
 pub use summary::summary;
 

@@ -304,6 +304,11 @@ fn check_texts(attributes: &[Attribute]) {
         Value::List(items) => items.iter().map(String::len).sum(),
         Value::Int(_) | Value::Bool(_) => 0,
     };
+    for (at, one) in attributes.iter().enumerate() {
+        let before = attributes.iter().take(at);
+        let twice = before.filter(|other| other.key == one.key).count();
+        assert_eq!(twice, 0, "{} stands there twice", one.key);
+    }
     let total: usize = attributes
         .iter()
         .map(|attribute| len(&attribute.value))

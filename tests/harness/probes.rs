@@ -18,17 +18,17 @@ pub struct Probes {
 }
 
 impl Probes {
-    /// Loads the hooks, `socket_io` forced to one candidate.
+    /// Loads the hooks; `forced` is a subject and the one candidate for it.
     ///
     /// # Errors
     /// When nothing can be loaded.
-    pub fn start(socket_io: &str) -> anyhow::Result<Self> {
+    pub fn start((subject, candidate): (&str, &str)) -> anyhow::Result<Self> {
         let options = Options {
             ring_bytes: 8 << 20,
             connections: 4096,
             watch_new: false,
             btf: None,
-            forced: BTreeMap::from([("socket_io".to_owned(), socket_io.to_owned())]),
+            forced: BTreeMap::from([(subject.to_owned(), candidate.to_owned())]),
         };
         let mut loaded = load(&options)?;
         let reader = Reader::new(loaded.ring()?)?;

@@ -149,24 +149,27 @@ impl Child {
     /// Sends a signal by name, such as `TERM`.
     ///
     /// # Panics
-    /// When there is no `kill`.
+    /// When there is no such process.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.id().to_string()])
+        let status = kill(name, &self.id().to_string())
             .status()
-            .expect("kill is part of every system");
+            .expect("every system has a shell");
         assert!(status.success(), "no process {}", self.id());
     }
+}
+
+/// Sends a signal by the shell's own `kill`: the program is not part of every system.
+fn kill(signal: &str, process: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "kill -s \"$1\" -- \"$2\"", "kill", signal, process]);
+    command
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
         // The group first, while its leader still holds the id.
         let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill")
-            .args(["-KILL", "--", &group])
-            .stderr(Stdio::null())
-            .status();
+        let _ = kill("KILL", &group).stderr(Stdio::null()).status();
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

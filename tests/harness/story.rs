@@ -55,8 +55,8 @@ fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out
         encrypted: false,
     };
     let draft = build(
-        request,
-        Some(answer),
+        request.clone(),
+        Some(answer.clone()),
         &peer,
         "service",
         routes,

@@ -102,7 +102,7 @@ fn value(span: &Span, key: &str) -> Option<String> {
         .iter()
         .find(|attribute| attribute.key == key)?;
     Some(match &found.value {
-        Value::Text(text) => text.clone(),
+        Value::Text(text) => text.to_string(),
         Value::Int(number) => number.to_string(),
         Value::Bool(yes) => yes.to_string(),
         Value::List(items) => items.join(","),

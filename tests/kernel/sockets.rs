@@ -21,11 +21,11 @@ struct Way {
     head: String,
 }
 
-/// The chunks of one connection, with their bytes.
+/// The chunks of one end of a connection, with their bytes.
 #[derive(Default)]
-struct Seen<'a> {
-    opened: Option<Opened>,
-    chunks: Vec<Chunk<'a>>,
+pub(crate) struct Seen<'a> {
+    pub(crate) opened: Option<Opened>,
+    pub(crate) chunks: Vec<Chunk<'a>>,
 }
 
 /// Senders whose bytes never are in user memory.
@@ -46,45 +46,61 @@ fn syscalls_see_every_way() {
     check("syscalls");
 }
 
-fn check(backend: &str) {
+/// Runs `script` of this folder while it is watched, one subject by the candidate that `forced`
+/// names: all records, and all lines it printed. `None` when that cannot be done here, which is
+/// said.
+pub(crate) fn drive(
+    what: &str,
+    forced: (&str, &str),
+    script: &str,
+) -> Option<(Probes, Vec<String>)> {
     let (Some(python), true) = (python(), root()) else {
-        return skip!(
-            "every way by {backend}",
-            "python3 and root",
-            "run as root, install python3"
-        );
+        skip!("{what}", "python3 and root", "run as root, install python3");
+        return None;
     };
-    let mut probes = Probes::start(backend).expect("the kernel object loads");
-    let report = &probes.loaded.reports[0];
-    if report.active().is_none() {
+    let mut probes = Probes::start(forced).expect("the kernel object loads");
+    let reports = &probes.loaded.reports;
+    let of_subject = reports
+        .iter()
+        .find(|report| report.subject.name == forced.0);
+    let report = of_subject.expect("a subject of that name");
+    if let Some(active) = report.active() {
+        assert_eq!(active.name, forced.1);
+    } else {
         let why: Vec<_> = report
             .candidates
             .iter()
             .filter(|(_, s)| matches!(s, State::Refused(_)))
             .collect();
-        return skip!(
-            "every way by {backend}",
-            format!("the hook ({why:?})"),
-            "another kernel"
-        );
+        skip!("{what}", format!("the hook ({why:?})"), "another kernel");
+        return None;
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/kernel/ways.py");
-    let mut child = Child::start(&python, &[script]);
+    let path = format!("{}/kernel/{script}", env!("CARGO_MANIFEST_DIR"));
+    let mut child = Child::start(&python, &[&path]);
     child.line_with("ready");
     probes.watch(child.id()).unwrap();
     child.say("go");
-    let mut lines = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
     // The ring is drained meanwhile: it is smaller than all the bytes together.
-    while !lines.iter().any(|line| line == "done") {
+    let is_last = |line: &String| line == "done" || line.starts_with("unavailable");
+    while !lines.iter().any(is_last) {
         probes
             .collect(Duration::from_millis(20), |_| false)
             .unwrap();
         lines.extend(child.lines());
-        assert!(child.alive(), "ways.py failed: {}", child.errors());
+        assert!(child.alive(), "{script} failed: {}", child.errors());
     }
     probes
         .collect(Duration::from_millis(100), |_| false)
         .unwrap();
+    Some((probes, lines))
+}
+
+fn check(backend: &str) {
+    let what = format!("every way by {backend}");
+    let Some((probes, lines)) = drive(&what, ("socket_io", backend), "ways.py") else {
+        return;
+    };
     let ways: Vec<Way> = lines
         .iter()
         .filter(|line| line.starts_with('{'))
@@ -112,7 +128,7 @@ fn check(backend: &str) {
     assert_eq!(probes.control.losses()[0], 0, "records were lost");
 }
 
-fn by_inode(records: &[Vec<u8>]) -> HashMap<u64, Seen<'_>> {
+pub(crate) fn by_inode(records: &[Vec<u8>]) -> HashMap<u64, Seen<'_>> {
     let mut inodes: HashMap<ConnId, u64> = HashMap::new();
     let mut seen: HashMap<u64, Seen<'_>> = HashMap::new();
     for bytes in records {

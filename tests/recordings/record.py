@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 """Makes the recordings: `record.py WEFT STORY...` or `record.py WEFT all`, as root.
 
+`record.py neutral LOG...` takes out of other logs what is particular to the machine, such as those of
+`cargo xtask truth --record`.
+
 Each story starts unmodified services of tests/workloads (installed by `cargo xtask setup`) and
 talks to them, itself watched as their client, under `weft record`. What is particular to the
 machine is replaced before the log is kept: names and ids of the host and the user, and paths.
@@ -295,6 +298,10 @@ def record(weft, story, raw):
 def main():
     if sys.argv[1] == "tell":
         return STORIES[sys.argv[2]]()
+    if sys.argv[1] == "neutral":
+        for log in map(pathlib.Path, sys.argv[2:]):
+            log.write_bytes(neutral(log.read_bytes(), []))
+        return None
     weft, stories = sys.argv[1], sys.argv[2:]
     for story in STORIES if stories == ["all"] else stories:
         with tempfile.NamedTemporaryFile() as raw:

@@ -46,13 +46,26 @@ pub(crate) fn install(packages: &[&str]) -> Result<()> {
     }
     let what = format!("install {}", packages.join(" "));
     let mut result = step::run(&what, "apt-install", &mut install_command(packages));
-    if result.is_err() && known {
+    if result.is_err() && known && !dpkg_failed() {
         step::note("package lists may be old: updating them and trying again");
         update()?;
         result = step::run(&what, "apt-install", &mut install_command(packages));
     }
     drop(quiet);
     result
+}
+
+/// The last installation came as far as dpkg, and it failed: a package's own script, or one that
+/// was broken before. Newer lists and fewer packages do not help.
+#[must_use]
+pub(crate) fn dpkg_failed() -> bool {
+    let log = step::log_path("apt-install").and_then(|path| Ok(fs::read(path)?));
+    log.is_ok_and(|log| is_dpkg_failure(&String::from_utf8_lossy(&log)))
+}
+
+fn is_dpkg_failure(log: &str) -> bool {
+    log.lines()
+        .any(|line| line.starts_with("E: Sub-process") && line.contains("dpkg returned an error"))
 }
 
 fn install_command(packages: &[&str]) -> Command {
@@ -130,5 +143,21 @@ pub(crate) fn disable_service(name: &str) {
                 "could not disable the service {name} with {program}"
             ));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_whose_failure_it_was() {
+        let check = |log, want| assert_eq!(is_dpkg_failure(log), want, "{log}");
+        check(
+            "Setting up x\nE: Sub-process /usr/bin/dpkg returned an error code (1)\n",
+            true,
+        );
+        check("E: Unable to locate package x\n", false);
+        check("E: Failed to fetch http://x  404  Not Found\n", false);
     }
 }

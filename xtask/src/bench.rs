@@ -3,6 +3,8 @@
 //! that a noisy machine is equally noisy for both; the median of the rounds counts. Wall time is
 //! never compared.
 
+pub(crate) mod instructions;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process::Group;
+use crate::process::{Group, free_port};
 use crate::{build, setup, step, workspace};
 
 /// A service under load.
@@ -261,11 +263,6 @@ fn resident(pid: u32) -> Result<f64> {
         .and_then(|line| line.split_whitespace().next()?.parse().ok())
         .context("no VmRSS in the agent's status")?;
     Ok(kilobytes / 1024.0)
-}
-
-fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    Ok(listener.local_addr()?.port())
 }
 
 fn median(rounds: &[Round], value: impl Fn(&Round) -> f64) -> f64 {

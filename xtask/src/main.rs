@@ -10,6 +10,7 @@ mod collector;
 mod demo;
 mod dist;
 mod fuzz;
+mod hooks;
 mod libtest;
 mod mounts;
 mod process;
@@ -87,6 +88,8 @@ enum Verb {
         /// Only these protocols
         protocols: Vec<String>,
     },
+    /// Write docs/hooks.md from the comments of the kernel programs
+    Hooks,
     /// Build the static release binary
     Dist,
     /// Prove parents under concurrency against what the services themselves say
@@ -117,6 +120,11 @@ enum Bench {
         /// Only services whose names contain one of these
         only: Vec<String>,
     },
+    /// Instructions per request in guests that count them, held to a bound
+    Instructions {
+        /// Only these kernels, such as 6.1
+        kernels: Vec<String>,
+    },
 }
 
 fn dispatch(verb: Verb) -> Result<ExitCode> {
@@ -132,6 +140,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         } => demo::run(keep, port_offset, binary)?,
         Verb::Fuzz { time, targets } => fuzz::run(&time, &targets)?,
         Verb::Capture { protocols } => capture::run(&protocols)?,
+        Verb::Hooks => hooks::run()?,
         Verb::Dist => dist::run()?,
         Verb::Truth(options) => truth::run(&options)?,
         Verb::Leaf { port } => truth::leaf::serve(port)?,
@@ -144,6 +153,13 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
                 },
         } => {
             bench::overhead(rounds, seconds, &only)?;
+        }
+        Verb::Bench {
+            what: Bench::Instructions { kernels },
+        } => {
+            if !bench::instructions::run(&kernels)? {
+                return Ok(ExitCode::FAILURE);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)

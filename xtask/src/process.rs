@@ -4,6 +4,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -42,6 +43,15 @@ done
 for pid in $pids; do kill -s KILL -- "-$pid"; done 2>/dev/null
 exit 0
 "#;
+
+/// A port that nobody listens on at present.
+///
+/// # Errors
+/// When there is none left.
+pub(crate) fn free_port() -> Result<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0").context("no port is free")?;
+    Ok(listener.local_addr()?.port())
+}
 
 /// One started process.
 #[derive(Debug)]

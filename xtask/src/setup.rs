@@ -77,6 +77,12 @@ const SERVICES: &[Need] = &[
         elsewhere: "your system's wrk",
     },
     Need {
+        what: "ip, for network namespaces",
+        present: || workspace::program("ip").is_some(),
+        packages: &["iproute2"],
+        elsewhere: "your system's iproute2",
+    },
+    Need {
         what: "nginx",
         present: || workspace::program("nginx").is_some(),
         packages: &["nginx-light"],
@@ -195,10 +201,14 @@ fn install_packages(needs: &[&Need]) -> usize {
     packages.dedup();
     if let Err(error) = apt::install(&packages) {
         step::warn(format!("{error:#}"));
-        step::note("trying them one by one");
-        for need in needs {
-            if let Err(error) = apt::install(need.packages) {
-                step::warn(format!("{error:#}"));
+        if apt::dpkg_failed() {
+            step::note("what dpkg could not finish: `dpkg --configure -a` tells why");
+        } else {
+            step::note("trying them one by one");
+            for need in needs {
+                if let Err(error) = apt::install(need.packages) {
+                    step::warn(format!("{error:#}"));
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 //! at which the arguments of the function are still in their registers. Each filters by process,
 //! as a file may be shared with processes that are not watched.
 
-use agent_common::runtime::{GO, PYTHON, THREAD_LOCAL, thread_local};
+use agent_common::runtime::{GO, PYTHON, Runtime, THREAD_LOCAL, thread_local};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 
@@ -26,8 +26,59 @@ fn round_trip(ctx: &ProbeContext) -> Option<()> {
     // SAFETY: the context of a uprobe is the registers of the probed thread.
     let (rbx, r14) = unsafe { ((*ctx.regs).rbx, (*ctx.regs).r14) };
     let request: u64 = read_user(rbx)?;
-    fiber::hand(request, fiber::goroutine(runtime, r14)?);
+    let asker = match request_context(runtime, request).and_then(known_context) {
+        Some(context) => context,
+        None => fiber::goroutine(runtime, r14)?,
+    };
+    fiber::hand(request, asker);
     Some(())
+}
+
+/// Go: `func (sh serverHandler) ServeHTTP(rw ResponseWriter, req *Request)` of `net/http`; `sh`
+/// in rax, `rw` in rbx and rcx, `req` in rdi. Each request has a context of its own: calls that
+/// carry it, or one made from it, are made for this request, whichever goroutine makes them.
+#[uprobe]
+pub fn go_serve(ctx: ProbeContext) -> u32 {
+    serve(&ctx);
+    0
+}
+
+#[inline(always)]
+fn serve(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(GO)?;
+    // SAFETY: as above.
+    let (rdi, r14) = unsafe { ((*ctx.regs).rdi, (*ctx.regs).r14) };
+    let context = request_context(runtime, rdi)?;
+    fiber::made(context, fiber::goroutine(runtime, r14)?);
+    fiber::hand(context, context);
+    Some(())
+}
+
+/// Data pointer of the `context.Context` of the `*http.Request` at `request`.
+#[inline(always)]
+fn request_context(runtime: &Runtime, request: u64) -> Option<u64> {
+    let at = runtime.at[agent_common::runtime::go::REQUEST_CTX];
+    read_user(request.wrapping_add(at + 8)).filter(|context| *context != 0)
+}
+
+/// Most contexts that are followed upwards.
+const CONTEXTS: u32 = 16;
+
+/// The context of a server's request that `context` was made from. Every type of the package
+/// `context` has its parent for its first field, an interface whose data pointer is its second
+/// word.
+#[inline(always)]
+fn known_context(context: u64) -> Option<u64> {
+    let mut context = context;
+    let mut i = 0;
+    while i < CONTEXTS {
+        if fiber::handed(context) == Some(context) {
+            return Some(context);
+        }
+        context = read_user(context + 8)?;
+        i += 1;
+    }
+    None
 }
 
 /// Go: `func (r *Request) write(w io.Writer, usingProxy bool, extraHeaders Header,

@@ -1,8 +1,7 @@
 //! Socket I/O by the typed tracepoint of all system calls, for kernels before 6.3.
 //!
-//! Kernel: `trace_sys_exit(struct pt_regs *regs, long ret)` (`include/trace/events/syscalls.h`),
-//! typed programs since 5.5. One hook is enough: on x86-64 the argument registers still hold
-//! the arguments at exit, and the order of the two directions comes from the socket.
+//! One hook is enough: on x86-64 the argument registers still hold the arguments at exit, and the
+//! order of the two directions comes from the socket.
 
 use agent_common::conn::{RECEIVED, SENT};
 use aya_ebpf::macros::btf_tracepoint;
@@ -13,6 +12,11 @@ use crate::kernel::regs;
 use crate::maps::Call;
 use crate::probes::{file, socket_io};
 
+/// Any system call has ended; those that move bytes on sockets are looked at.
+///
+/// Kernel: `trace_sys_exit(struct pt_regs *regs, long ret)`, typed programs since 5.5,
+/// `include/trace/events/syscalls.h`.
+/// Seen: 5.10, 6.1, 6.12, 6.18.
 #[btf_tracepoint(function = "sys_exit")]
 pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
     let words: *const u64 = ctx.arg(0);

@@ -1,10 +1,8 @@
 //! Socket I/O by the plain tracepoints of single system calls: the last resort, where typed
 //! tracepoints are refused.
 //!
-//! Kernel: `syscalls:sys_enter_*` (number at byte 8, arguments from byte 16 on) and
-//! `syscalls:sys_exit_*` (number at 8, result at 16), stable since 2.6.33. Each call costs two
-//! hooks, as the exit does not show the arguments. The register that holds Go's `g` is not shown
-//! either: goroutines are unknown here.
+//! Each call costs two hooks, as the exit does not show the arguments. The register that holds
+//! Go's `g` is not shown either: goroutines are unknown here.
 
 use agent_common::loss::Loss;
 use aya_ebpf::macros::tracepoint;
@@ -16,6 +14,11 @@ use crate::kernel::task_id;
 use crate::maps::{Call, PENDING};
 use crate::probes::socket_io;
 
+/// A system call that may move bytes on a socket begins: its arguments are kept.
+///
+/// Kernel: `long nr` at byte 8, `unsigned long args[6]` from byte 16 on, since 2.6.33,
+/// `include/trace/events/syscalls.h` and `kernel/trace/trace_syscalls.c`.
+/// Seen: 5.10, 6.1, 6.12, 6.18.
 #[tracepoint]
 pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
     if socket_io::watched().is_none() {
@@ -36,6 +39,11 @@ pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
     0
 }
 
+/// It ends: what it moved is looked at with the arguments that were kept.
+///
+/// Kernel: `long nr` at byte 8, `long ret` at byte 16, since 2.6.33,
+/// `include/trace/events/syscalls.h` and `kernel/trace/trace_syscalls.c`.
+/// Seen: 5.10, 6.1, 6.12, 6.18.
 #[tracepoint]
 pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
     let Some(watch) = socket_io::watched() else {

@@ -89,7 +89,11 @@ pub fn in_process(value: u64) -> InProcess {
 pub fn runtime(kind: u32) -> Option<&'static Runtime> {
     // SAFETY: a map value; user space replaces it as a whole and rarely.
     let found = unsafe { RUNTIMES.get(tgid()) }?;
-    if found.kind == kind { Some(found) } else { None }
+    if found.kind == kind {
+        Some(found)
+    } else {
+        None
+    }
 }
 
 /// Id of the goroutine `g`; the scheduler's own have none.
@@ -102,6 +106,13 @@ pub fn goroutine(runtime: &Runtime, g: u64) -> Option<u64> {
 #[inline(always)]
 pub fn hand(object: u64, fiber: u64) {
     let _ = HANDED.insert(in_process(object), fiber, 0);
+}
+
+/// Who handed `object` on.
+#[inline(always)]
+pub fn handed(object: u64) -> Option<u64> {
+    // SAFETY: a map value read once.
+    unsafe { HANDED.get(in_process(object)) }.copied()
 }
 
 /// Task `fiber` took `object` up: it works for whoever handed it on, or for itself.

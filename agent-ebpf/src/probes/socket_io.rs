@@ -3,11 +3,11 @@
 use agent_common::conn::{RECEIVED, SENT};
 use agent_common::loss::Loss;
 use agent_common::record::{
-    CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk, END_RECEIVED, ENDED,
-    Ended,
+    CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk,
+    END_RECEIVED, ENDED, Ended,
 };
 use agent_common::watch::{Policy, WATCH};
-use rules::rules::{FLAGS_NO_BYTES, Layout, copy, flags_argument, layout};
+use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout};
 
 use crate::emit::{emit, emit_bytes, header, lost};
 use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
@@ -71,7 +71,10 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     } else {
         0
     };
-    let fiber = if connector != 0 && direction == SENT as u16 {
+    // What was moved for an earlier call is not for the task that runs now.
+    let fiber = if call.nr == NO_CALL {
+        0
+    } else if connector != 0 && direction == SENT as u16 {
         connector
     } else {
         fiber::current(watch, call, sk)

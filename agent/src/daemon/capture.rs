@@ -21,7 +21,7 @@ use std::io::{self, BufWriter};
 use std::sync::Arc;
 
 /// Records taken from the ring before the pipeline's time goes on.
-const BATCH: usize = 512;
+const BATCH: usize = 64;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
 

@@ -5,6 +5,7 @@ use super::exports::Exports;
 use super::{plan, replay as replaying};
 use crate::cli::{Exit, RecordJob, ReplayJob, RunJob};
 use crate::discovery::procs::Proc;
+use crate::host::return_memory_soon;
 use crate::metadata::ResourceValue;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
@@ -32,6 +33,7 @@ const AFTERGLOW: Duration = Duration::from_millis(300);
 
 /// Traces until a signal, the end of the command, or the end of the time.
 pub(super) fn run(job: RunJob, log: Option<RecordLog>) -> Result<(), Exit> {
+    return_memory_soon();
     let stats = Arc::new(Stats::default());
     let host = Host::of(&Proc::at("/proc"));
     let mut exports = Exports::open(&job.config, &own_resource(&host), &stats)?;

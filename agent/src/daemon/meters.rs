@@ -3,7 +3,9 @@
 use super::capture::Capture;
 use crate::pipeline::refusals;
 use crate::span::Span;
-use crate::stats::{CAPTURE_LOST, Counter, JOIN_REFUSED, PROTOCOL_DROPPED, SPANS, Stats, TRACES};
+use crate::stats::{
+    CAPTURE_LOST, Counter, JOIN_REFUSED, PROTOCOL_DROPPED, SPANS, SPANS_HURRIED, Stats, TRACES,
+};
 use agent_common::loss::Loss;
 use foldhash::{HashMap, HashMapExt};
 use std::sync::Arc;
@@ -67,6 +69,10 @@ impl Meters {
         lost("span_limit", counts.assembly.evicted);
         lost("undecodable", capture.undecodable());
         lost("unidentified_process", capture.unasked());
+        if counts.assembly.hurried > 0 {
+            let hurried = self.stats.counter(&SPANS_HURRIED, &[]);
+            hurried.raise_to(counts.assembly.hurried);
+        }
         for (cause, total) in counts.dropped {
             self.stats
                 .counter(&PROTOCOL_DROPPED, &["http", cause])

@@ -171,6 +171,24 @@ mod tests {
     }
 
     #[test]
+    fn names_are_found_by_a_part() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let sections = Sections::of(file).unwrap();
+        let part = "names_are_found_by_a_part";
+        let found = containing(&sections, &[part, "no_such_symbol_anywhere_at_all_either"]);
+        let symbol = found.get(part).expect("this very function has a symbol");
+        assert!(sections.file_offset(symbol.address).is_some(), "{found:?}");
+    }
+
+    #[test]
+    fn names_are_whole() {
+        let names = b"\0first\0_Zsecond17h\0thi";
+        for (place, expected) in [(3, Some("first")), (9, Some("_Zsecond17h")), (20, None)] {
+            assert_eq!(name_around(names, place).as_deref(), expected, "{place}");
+        }
+    }
+
+    #[test]
     fn nothing_is_found_in_nothing() {
         let file = File::open("/proc/self/exe").unwrap();
         let sections = Sections::of(file).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! A candidate counts only when it attaches: a version or feature probe says yes to programs
 //! that are refused later. Prototypes and kernels stand with each program in
-//! `agent-ebpf/src/backend`.
+//! `agent-ebpf/src/backend`; `cargo xtask hooks` makes docs/hooks.md of both.
 
 /// What has to be observed, and the ways to do it.
 #[derive(Debug)]

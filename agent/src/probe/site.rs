@@ -205,6 +205,67 @@ mod tests {
         assert_eq!(before_stack(&[0x55, 0x90]), 0);
     }
 
+    /// Functions of tokio as rustc made them.
+    #[test]
+    fn the_first_branch_is_found_in_c() {
+        for (code, offset) in [
+            // mov rax, [rdi]; test rax, rax; je
+            (&[0x48, 0x8b, 0x07, 0x48, 0x85, 0xc0, 0x74, 0x1d][..], 6),
+            // mov rax, [rdi+16]; mov rcx, rax; or rcx, 2; lock cmpxchg [rdi+16], rcx; jne
+            (
+                &[
+                    0x48, 0x8b, 0x47, 0x10, 0x48, 0x89, 0xc1, 0x48, 0x83, 0xc9, 0x02, 0xf0, 0x48,
+                    0x0f, 0xb1, 0x4f, 0x10, 0x75, 0xf1,
+                ],
+                17,
+            ),
+            // xor edi, edi changes an argument
+            (&[0x31, 0xff, 0x74, 0x01], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(entry_of_c(code), offset, "{code:x?}");
+        }
+    }
+
+    #[test]
+    fn thread_local_places_are_read_from_code() {
+        let words = |words: &[i64]| Stores {
+            words: words.to_vec(),
+            cleared: Vec::new(),
+        };
+        for (code, expected) in [
+            // mov rbx, rdi; mov rax, fs:[0]; lea rax, [rax-0x268]; mov rcx, [rax+0x30];
+            // mov [rax+0x30], rbx
+            (
+                &[
+                    0x48, 0x89, 0xfb, 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x48, 0x8d, 0x80,
+                    0x98, 0xfd, 0xff, 0xff, 0x48, 0x8b, 0x48, 0x30, 0x48, 0x89, 0x58, 0x30,
+                ][..],
+                words(&[-0x238]),
+            ),
+            // mov fs:[-8], rdi
+            (
+                &[0x64, 0x48, 0x89, 0x3c, 0x25, 0xf8, 0xff, 0xff, 0xff],
+                words(&[-8]),
+            ),
+            // mov rax, fs:[r15]; mov qword [rax+0x20], 0
+            (
+                &[
+                    0x64, 0x49, 0x8b, 0x07, 0x48, 0xc7, 0x40, 0x20, 0, 0, 0, 0,
+                ],
+                Stores {
+                    words: Vec::new(),
+                    cleared: vec![0x20],
+                },
+            ),
+            // mov rax, [rbx]; mov [rax+8], rdi: not thread-local
+            (&[0x48, 0x8b, 0x03, 0x48, 0x89, 0x78, 0x08], words(&[])),
+            (&[], words(&[])),
+        ] {
+            assert_eq!(thread_local_stores(code), expected, "{code:x?}");
+        }
+    }
+
     #[test]
     fn calls_are_found_by_their_target() {
         // nop; call +0x10; call +0x20

@@ -3,6 +3,7 @@
 //! A protocol file fills it; span, trace, sampling and export never learn which protocol it was.
 
 pub use crate::stream::Moment;
+use std::borrow::Cow;
 
 /// How this process takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,10 +33,10 @@ pub struct Request {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Operation {
     /// Low-cardinality verb, the first word of the span's name: `GET`, `SELECT`.
-    pub verb: String,
+    pub verb: Cow<'static, str>,
     /// What it acts on, before any route is guessed: a URL path, a table, a topic.
     pub target: Option<Target>,
-    /// Attributes known from the request, keys from [`crate::semconv`].
+    /// Attributes known from the request, keys from [`crate::semconv`], each once.
     pub attributes: Vec<Attribute>,
 }
 
@@ -44,8 +45,9 @@ impl Eq for Operation {}
 /// What a request acts on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A URL path of unbounded cardinality: the span stage guesses a route.
-    Path(String),
+    /// The URL path in the attribute `url.path`, of unbounded cardinality: the span stage
+    /// guesses a route.
+    Path,
     /// A name that is of low cardinality by itself.
     Name(String),
 }
@@ -67,29 +69,49 @@ impl Attribute {
             value: value.into(),
         }
     }
+
+    /// Key and a text of this program's own, which is not copied.
+    #[must_use]
+    pub const fn fixed(key: &'static str, text: &'static str) -> Self {
+        Self {
+            key,
+            value: Value::fixed(text),
+        }
+    }
 }
 
 /// Value of an attribute.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Value {
-    /// Text.
-    Text(String),
+    /// Text. Half of a span's texts are words of the conventions, and those are not copied.
+    Text(Cow<'static, str>),
     /// Whole number.
     Int(i64),
     /// Yes or no.
     Bool(bool),
-    /// List of texts.
-    List(Vec<String>),
+    /// List of texts; boxed, so that all values take three words.
+    List(Box<[String]>),
+}
+
+// A span holds a dozen, and many spans may wait.
+const _: () = assert!(size_of::<Value>() == 3 * size_of::<usize>());
+
+impl Value {
+    /// A text of this program's own, which is not copied.
+    #[must_use]
+    pub const fn fixed(text: &'static str) -> Self {
+        Self::Text(Cow::Borrowed(text))
+    }
 }
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        Self::Text(Cow::Owned(text.to_owned()))
     }
 }
 impl From<String> for Value {
     fn from(text: String) -> Self {
-        Self::Text(text)
+        Self::Text(Cow::Owned(text))
     }
 }
 impl From<i64> for Value {

@@ -66,6 +66,10 @@ impl Default for Limits {
 /// The caller keeps the bytes of each direction in order and offers what is contiguous; the
 /// conversation keeps no bytes itself.
 pub trait Conversation: Send {
+    /// The connection is older than what is fed from here on: requests that were not seen may
+    /// still wait for their answers. Called before anything is fed.
+    fn joined_midway(&mut self) {}
+
     /// Offers `bytes` of one direction, the first at `moment.offset`. They begin with what an
     /// earlier call left. `moment` is of the call that moved the *first* of them, `last` of the
     /// call that moved the last of them.

@@ -27,6 +27,8 @@ pub struct Session {
     /// Direction of the last bytes: a change is a turn.
     last: Option<Direction>,
     losses: u32,
+    /// Bytes may have gone before, or were not understood: requests may be open unseen.
+    midway: bool,
 }
 
 enum Talk {
@@ -69,6 +71,11 @@ pub enum Change {
 }
 
 impl Session {
+    /// The connection is older than its first piece.
+    pub const fn joined_midway(&mut self) {
+        self.midway = true;
+    }
+
     /// Takes one piece; reports go to `out`.
     pub fn take(&mut self, piece: &Piece<'_>, limits: Limits, out: &mut Vec<Report>) -> Change {
         match *piece {
@@ -140,6 +147,7 @@ impl Session {
     ) -> Change {
         let half = &mut self.halves[direction.index()];
         if half.kept.is_empty() && !call_start {
+            self.midway = true;
             return Change::None;
         }
         let seen: &[u8] = if half.kept.is_empty() {
@@ -152,6 +160,7 @@ impl Session {
         if matches!(found, Recognised::No) && !half.kept.is_empty() {
             // What was kept led nowhere, but this call may begin a request.
             half.clear();
+            self.midway = true;
             found = recognise(direction, bytes);
         }
         let seen = half.kept.len().max(bytes.len());
@@ -159,8 +168,12 @@ impl Session {
             Recognised::Yes(protocol, role) => {
                 let fresh = half.kept.is_empty();
                 let first = if fresh { moment.offset } else { half.start() };
+                let mut conversation = protocol.open(role, limits);
+                if self.midway {
+                    conversation.joined_midway();
+                }
                 self.talk = Talk::Talking(Box::new(Talking {
-                    conversation: protocol.open(role, limits),
+                    conversation,
                     answers: match role {
                         Role::Server => Direction::Sent,
                         Role::Client => Direction::Received,
@@ -182,6 +195,7 @@ impl Session {
             }
             Recognised::More | Recognised::No => {
                 half.clear();
+                self.midway = true;
                 if turns > PATIENCE || is_tls(bytes) {
                     self.talk = Talk::Opaque;
                     self.halves = Default::default();
@@ -282,6 +296,7 @@ impl Session {
         let had = !half.kept.is_empty();
         half.clear();
         let Talk::Talking(talking) = &mut self.talk else {
+            self.midway = true;
             return Change::None;
         };
         if had {
@@ -318,6 +333,7 @@ impl Session {
             return self.close();
         }
         self.talk = Talk::default();
+        self.midway = true;
         Change::Lost
     }
 

@@ -1,7 +1,8 @@
 //! Pieces of a connection in, reports out, in words.
 
 use super::*;
-use crate::protocol::exchange::Outcome;
+use crate::protocol::exchange::{Outcome, Value};
+use crate::semconv;
 use Direction::{Received, Sent};
 
 const LIMITS: Limits = Limits {
@@ -90,12 +91,11 @@ impl Wire {
     fn told(&self) -> String {
         let reports = self.out.iter().map(|report| match report {
             Report::Asked(request) => {
-                let path = match &request.operation.target {
-                    Some(
-                        super::super::exchange::Target::Path(path)
-                        | super::super::exchange::Target::Name(path),
-                    ) => path,
-                    None => "?",
+                let attributes = &mut request.operation.attributes.iter();
+                let path = attributes.find(|one| one.key == semconv::URL_PATH);
+                let path = match path.map(|path| &path.value) {
+                    Some(Value::Text(path)) => path,
+                    _ => "?",
                 };
                 format!("{path}@{}", request.start.at)
             }
@@ -191,6 +191,22 @@ fn the_middle_of_a_conversation_is_left_alone_until_a_request() {
         "/a@1 ok",
         |wire| {
             wire.ask(A).bytes_after(Sent, OK.as_bytes(), 0).tell(OK);
+        },
+    );
+    check(
+        "several requests that wait, joined midway",
+        "/a@1 /b@1 dropped answer_of_unknown_request unknown unknown \
+         dropped answer_of_unknown_request /a@4 ok",
+        |wire| {
+            wire.session.joined_midway();
+            wire.ask(&[A, B].concat()).tell(OK).tell(OK).ask(A).tell(OK);
+        },
+    );
+    check(
+        "several requests behind something else",
+        "/a@2 /b@2 dropped answer_of_unknown_request unknown unknown",
+        |wire| {
+            wire.ask("\u{1}other").ask(&[A, B].concat()).tell(OK);
         },
     );
     check(

@@ -14,6 +14,10 @@ pub const LONGEST: usize = 4096;
 pub fn text(bytes: &[u8], most: usize) -> String {
     // One byte never gives less than one, so what lies behind cannot show.
     let bytes = bytes.get(..most.saturating_add(4)).unwrap_or(bytes);
+    if is_plain(bytes) {
+        let plain = bytes.get(..most).unwrap_or(bytes);
+        return str::from_utf8(plain).unwrap_or_default().to_owned();
+    }
     let mut out = String::with_capacity(bytes.len().min(most));
     for part in bytes.utf8_chunks() {
         for letter in part.valid().chars() {
@@ -29,6 +33,15 @@ pub fn text(bytes: &[u8], most: usize) -> String {
     }
     cut(&mut out, most);
     out
+}
+
+/// Printable ASCII only, which nearly all texts are: they need no look at each character.
+#[must_use]
+pub fn is_plain(bytes: &[u8]) -> bool {
+    // No early end: so the compiler looks at sixteen bytes at once.
+    bytes
+        .iter()
+        .fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Shortens `text` to at most `most` bytes on a character's boundary.

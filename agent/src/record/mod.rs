@@ -5,6 +5,7 @@
 pub mod decode;
 pub mod log;
 
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
 /// Nanoseconds of `CLOCK_MONOTONIC`.
@@ -53,12 +54,29 @@ impl Direction {
 }
 
 /// One end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Endpoint {
     /// TCP.
     Inet(IpAddr, u16),
     /// UNIX stream socket by its inode, 0 when unknown.
     Unix(u64),
+}
+
+impl Hash for Endpoint {
+    /// One number an end, or two: the ends of connections are looked up several times a request,
+    /// and field by field that took five numbers each.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Inet(IpAddr::V4(address), port) => {
+                state.write_u64(u64::from(address.to_bits()) << 16 | u64::from(*port));
+            }
+            Self::Inet(IpAddr::V6(address), port) => {
+                state.write_u128(address.to_bits());
+                state.write_u16(*port);
+            }
+            Self::Unix(inode) => state.write_u64(*inode),
+        }
+    }
 }
 
 /// One event of the kernel side.

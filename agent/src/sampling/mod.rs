@@ -6,7 +6,7 @@
 mod ratio;
 
 use crate::config::{Kind, Sampling};
-use crate::span::{Evidence, Span, TraceId};
+use crate::span::TraceId;
 use crate::stats::{Counter, SAMPLING_TRACES, Stats};
 use ratio::Ratio;
 
@@ -25,16 +25,6 @@ pub trait Sampler: Send + Sync {
     /// `None` for a trace that began here. Pure: the same trace gets the same verdict on every
     /// host with the same settings.
     fn verdict(&self, trace: TraceId, carried: Option<bool>) -> Verdict;
-}
-
-/// The decision that came with a trace, as its spans here know it.
-#[must_use]
-pub fn carried(spans: &[Span]) -> Option<bool> {
-    let remote = |span: &&Span| {
-        let parent = span.parent;
-        parent.is_some_and(|parent| parent.remote && parent.evidence == Evidence::Header)
-    };
-    spans.iter().find(remote).map(|span| span.sampled)
 }
 
 /// The configured sampler, counting its verdicts.

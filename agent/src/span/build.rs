@@ -8,7 +8,9 @@ use super::redact::{self, Query};
 use super::route::{ANY, Routes};
 use super::status::status;
 use super::{Status, name};
-use crate::protocol::exchange::{Answer, Attribute, Outcome, Request, Role, Target, Value};
+use crate::protocol::exchange::{
+    Answer, Attribute, Operation, Outcome, Request, Role, Target, Value,
+};
 use crate::record::Endpoint;
 use crate::semconv;
 use std::fmt::Write;
@@ -38,68 +40,78 @@ pub struct Draft {
     pub attributes: Vec<Attribute>,
 }
 
-/// Builds what a span says about `request`. Without an answer it is shown as cut.
+/// Builds what a span says about `request`, whose texts move into it. Without an answer it is
+/// shown as cut.
 #[must_use]
 pub fn build(
-    request: &Request,
-    answer: Option<&Answer>,
+    request: Request,
+    answer: Option<Answer>,
     peer: &Peer<'_>,
     service: &str,
     routes: &mut Routes,
     query: Query,
 ) -> Draft {
-    let mut all = Attributes(Vec::with_capacity(MOST));
-    let answered = answer.map_or(&[][..], |answer| &answer.attributes);
-    for attribute in request.operation.attributes.iter().chain(answered) {
-        all.put(attribute.key, attribute.value.clone());
-    }
+    let Operation {
+        verb,
+        target,
+        attributes,
+    } = request.operation;
+    let mut all = Attributes(attributes);
+    let (outcome, cut) = match answer {
+        Some(answer) => {
+            for Attribute { key, value } in answer.attributes {
+                all.put(key, value);
+            }
+            (answer.outcome, answer.cut)
+        }
+        None => (Outcome::Unknown, true),
+    };
     if peer.encrypted && all.text(semconv::URL_SCHEME) == Some("http") {
-        all.replace(semconv::URL_SCHEME, "https");
+        all.replace(semconv::URL_SCHEME, Value::fixed("https"));
     }
     server(request.role, peer, &mut all);
     network(peer, &mut all);
     if request.role == Role::Client {
         full_url(&mut all);
     }
-    let route = route(request, service, routes, &all);
-    if let Some(route) = route.as_deref().filter(|route| *route != ANY) {
-        all.put(semconv::HTTP_ROUTE, route);
-    }
-    let outcome = answer.map_or(&Outcome::Unknown, |answer| &answer.outcome);
-    let (status, kind) = status(outcome, request.role);
+    let name = match target {
+        Some(Target::Path) if request.role == Role::Server => {
+            let route = route(service, routes, &all);
+            let name = name::name(&verb, route.as_deref());
+            if let Some(route) = route.filter(|route| route != ANY) {
+                all.put(semconv::HTTP_ROUTE, route);
+            }
+            name
+        }
+        Some(Target::Path) | None => name::name(&verb, None),
+        Some(Target::Name(target)) => name::name(&verb, Some(&target)),
+    };
+    let (status, kind) = status(&outcome, request.role);
     if let Some(kind) = kind {
         all.put(semconv::ERROR_TYPE, kind);
     }
-    if *outcome == Outcome::Unknown || answer.is_some_and(|answer| answer.cut) {
+    if outcome == Outcome::Unknown || cut {
         all.put(semconv::WEFT_CAPTURE_CUT, true);
     }
     Draft {
-        name: name::name(&request.operation, route.as_deref()),
+        name,
         status,
         attributes: all.redacted(query),
     }
 }
 
 /// Guesses the route of a server's path. Paths that the server does not know teach nothing.
-fn route(
-    request: &Request,
-    service: &str,
-    routes: &mut Routes,
-    all: &Attributes,
-) -> Option<String> {
-    let Some(Target::Path(path)) = &request.operation.target else {
-        return None;
-    };
-    if request.role == Role::Client {
-        return None;
-    }
+fn route(service: &str, routes: &mut Routes, all: &Attributes) -> Option<String> {
+    let path = all.text(semconv::URL_PATH)?;
     match all.find(semconv::HTTP_RESPONSE_STATUS_CODE) {
         Some(Value::Int(404)) => routes.known(service, path),
         _ => routes.route(service, path),
     }
 }
 
-/// `server.address` and `server.port`: as the request says, else by the connection.
+/// `server.address` and `server.port`, both from one place: where the request says it goes, whose
+/// port is its scheme's if it names none; else the connection's other end. A proxy's upstream has
+/// one name and many addresses: those are `network.peer.*`.
 fn server(role: Role, peer: &Peer<'_>, all: &mut Attributes) {
     if all.has(semconv::SERVER_ADDRESS) {
         // The request named a host without a port: its scheme's own.
@@ -140,7 +152,7 @@ fn network(peer: &Peer<'_>, all: &mut Attributes) {
             if let Some(path) = peer.path {
                 all.put(semconv::NETWORK_PEER_ADDRESS, path);
             }
-            all.put(semconv::NETWORK_TRANSPORT, "unix");
+            all.put(semconv::NETWORK_TRANSPORT, Value::fixed("unix"));
         }
     }
 }
@@ -201,9 +213,6 @@ fn address_text(address: IpAddr) -> String {
     text
 }
 
-/// Attributes that a span has at most, or nearly so: room for them at once.
-const MOST: usize = 20;
-
 /// Attributes with unique keys; the first of a key counts.
 struct Attributes(Vec<Attribute>);
 
@@ -235,11 +244,10 @@ impl Attributes {
         self.0.push(Attribute::new(key, value));
     }
 
-    fn redacted(self, query: Query) -> Vec<Attribute> {
+    fn redacted(mut self, query: Query) -> Vec<Attribute> {
         self.0
-            .into_iter()
-            .filter_map(|attribute| redact::attribute(attribute, query))
-            .collect()
+            .retain_mut(|attribute| redact::attribute(attribute, query));
+        self.0
     }
 }
 

@@ -17,8 +17,8 @@ fn request(role: Role, attributes: &[(&'static str, &str)]) -> Request {
         role,
         start: MOMENT,
         operation: Operation {
-            verb: "GET".to_owned(),
-            target: path.map(|(_, path)| Target::Path((*path).to_owned())),
+            verb: "GET".into(),
+            target: path.map(|_| Target::Path),
             attributes: attributes
                 .iter()
                 .map(|(key, value)| Attribute::new(key, *value))
@@ -39,7 +39,7 @@ fn answer(status: i64, outcome: Outcome) -> Answer {
     }
 }
 
-fn drafted(request: &Request, answer: Option<&Answer>, encrypted: bool) -> Draft {
+fn drafted(request: Request, answer: Option<Answer>, encrypted: bool) -> Draft {
     let local = Endpoint::Inet([10, 0, 0, 1].into(), 8080);
     let remote = Endpoint::Inet([10, 0, 0, 2].into(), 9000);
     let peer = Peer {
@@ -78,7 +78,7 @@ fn a_server() {
     let request = request(Role::Server, &PARTS);
     let answer = answer(200, Outcome::Ok);
     check(
-        &drafted(&request, Some(&answer), false),
+        &drafted(request, Some(answer), false),
         r#"
 GET /a/{id} Unset
 http.request.method Text("GET")
@@ -100,7 +100,7 @@ fn a_client_over_tls() {
     let kind = "404".to_owned();
     let answer = answer(404, Outcome::ClientError { kind });
     check(
-        &drafted(&request, Some(&answer), true),
+        &drafted(request, Some(answer), true),
         r#"
 GET Error
 http.request.method Text("GET")
@@ -118,10 +118,52 @@ error.type Text("404")"#,
 }
 
 #[test]
+fn a_client_s_server_is_where_its_request_says() {
+    // The peer is 10.0.0.2:9000, as behind a name of several servers.
+    for (named, port, expected) in [
+        (
+            Some("behind"),
+            None,
+            ["behind", "80", "http://behind/a/7?key=REDACTED"],
+        ),
+        (
+            Some("behind"),
+            Some(8081),
+            ["behind", "8081", "http://behind:8081/a/7?key=REDACTED"],
+        ),
+        (
+            None,
+            None,
+            ["10.0.0.2", "9000", "http://10.0.0.2:9000/a/7?key=REDACTED"],
+        ),
+    ] {
+        let mut request = request(Role::Client, &PARTS[..4]);
+        let all = &mut request.operation.attributes;
+        all.extend(named.map(|name| Attribute::new(semconv::SERVER_ADDRESS, name)));
+        all.extend(port.map(|port: i64| Attribute::new(semconv::SERVER_PORT, port)));
+        let draft = drafted(request, None, false);
+        let found = [
+            semconv::SERVER_ADDRESS,
+            semconv::SERVER_PORT,
+            semconv::URL_FULL,
+        ]
+        .map(|key| {
+            let mut found = draft.attributes.iter().filter(|one| one.key == key);
+            match found.next().map(|one| &one.value) {
+                Some(Value::Text(text)) => text.to_string(),
+                Some(Value::Int(number)) => number.to_string(),
+                other => format!("{other:?}"),
+            }
+        });
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
 fn a_client_without_host_or_answer() {
     let request = request(Role::Client, &PARTS[..3]);
     check(
-        &drafted(&request, None, false),
+        &drafted(request, None, false),
         r#"
 GET Unset
 http.request.method Text("GET")
@@ -142,7 +184,7 @@ fn paths_the_server_does_not_know_teach_nothing() {
     let kind = "404".to_owned();
     let answer = answer(404, Outcome::ClientError { kind });
     check(
-        &drafted(&request, Some(&answer), false),
+        &drafted(request, Some(answer), false),
         r#"
 GET Unset
 url.path Text("/a/7")
@@ -168,8 +210,8 @@ fn a_unix_socket() {
     let aborted = answer(200, Outcome::Aborted);
     check(
         &build(
-            &request,
-            Some(&aborted),
+            request,
+            Some(aborted),
             &peer,
             "s",
             &mut routes,

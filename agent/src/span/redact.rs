@@ -5,8 +5,9 @@
 //! Here and nowhere else, so that no protocol can forget it.
 
 use crate::protocol::exchange::{Attribute, Value};
-use crate::protocol::text::{LONGEST, cut, text};
+use crate::protocol::text::{LONGEST, cut, is_plain, text};
 use crate::semconv;
+use std::borrow::Cow;
 
 /// What stands in place of what was removed; the semantic conventions' word.
 const REDACTED: &str = "REDACTED";
@@ -31,25 +32,33 @@ pub enum Query {
     Nothing,
 }
 
-/// Redacts one attribute. None if nothing is left of it.
+/// Redacts one attribute. False if nothing is left of it.
 #[must_use]
-pub fn attribute(attribute: Attribute, policy: Query) -> Option<Attribute> {
-    let Attribute { key, value } = attribute;
-    let value = match value {
+pub fn attribute(attribute: &mut Attribute, policy: Query) -> bool {
+    match &mut attribute.value {
         Value::Text(text) => {
-            let text = match key {
-                semconv::URL_QUERY => query(&text, policy)?,
-                semconv::URL_FULL => url(&text, policy),
-                _ => text,
-            };
-            Value::Text(bounded(text))
+            match attribute.key {
+                semconv::URL_QUERY => match query(text, policy) {
+                    Some(left) => *text = Cow::Owned(left),
+                    None => return false,
+                },
+                semconv::URL_FULL => *text = Cow::Owned(url(text, policy)),
+                _ => {}
+            }
+            // This program's own words are short and printable.
+            if let Cow::Owned(text) = text {
+                bound(text);
+            }
         }
         Value::List(items) => {
-            Value::List(items.into_iter().take(MOST_ITEMS).map(bounded).collect())
+            if let Some(first) = items.get(..MOST_ITEMS) {
+                *items = first.into();
+            }
+            items.iter_mut().for_each(bound);
         }
-        value @ (Value::Int(_) | Value::Bool(_)) => value,
-    };
-    Some(Attribute { key, value })
+        Value::Int(_) | Value::Bool(_) => {}
+    }
+    true
 }
 
 /// A query string without the values of its parameters. None if nothing is to be left of it.
@@ -119,13 +128,13 @@ fn is_signature(name: &str) -> bool {
         .any(|signature| signature.eq_ignore_ascii_case(name))
 }
 
-/// `value` without control characters and of bounded length.
-fn bounded(mut value: String) -> String {
-    if value.chars().any(char::is_control) {
-        return text(value.as_bytes(), LONGEST);
+/// Makes `value` one without control characters and of bounded length.
+fn bound(value: &mut String) {
+    if !is_plain(value.as_bytes()) && value.chars().any(char::is_control) {
+        *value = text(value.as_bytes(), LONGEST);
+    } else {
+        cut(value, LONGEST);
     }
-    cut(&mut value, LONGEST);
-    value
 }
 
 #[cfg(test)]
@@ -169,19 +178,17 @@ mod tests {
 
     #[test]
     fn values_are_bounded_and_printable() {
-        let redacted = |value: Value| attribute(Attribute { key: "k", value }, Query::Names);
         let check = |value: Value, expected: Value| {
-            assert_eq!(
-                redacted(value).map(|attribute| attribute.value),
-                Some(expected)
-            );
+            let mut one = Attribute { key: "k", value };
+            assert!(attribute(&mut one, Query::Names));
+            assert_eq!(one.value, expected);
         };
         check(Value::from("a\nb"), Value::from("a%0Ab"));
         check(Value::from("ä".repeat(4000)), Value::from("ä".repeat(2048)));
         check(Value::from(7), Value::from(7));
         check(
-            Value::List(vec!["x".to_owned(); 100]),
-            Value::List(vec!["x".to_owned(); 64]),
+            Value::List(vec!["x".to_owned(); 100].into()),
+            Value::List(vec!["x".to_owned(); 64].into()),
         );
     }
 }

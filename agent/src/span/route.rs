@@ -91,14 +91,14 @@ impl Routes {
 
     /// The route of a path, learning from it. None if there are too many services.
     pub fn route(&mut self, service: &str, path: &str) -> Option<String> {
-        if !self.services.contains_key(service) {
-            if self.services.len() >= self.limits.services {
-                return None;
-            }
-            self.services.insert(service.to_owned(), Tree::default());
-        }
         let segments = segments(path, self.limits.depth);
-        let tree = self.services.get_mut(service)?;
+        if let Some(tree) = self.services.get_mut(service) {
+            return Some(tree.learn(&segments, &self.limits));
+        }
+        if self.services.len() >= self.limits.services {
+            return None;
+        }
+        let tree = self.services.entry(service.to_owned()).or_default();
         Some(tree.learn(&segments, &self.limits))
     }
 
@@ -135,7 +135,8 @@ impl Tree {
     /// The route of the segments and whether it is one, as far as the tree knows them.
     fn walk(&self, segments: &[&str]) -> Option<(String, bool)> {
         let mut node = &self.root;
-        let mut route = String::new();
+        let length = segments.iter().map(|segment| segment.len() + 1).sum();
+        let mut route = String::with_capacity(length);
         for segment in segments {
             let (key, child) = node.children.get_key_value(node.key(segment))?;
             push(&mut route, key);
@@ -240,6 +241,7 @@ impl Limits {
 fn segments(path: &str, depth: usize) -> Vec<&str> {
     let mut all = path
         .split('/')
+        .filter(|segment| !segment.is_empty())
         .map(|segment| segment.split(';').next().unwrap_or(segment))
         .filter(|segment| !segment.is_empty());
     let mut segments: Vec<_> = all

@@ -7,6 +7,7 @@ pub static ALL: &[&Family] = &[
     &CAPTURE_LOST,
     &PROTOCOL_DROPPED,
     &SPANS,
+    &SPANS_HURRIED,
     &JOIN_REFUSED,
     &TRACES,
     &SAMPLING_TRACES,
@@ -39,6 +40,15 @@ pub static SPANS: Family = Family {
     unit: "{span}",
     description: "Spans finished, by service.",
     labels: &["service"],
+    loss: false,
+};
+
+/// Finished spans that did not wait for the rest of their trace.
+pub static SPANS_HURRIED: Family = Family {
+    name: "weft.spans.hurried",
+    unit: "{span}",
+    description: "Spans that left before the rest of their trace because too many waited.",
+    labels: &[],
     loss: false,
 };
 

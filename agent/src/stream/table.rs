@@ -247,6 +247,14 @@ impl<T: Default> Table<T> {
         }
     }
 
+    /// The connections that a process used last.
+    pub fn used_by(&self, tgid: u32) -> impl Iterator<Item = &Arc<Opened>> {
+        self.connections
+            .values()
+            .filter(move |connection| connection.tgid == tgid)
+            .map(|connection| &connection.info)
+    }
+
     /// Time went on: what waited too long goes on without the other direction.
     pub fn tick(&mut self, now: Nanos, each: &mut Each<'_, T>) {
         let patience = self.limits.patience;

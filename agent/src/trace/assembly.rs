@@ -5,6 +5,7 @@
 //! tree that stays open for long leaves before the rest.
 
 use super::context::{self, Context};
+use super::departed::{Departed, Gone};
 use super::fibers::Made;
 use super::handlers::{self, Current, Handler, Handlers, Threading};
 use super::id::Ids;
@@ -104,6 +105,8 @@ struct Tree {
     open: usize,
     /// Nodes whose other end may still be reported.
     lonely: usize,
+    /// A node of it was dropped.
+    missing: bool,
     /// Nodes whose parent may still be told.
     waiting: usize,
     trace: Option<TraceId>,
@@ -137,6 +140,8 @@ pub struct Counts {
     pub joined: [u64; 4],
     /// Nodes dropped because there were too many.
     pub evicted: u64,
+    /// Finished nodes that left before their trace because there were too many.
+    pub hurried: u64,
     /// Answers whose request is unknown.
     pub orphans: u64,
 }
@@ -155,6 +160,8 @@ pub struct Assembly {
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
     served: u64,
+    /// Requests that tasks may have outlived.
+    departed: Departed,
     trees: HashMap<TreeId, Tree>,
     next_tree: u64,
     /// Until then a thread is not believed.
@@ -171,6 +178,10 @@ pub struct Assembly {
     held: VecDeque<(Nanos, NodeId, SpanId)>,
     /// Nodes in the order in which they were made, to find the oldest.
     order: VecDeque<(NodeId, SpanId)>,
+    /// What left before its time, until it is asked for; nodes of all batches are counted, and
+    /// not more than the limit of nodes.
+    early: Vec<Batch>,
+    early_nodes: usize,
     /// What happened.
     pub counts: Counts,
 }
@@ -190,6 +201,7 @@ impl Assembly {
             waiting: Waiting::default(),
             serving: HashMap::new(),
             served: 0,
+            departed: Departed::default(),
             trees: HashMap::new(),
             next_tree: 0,
             lossy_until: 0,
@@ -199,6 +211,8 @@ impl Assembly {
             due: VecDeque::new(),
             held: VecDeque::new(),
             order: VecDeque::new(),
+            early: Vec::new(),
+            early_nodes: 0,
             counts: Counts::default(),
         }
     }
@@ -211,7 +225,7 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 11] {
+    pub fn sizes(&self) -> [(&'static str, usize); 12] {
         let [handlers, processes] = self.handlers.sizes();
         [
             ("nodes", self.len()),
@@ -221,6 +235,7 @@ impl Assembly {
             ("due", self.due.len()),
             ("held", self.held.len()),
             ("order", self.order.len()),
+            ("early", self.early_nodes),
             ("handlers", handlers),
             ("processes", processes),
             ("waiting", self.waiting.len()),
@@ -506,6 +521,7 @@ impl Assembly {
 
     /// Trees and nodes that may leave at `now`.
     pub fn due(&mut self, now: Nanos, each: &mut dyn FnMut(Batch)) {
+        self.leave_early(each);
         for tree in std::mem::take(&mut self.ready) {
             let ripe = self
                 .trees
@@ -543,6 +559,7 @@ impl Assembly {
 
     /// Lets everything go that is finished, whether its tree is complete or not: the agent stops.
     pub fn flush(&mut self, each: &mut dyn FnMut(Batch)) {
+        self.leave_early(each);
         let mut trees: Vec<TreeId> = self.trees.keys().copied().collect();
         trees.sort_unstable();
         for tree in trees {
@@ -558,10 +575,7 @@ impl Assembly {
             Endpoint::Unix(_) => true,
             Endpoint::Inet(remote, _) => {
                 (remote.is_loopback() || self.locals.contains(remote))
-                    && (start < info.at + YOUNG
-                        || self
-                            .ends
-                            .contains(&(info.remote.clone(), info.local.clone())))
+                    && (start < info.at + YOUNG || self.ends.contains(&(info.remote, info.local)))
             }
         }
     }
@@ -582,13 +596,13 @@ impl Assembly {
                 // Ends are a hint: without it a trace leaves a moment too early.
                 self.ends.clear();
             }
-            self.ends.insert((info.local.clone(), info.remote.clone()));
+            self.ends.insert((info.local, info.remote));
         }
     }
 
     /// A connection is gone.
     pub fn closed_connection(&mut self, info: &Opened) {
-        self.ends.remove(&(info.local.clone(), info.remote.clone()));
+        self.ends.remove(&(info.local, info.remote));
     }
 
     fn set_lonely(&mut self, node: NodeId, lonely: bool) {
@@ -610,7 +624,7 @@ impl Assembly {
     }
 
     fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {
-        let key = self.node(node)?.pair.clone()?;
+        let key = self.node(node)?.pair?;
         self.pairs.meet(&key, role, node)
     }
 
@@ -634,12 +648,16 @@ impl Assembly {
         let current = asker.and_then(|asker| self.current(asker, threading, asked));
         let handler = asker.unwrap_or(writer);
         let handling = match current {
-            Ok(Current::Handling(found, evidence)) => Some((found, evidence)),
+            Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
             Ok(Current::Later) if header.is_none() => {
                 self.wait(node, handler, asked);
                 None
             }
             Ok(_) => None,
+            Err(Refusal::Late) if header.is_none() => {
+                self.follow(node, handler, threading);
+                return;
+            }
             Err(refusal) => {
                 self.refuse(refusal);
                 None
@@ -652,6 +670,20 @@ impl Assembly {
         );
     }
 
+    /// The task of the call `node` has outlived its request, which may have left.
+    fn follow(&mut self, node: NodeId, handler: Handler, threading: Threading) {
+        let gone = match self.handlers.current(handler, threading) {
+            Ok(Current::Handling(_, id, _)) => self.departed.find(id).cloned(),
+            _ => None,
+        };
+        match gone {
+            Some(gone) => {
+                self.adopt(node, Some(Parent::Departed(gone)));
+            }
+            None => self.refuse(Refusal::Late),
+        }
+    }
+
     /// The request that `handler` was working for at `asked`.
     fn current(
         &self,
@@ -660,20 +692,15 @@ impl Assembly {
         asked: Nanos,
     ) -> Result<Current, Refusal> {
         let current = self.handlers.current(handler, threading)?;
-        let Current::Handling(found, _) = current else {
+        let Current::Handling(found, id, _) = current else {
             return Ok(current);
         };
         if asked < self.lossy_until {
             return Err(Refusal::Lossy);
         }
-        let Some(above) = self.node(found) else {
-            return Err(Refusal::Late);
-        };
         // A task may outlive the request that it was made for, whose node is another's by now.
-        let inherited = self.handlers.inherited_span(handler);
-        if above.handler != handler && inherited.is_some_and(|span| span != above.id) {
-            return Err(Refusal::Late);
-        }
+        let above = self.node(found).filter(|above| above.id == id);
+        let above = above.ok_or(Refusal::Late)?;
         // What the table held back may come when the thread has gone on to another request.
         if above.start() > asked {
             return Err(Refusal::Ambiguous);
@@ -721,6 +748,13 @@ impl Assembly {
         let link = match parent {
             None => return true,
             Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
+            Some(Parent::Departed(gone)) => {
+                let Some(span) = self.rejoin(node, gone) else {
+                    self.refuse(Refusal::Late);
+                    return false;
+                };
+                (span, Evidence::Task, false)
+            }
             Some(Parent::Local(above, evidence)) => {
                 let Some(found) = self.node(above) else {
                     return true;
@@ -745,6 +779,19 @@ impl Assembly {
             entry.above = above_node;
         }
         true
+    }
+
+    /// Puts the tree of `node` into the trace of a request that has left; answers its span.
+    fn rejoin(&mut self, node: NodeId, gone: Gone) -> Option<SpanId> {
+        let id = self.node(node)?.tree;
+        let tree = self.trees.get_mut(&id)?;
+        if tree.trace.is_some_and(|trace| trace != gone.trace) {
+            return None;
+        }
+        tree.trace = Some(gone.trace);
+        tree.sampled = tree.sampled.or(gone.sampled);
+        tree.state = tree.state.take().or(gone.state);
+        Some(gone.span)
     }
 
     /// Makes one tree of the trees of two nodes; refuses when they are different traces.
@@ -782,6 +829,7 @@ impl Assembly {
         kept.nodes.extend(given.nodes);
         kept.open += given.open;
         kept.lonely += given.lonely;
+        kept.missing |= given.missing;
         kept.waiting += given.waiting;
         kept.trace = kept.trace.or(given.trace);
         kept.sampled = kept.sampled.or(given.sampled);
@@ -827,12 +875,13 @@ impl Assembly {
         tree.nodes = staying;
         tree.lonely -= nodes.iter().filter(|node| node.lonely).count();
         tree.waiting -= nodes.iter().filter(|node| node.waiting).count();
-        let complete = tree.nodes.is_empty();
+        let empty = tree.nodes.is_empty();
         if !nodes.is_empty() {
+            let complete = empty && !tree.missing;
             let batch = self.batch(&mut tree, nodes, complete);
             each(batch);
         }
-        if !complete {
+        if !empty {
             self.trees.insert(id, tree);
         }
     }
@@ -840,6 +889,16 @@ impl Assembly {
     fn batch(&mut self, tree: &mut Tree, mut nodes: Vec<Node>, complete: bool) -> Batch {
         nodes.sort_by_key(Node::start);
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
+        for node in &nodes {
+            if node.request.role == Role::Server && node.handler.fiber != 0 {
+                self.departed.insert(Gone {
+                    trace,
+                    span: node.id,
+                    sampled: tree.sampled,
+                    state: tree.state.clone(),
+                });
+            }
+        }
         Batch {
             trace,
             sampled: tree.sampled,
@@ -905,43 +964,6 @@ impl Assembly {
         Some(found)
     }
 
-    /// Too many nodes: the oldest is dropped.
-    fn evict(&mut self) {
-        while let Some((node, id)) = self.order.pop_front() {
-            let Some(entry) = self.node(node).filter(|entry| entry.id == id) else {
-                continue;
-            };
-            let (tree, handler, role) = (entry.tree, entry.handler, entry.request.role);
-            let key = (entry.info.conn, entry.request.number);
-            let (start, number, tgid) = (entry.start(), entry.number, entry.tgid);
-            if entry.answer.is_none() {
-                self.open.remove(&key);
-                if self.serving.get(&key.0) == Some(&node) {
-                    self.serving.remove(&key.0);
-                }
-                if role == Role::Server {
-                    self.handlers.finish(node, number, handler);
-                    self.give_up(tgid);
-                }
-                self.closed(tree, start);
-            }
-            self.set_lonely(node, false);
-            if self.node(node).is_some_and(|entry| entry.waiting) {
-                self.waiting.forget(tgid, id);
-                self.set_waiting(node, false);
-            }
-            if let Some(found) = self.trees.get_mut(&tree) {
-                found.nodes.retain(|other| *other != node);
-                if found.nodes.is_empty() {
-                    self.trees.remove(&tree);
-                }
-            }
-            self.remove(node);
-            self.counts.evicted += 1;
-            return;
-        }
-    }
-
     fn refuse(&mut self, refusal: Refusal) {
         if let Some(i) = Refusal::ALL.iter().position(|other| *other == refusal) {
             self.counts.refused[i] += 1;
@@ -965,6 +987,9 @@ pub fn tighten(client: (&mut Nanos, &mut Nanos), server: (&mut Nanos, &mut Nanos
     *client_start = (*client_start).min(*server_start);
     *server_end = (*server_end).min(*client_end).max(*server_start);
 }
+
+#[path = "eviction.rs"]
+mod eviction;
 
 #[cfg(test)]
 #[path = "assembly_tests.rs"]

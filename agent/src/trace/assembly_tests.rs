@@ -102,6 +102,12 @@ enum Step {
     By(u64, u64),
     /// The first of these tasks of process 1 was made by the second.
     Made(u64, u64),
+    /// The first of these tasks of process 1 waited, and the second woke it.
+    Gave(u64, u64),
+    /// The first of these threads of process 1 was made by the second.
+    Born(u32, u32),
+    /// A thread of process 1 ended.
+    Left(u32),
     /// A task of process 1 received bytes on a connection.
     Heard(u64, u64),
     /// Trees that are due by then leave.
@@ -112,7 +118,7 @@ enum Step {
     /// Records were lost.
     Lost,
 }
-use Step::{Answer as Answered, Ask, By, Doubt, Due, Exit, Heard, In, Lost, Made};
+use Step::{Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made};
 
 struct World {
     assembly: Assembly,
@@ -145,6 +151,15 @@ impl World {
                 self.assembly.answered(ConnId(conn), answer);
             }
             Made(fiber, maker) => self.assembly.made(1, fiber, maker, at),
+            Gave(fiber, by) => self.assembly.handed(1, fiber, by),
+            Born(child, maker) => {
+                let [child, maker] = [child, maker].map(|tid| server(0, 0, tid).handler().task);
+                self.assembly.thread_made(maker, child, at);
+            }
+            Left(tid) => {
+                let thread = server(0, 0, tid).handler().task;
+                self.assembly.thread_ended(thread);
+            }
             Heard(conn, fiber) => {
                 let handler = server(0, 0, 100).on(fiber).handler();
                 self.assembly.heard(ConnId(conn), handler, at);
@@ -449,6 +464,21 @@ fn a_task_that_outlives_its_request_works_for_no_other() {
     assert_eq!(check(&steps, "[1] [3] [2]").refused[1], 1);
 }
 
+/// The request whose task made it has left, and its node is another's.
+#[test]
+fn a_task_that_outlives_its_trace_still_belongs_to_it() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Made(40, 1),
+        Answered(1),
+        Due(500),
+        Ask(client(2, 2, 100).on(40)),
+        Answered(2),
+        Due(900),
+    ];
+    check(&steps, "[1] [2<1:task]");
+}
+
 /// A task that reads several requests at once is a loop, whatever it answers.
 #[test]
 fn a_loop_claims_nothing_by_its_answers() {
@@ -462,6 +492,120 @@ fn a_loop_claims_nothing_by_its_answers() {
         Due(900),
     ];
     assert_eq!(check(&steps, "[3] [1] [2]").refused[0], 1);
+}
+
+/// A connection of a client is a task of its own, which writes for whoever gave it a request.
+#[test]
+fn a_task_that_was_given_a_request_writes_it_for_the_giver() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Ask(server(2, 2, 100).on(2)),
+        // The first request made the connection.
+        Made(50, 1),
+        Gave(50, 1),
+        Ask(client(3, 3, 100).on(50)),
+        Answered(3),
+        Gave(50, 2),
+        Ask(client(4, 4, 100).on(50)),
+        Answered(4),
+        Answered(1),
+        Answered(2),
+        Due(900),
+    ];
+    check(&steps, "[1 3<1:task] [2 4<2:task]");
+}
+
+#[test]
+fn a_task_that_several_woke_writes_for_nobody() {
+    for gave in [vec![1, 2], vec![]] {
+        let mut steps = vec![
+            Ask(server(1, 1, 100).on(1)),
+            Ask(server(2, 2, 100).on(2)),
+            Made(50, 1),
+            Gave(50, 1),
+            Ask(client(3, 3, 100).on(50)),
+            Answered(3),
+        ];
+        steps.extend(gave.into_iter().map(|by| Gave(50, by)));
+        steps.extend([
+            Ask(client(4, 4, 100).on(50)),
+            Answered(4),
+            Answered(1),
+            Answered(2),
+            Due(900),
+        ]);
+        assert_eq!(check(&steps, "[4] [1 3<1:task] [2]").refused[1], 1);
+    }
+}
+
+/// A task that handles a request of its own is not moved by who wakes it.
+#[test]
+fn a_task_that_reads_requests_works_for_itself() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Ask(server(2, 2, 100).on(2)),
+        Gave(2, 1),
+        Ask(client(3, 3, 100).on(2)),
+        Answered(3),
+        Answered(1),
+        Answered(2),
+        Due(900),
+    ];
+    check(&steps, "[1] [2 3<2:task]");
+}
+
+#[test]
+fn a_thread_that_ends_before_the_answer_worked_for_its_makers_request() {
+    let steps = [
+        Ask(server(1, 1, 100)),
+        Ask(server(2, 2, 101)),
+        Born(102, 100),
+        Born(103, 102),
+        Ask(client(3, 3, 102)),
+        Ask(client(4, 4, 103)),
+        Answered(3),
+        Answered(4),
+        Left(103),
+        Left(102),
+        Answered(1),
+        Answered(2),
+        Due(900),
+    ];
+    check(&steps, "[1 3<1:thread 4<1:thread] [2]");
+}
+
+/// It may be one of a pool, and have worked for another request already.
+#[test]
+fn a_thread_that_outlives_the_answer_is_not_believed() {
+    let steps = [
+        Ask(server(1, 1, 100)),
+        Ask(server(2, 2, 101)),
+        Born(102, 100),
+        Ask(client(3, 3, 102)),
+        Answered(3),
+        Answered(1),
+        Left(102),
+        Answered(2),
+        Due(900),
+    ];
+    assert_eq!(check(&steps, "[1] [3] [2]").refused[1], 1);
+}
+
+/// The number of an ended thread is another's, which nobody made for a request.
+#[test]
+fn a_thread_with_a_used_number_is_another() {
+    let steps = [
+        Ask(server(1, 1, 100)),
+        Born(102, 100),
+        Left(102),
+        Born(102, 104),
+        Ask(client(3, 3, 102)),
+        Answered(3),
+        Left(102),
+        Answered(1),
+        Due(900),
+    ];
+    check(&steps, "[3] [1]");
 }
 
 #[test]
@@ -554,6 +698,61 @@ fn the_oldest_gives_way() {
     world.step(6, Answered(3));
     world.step(7, Due(500));
     assert_eq!(world.told.join(" "), "[2] [3]");
+}
+
+#[test]
+fn what_is_finished_leaves_before_anything_is_dropped() {
+    let mut world = World::new(Limits { nodes: 3, ..LIMITS });
+    // The oldest is open, the next two are finished and wait for it.
+    world.step(1, Ask(server(1, 1, 100)));
+    world.step(2, Ask(client(2, 2, 100)));
+    world.step(3, Answered(2));
+    world.step(4, Ask(client(3, 3, 100)));
+    world.step(5, Answered(3));
+    world.step(6, Ask(server(4, 4, 101)));
+    assert_eq!(world.assembly.counts.hurried, 2);
+    assert_eq!(world.assembly.counts.evicted, 0);
+    world.step(7, Answered(4));
+    world.step(8, Answered(1));
+    world.step(9, Due(500));
+    let told = world.told.join(" ");
+    assert_eq!(
+        told,
+        "[2<1 3<1...] [4] [1]".replace("<1", &parent_unknown())
+    );
+    // What lost a part is never called whole.
+    let mut world = World::new(Limits { nodes: 2, ..LIMITS });
+    for (at, step) in [
+        Ask(server(1, 1, 100)),
+        Ask(client(2, 2, 100)),
+        Ask(server(3, 3, 101)),
+        Answered(2),
+        Answered(3),
+        Due(500),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.step(at as Nanos, step);
+    }
+    assert_eq!(world.assembly.counts.evicted, 1);
+    let told = world.told.join(" ");
+    assert_eq!(told, "[2<1...] [3]".replace("<1", &parent_unknown()));
+}
+
+#[test]
+fn what_waits_to_leave_is_bounded() {
+    let mut world = World::new(Limits { nodes: 2, ..LIMITS });
+    for conn in 1..=9 {
+        world.step(conn, Ask(server(conn, conn as u16, 100)));
+        world.step(conn, Answered(conn));
+    }
+    let Counts {
+        hurried, evicted, ..
+    } = world.assembly.counts;
+    assert_eq!((hurried, evicted, world.assembly.len()), (2, 5, 2));
+    world.step(10, Due(500));
+    assert_eq!(world.told.join(" "), "[1...] [2...] [8] [9]");
 }
 
 /// A small generator, so that every run of the test is the same.

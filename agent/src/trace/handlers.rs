@@ -75,8 +75,8 @@ struct Work {
 pub enum Current {
     /// Its process handles no request.
     None,
-    /// This one.
-    Handling(NodeId, Evidence),
+    /// This one; its node may be another's by now.
+    Handling(NodeId, SpanId, Evidence),
     /// The answer may tell: whoever writes it was handling the request.
     Later,
 }
@@ -295,7 +295,7 @@ impl Handlers {
             Some(_) => self.of_fiber(handler)?,
         };
         match found {
-            Current::Handling(node, _) if self.doubted.contains(&node) => Err(Refusal::Ambiguous),
+            Current::Handling(node, ..) if self.doubted.contains(&node) => Err(Refusal::Ambiguous),
             found => Ok(found),
         }
     }
@@ -305,7 +305,7 @@ impl Handlers {
             Threading::Migrating => Err(Refusal::Migrating),
             Threading::Unknown => Err(Refusal::UnknownRuntime),
             Threading::Bound => match self.only(handler)? {
-                Some(node) => Ok(Current::Handling(node, Evidence::Thread)),
+                Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),
                 None if self.thread_made_for(handler.task).is_some() => Ok(Current::Later),
                 None => Ok(Current::None),
             },
@@ -314,20 +314,20 @@ impl Handlers {
 
     fn of_fiber(&self, handler: Handler) -> Result<Current, Refusal> {
         match self.only(handler)? {
-            Some(node) => Ok(Current::Handling(node, Evidence::Task)),
+            Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Task)),
             None => Ok(self.inherited(handler).unwrap_or(Current::Later)),
         }
     }
 
     /// The one request that `handler` has read.
-    fn only(&self, handler: Handler) -> Result<Option<NodeId>, Refusal> {
+    fn only(&self, handler: Handler) -> Result<Option<(NodeId, SpanId)>, Refusal> {
         let Some(work) = self.units.get(&handler.unit()) else {
             return Ok(None);
         };
         let alone = self.processes.get(&handler.task.tgid).map(BTreeSet::len) == Some(1);
         match work.open.as_slice() {
             [] => Ok(None),
-            [(only, _)] if !work.event_loop || alone => Ok(Some(*only)),
+            [only] if !work.event_loop || alone => Ok(Some(*only)),
             _ => Err(Refusal::Ambiguous),
         }
     }
@@ -336,14 +336,7 @@ impl Handlers {
     fn inherited(&self, handler: Handler) -> Option<Current> {
         let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;
         made.request
-            .map(|(node, _)| Current::Handling(node, Evidence::Task))
-    }
-
-    /// Span that [`Self::inherited`] meant: its node may be another's by now.
-    #[must_use]
-    pub fn inherited_span(&self, handler: Handler) -> Option<SpanId> {
-        let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;
-        made.request.map(|(_, id)| id)
+            .map(|(node, id)| Current::Handling(node, id, Evidence::Task))
     }
 }
 

@@ -23,7 +23,8 @@ impl Ids {
     /// A trace id; never all zero.
     pub fn trace(&mut self) -> TraceId {
         loop {
-            let id: [u8; 16] = self.0.random();
+            // Whole numbers: an array of bytes would draw a number for each byte.
+            let id = self.0.random::<u128>().to_le_bytes();
             if id != [0; 16] {
                 return TraceId(id);
             }
@@ -33,7 +34,7 @@ impl Ids {
     /// A span id; never all zero.
     pub fn span(&mut self) -> SpanId {
         loop {
-            let id: [u8; 8] = self.0.random();
+            let id = self.0.random::<u64>().to_le_bytes();
             if id != [0; 8] {
                 return SpanId(id);
             }

@@ -11,7 +11,7 @@ use std::collections::hash_map::Entry;
 /// What both ends know of a request. TCP: both addresses and the sequence number of its first
 /// byte (random in 32 bits, so reused ports cannot deceive). UNIX: the client's socket and the
 /// count of bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PairKey {
     client: Endpoint,
     server: Endpoint,
@@ -23,17 +23,17 @@ impl PairKey {
     #[must_use]
     pub fn new(info: &Opened, role: Role, offset: u64) -> Option<Self> {
         let (client, server) = match role {
-            Role::Client => (&info.local, &info.remote),
-            Role::Server => (&info.remote, &info.local),
+            Role::Client => (info.local, info.remote),
+            Role::Server => (info.remote, info.local),
         };
-        let server = match (client, server) {
-            (Endpoint::Unix(0), _) => return None,
+        let server = match client {
+            Endpoint::Unix(0) => return None,
             // The accepted socket has no inode yet when the client speaks first.
-            (Endpoint::Unix(_), _) => Endpoint::Unix(0),
-            _ => server.clone(),
+            Endpoint::Unix(_) => Endpoint::Unix(0),
+            Endpoint::Inet(..) => server,
         };
         Some(Self {
-            client: client.clone(),
+            client,
             server,
             offset: offset as u32,
         })
@@ -47,7 +47,7 @@ pub struct Pairs(HashMap<PairKey, (Role, NodeId)>);
 impl Pairs {
     /// Meets the other end of `key`, or waits for it.
     pub fn meet(&mut self, key: &PairKey, role: Role, node: NodeId) -> Option<NodeId> {
-        match self.0.entry(key.clone()) {
+        match self.0.entry(*key) {
             Entry::Occupied(entry) if entry.get().0 != role => Some(entry.remove().1),
             Entry::Occupied(mut entry) => {
                 entry.insert((role, node));
@@ -62,8 +62,10 @@ impl Pairs {
 
     /// `node` waits no longer.
     pub fn forget(&mut self, key: &PairKey, node: NodeId) {
-        if self.0.get(key).is_some_and(|(_, waiting)| *waiting == node) {
-            self.0.remove(key);
+        if let Entry::Occupied(entry) = self.0.entry(*key)
+            && entry.get().1 == node
+        {
+            entry.remove();
         }
     }
 

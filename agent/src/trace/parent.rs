@@ -2,6 +2,7 @@
 
 use super::assembly::NodeId;
 use super::context::Context;
+use super::departed::Gone;
 use crate::span::Evidence;
 
 /// Why a possible parent was not taken. Each is counted.
@@ -55,6 +56,8 @@ pub enum Parent {
     Local(NodeId, Evidence),
     /// A span that only a header names.
     Remote(Context),
+    /// A span of this agent that has left it.
+    Departed(Gone),
 }
 
 /// What is known when a client's request is seen.

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::Findings;
+use crate::hooks;
 
 /// A document and what must stand in it.
 const MUST_SAY: [(&str, &[&str]); 4] = [
@@ -31,6 +32,11 @@ pub(super) fn check(root: &Path) -> Findings {
     }
     let missing = MUST_BE.iter().filter(|name| !root.join(name).is_file());
     findings.extend(missing.map(|name| format!("{name}:1: is missing")));
+    findings.extend(up_to_date(
+        hooks::PAGE,
+        fs::read_to_string(root.join(hooks::PAGE)).ok().as_deref(),
+        &hooks::page(root),
+    ));
     if let Ok(readme) = fs::read_to_string(root.join("README.md")) {
         findings.extend(broken_links(&readme, |path| root.join(path).exists()));
     }
@@ -45,6 +51,15 @@ fn says(name: &str, text: Option<&str>, phrases: &[&str]) -> Findings {
     missing
         .map(|phrase| format!("{name}:1: does not say `{phrase}`"))
         .collect()
+}
+
+/// A page that is written from the sources must be what they say now.
+fn up_to_date(name: &str, text: Option<&str>, wanted: &anyhow::Result<String>) -> Findings {
+    match wanted {
+        Err(error) => vec![format!("{name}:1: cannot be made: {error:#}")],
+        Ok(wanted) if text == Some(wanted.as_str()) => Vec::new(),
+        Ok(_) => vec![format!("{name}:1: is old: `cargo xtask hooks` writes it")],
+    }
 }
 
 /// Links of the form `](path)` to files that are not there.
@@ -78,6 +93,18 @@ mod tests {
         check(Some("a and b"), 0);
         check(Some("a"), 1);
         check(None, 1);
+    }
+
+    #[test]
+    fn pages_from_the_sources_must_be_new() {
+        let page = || Ok("a".to_owned());
+        let check = |text, wanted: &anyhow::Result<String>, want: usize| {
+            assert_eq!(up_to_date("R", text, wanted).len(), want, "{text:?}");
+        };
+        check(Some("a"), &page(), 0);
+        check(Some("b"), &page(), 1);
+        check(None, &page(), 1);
+        check(Some("a"), &Err(anyhow::anyhow!("no")), 1);
     }
 
     #[test]

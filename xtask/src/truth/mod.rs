@@ -15,6 +15,7 @@ mod refusals;
 mod report;
 mod rows;
 mod spans;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +27,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::libtest::Counts;
-use crate::process::Group;
+use crate::process::{Group, free_port};
 use crate::{build, setup, step, workloads, workspace};
 use agent::{Agent, Recorder};
 use judge::Verdict;
@@ -101,7 +102,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         bail!("a recording has no results to write\nhint: leave out --write or --record");
     }
     if options.write {
-        report::writable(&options.concurrency)?;
+        table::writable(&options.concurrency)?;
     }
     let mut bench = Bench::new(options.binary.clone(), build::release)?;
     let mut all = Vec::new();
@@ -116,7 +117,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             continue;
         }
         match bench.measure(&row, &options.concurrency, options.requests) {
-            Ok(measured) => all.push(measured),
+            Ok(measured) => {
+                all.push(measured);
+                if options.write {
+                    table::write(&all)?;
+                }
+            }
             Err(error) => {
                 step::warn(format!("{}: {error:#}", row.name));
                 failed.push(row.name);
@@ -124,9 +130,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
     }
     report::print(&all);
-    if options.write {
-        report::write(&all)?;
-    }
     if !failed.is_empty() {
         bail!("could not be measured: {}", failed.join(", "));
     }
@@ -338,9 +341,4 @@ impl Bench {
         pids.push(self.leaf_pid);
         Ok(pids)
     }
-}
-
-fn free_port() -> Result<u16> {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-    Ok(listener.local_addr()?.port())
 }

@@ -13,17 +13,18 @@ use crate::{step, workspace};
 /// Checks the signatures of suites that the machine itself does not use.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Where a series is found; the security suites are small and newest.
-const SUITES: [(&str, &[&str]); 3] = [
+const SUITES: [(&str, &[&str]); 4] = [
     ("5.10", &["bullseye-security", "bullseye"]),
     ("6.1", &["bookworm-security", "bookworm"]),
     ("6.12", &["trixie-security", "trixie", "bookworm-backports"]),
+    ("6.18", &["trixie-backports"]),
 ];
 
 /// The kernel image of a series such as `6.1`.
 ///
 /// # Errors
 /// When the series is unknown or the mirror does not have it.
-pub(super) fn fetch(series: &str) -> Result<PathBuf> {
+pub(crate) fn fetch(series: &str) -> Result<PathBuf> {
     let dir = workspace::kept().join("vm").join(series);
     let image = dir.join("vmlinuz");
     if image.is_file() {
@@ -48,7 +49,7 @@ pub(super) fn fetch(series: &str) -> Result<PathBuf> {
 ///
 /// # Errors
 /// When the mirror does not have it.
-pub(super) fn busybox() -> Result<PathBuf> {
+pub(crate) fn busybox() -> Result<PathBuf> {
     let dir = workspace::kept().join("vm/busybox");
     let program = dir.join("busybox");
     if !program.is_file() {

@@ -1,18 +1,20 @@
 //! `cargo xtask test vm KERNEL...`: the product on other kernels. Each boots under qemu's
-//! software emulation from an initramfs of four files: busybox, the static `weft`, a page to
-//! serve and `tests/vm/init`, which prints one line a test on the serial port.
+//! software emulation from an initramfs of five files: busybox, the static `weft`, a page to
+//! serve and `tests/vm/init` with `tests/vm/mounts`, which prints one line a test on the serial
+//! port.
 
-mod initramfs;
-mod kernel;
+pub(crate) mod initramfs;
+pub(crate) mod kernel;
+pub(crate) mod machine;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::libtest::Counts;
 use crate::{dist, step, test, workspace};
 use initramfs::Archive;
+use machine::Machine;
 
 /// Kernels that are booted when none is named: the oldest that is promised to work, and the
 /// last one without the socket-length tracepoints.
@@ -21,33 +23,11 @@ const DEFAULT: [&str; 2] = ["5.10", "6.1"];
 const END: &str = "GUEST-END";
 /// Ends a qemu that the guest's own watchdog did not end.
 const LIMIT_SECONDS: u32 = 600;
-/// Machine options. One thread for all processors is faster and steadier than one each under
-/// emulation; string instructions are emulated byte by byte, so the guest is told it has no
-/// fast ones.
-const MACHINE: [&str; 10] = [
-    "-accel",
-    "tcg,thread=single",
-    "-cpu",
-    "max,-erms,-fsrm",
-    "-m",
-    "1G",
-    "-smp",
-    "2",
-    "-serial",
-    "stdio",
-];
-const BARE: [&str; 5] = [
-    "-nodefaults",
-    "-no-user-config",
-    "-no-reboot",
-    "-display",
-    "none",
-];
-/// Kernel parameters: quiet, a panic ends the guest, and nothing that costs time for safety that
-/// a throw-away guest needs not. Without address randomisation translations are kept longer.
-const PARAMETERS: &str = "console=ttyS0 quiet loglevel=3 panic=-1 oops=panic nokaslr norandmaps \
-                          mitigations=off cryptomgr.notests tsc=reliable no_timer_check \
-                          random.trust_cpu=on rdinit=/init";
+const MACHINE: Machine = Machine {
+    processors: 2,
+    memory: "1G",
+    counts_instructions: false,
+};
 
 /// Boots each kernel and counts its tests.
 ///
@@ -86,7 +66,8 @@ fn sum(all: impl Iterator<Item = Counts>) -> Counts {
     })
 }
 
-fn missing() -> Option<&'static str> {
+/// What this machine lacks for guests, and how to get it.
+pub(crate) fn missing() -> Option<&'static str> {
     if !cfg!(target_arch = "x86_64") {
         return Some("guests are x86-64, and so must the machine be: use such a one");
     }
@@ -101,16 +82,7 @@ fn missing() -> Option<&'static str> {
 
 fn boot(name: &str, image: &Path, weft: &Path) -> Result<Counts> {
     let initrd = make_initramfs(name, weft)?;
-    let mut command = Command::new("timeout");
-    command
-        .args([&LIMIT_SECONDS.to_string(), "qemu-system-x86_64"])
-        .args(MACHINE)
-        .args(BARE)
-        .arg("-kernel")
-        .arg(image)
-        .arg("-initrd")
-        .arg(&initrd)
-        .args(["-append", PARAMETERS]);
+    let command = MACHINE.command(image, &initrd, LIMIT_SECONDS);
     let layer = format!("vm-{name}");
     let mut counts = test::stream(&layer, command, true)?;
     let log = step::log_path(&format!("test-{layer}"))?;
@@ -125,19 +97,28 @@ fn boot(name: &str, image: &Path, weft: &Path) -> Result<Counts> {
 }
 
 fn make_initramfs(name: &str, weft: &Path) -> Result<PathBuf> {
+    let mut archive = basis("init", weft)?;
+    archive.directory("www");
+    archive.file("www/hello.txt", b"hello\n");
+    archive.write(&format!("{name}.initramfs"))
+}
+
+/// An archive with busybox, `weft` and a script of `tests/vm` as the first process.
+///
+/// # Errors
+/// When a file cannot be read or had.
+pub(crate) fn basis(init: &str, weft: &Path) -> Result<Archive> {
+    let scripts = workspace::root().join("tests/vm");
     let mut archive = Archive::default();
-    for dir in ["bin", "dev", "etc", "proc", "sys", "tmp", "www"] {
+    for dir in ["bin", "dev", "etc", "proc", "sys", "tmp"] {
         archive.directory(dir);
     }
     archive.console("dev/console");
-    archive.program("init", &read(&workspace::root().join("tests/vm/init"))?);
+    archive.program("init", &read(&scripts.join(init))?);
+    archive.file("etc/mounts", &read(&scripts.join("mounts"))?);
     archive.program("bin/busybox", &read(&kernel::busybox()?)?);
     archive.program("bin/weft", &read(weft)?);
-    archive.file("www/hello.txt", b"hello\n");
-    let path = workspace::kept().join(format!("vm/{name}.initramfs"));
-    std::fs::write(&path, archive.finish())
-        .with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(path)
+    Ok(archive)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -74,7 +74,7 @@ fn rich() -> Batch {
         Attribute::new(semconv::HTTP_REQUEST_METHOD, "GET"),
         Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, 500),
         Attribute::new(semconv::WEFT_CAPTURE_CUT, true),
-        Attribute::new("list", Value::List(vec!["a".to_owned(), "b".to_owned()])),
+        Attribute::new("list", Value::List(["a".to_owned(), "b".to_owned()].into())),
     ];
     vec![span(1, &service("front", 1)), child].into()
 }

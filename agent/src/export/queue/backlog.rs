@@ -4,6 +4,7 @@ use super::Limits;
 use crate::export::{Batch, Work};
 use crate::protocol::exchange::Value;
 use crate::span::Span;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
@@ -166,7 +167,8 @@ fn weight(batch: &Batch) -> usize {
 fn size(span: &Span) -> usize {
     let attributes = span.attributes.iter().map(|attribute| {
         let heap = match &attribute.value {
-            Value::Text(text) => text.capacity(),
+            Value::Text(Cow::Owned(text)) => text.capacity(),
+            Value::Text(Cow::Borrowed(_)) => 0,
             Value::List(list) => list.iter().map(|text| text.capacity() + 24).sum(),
             Value::Int(_) | Value::Bool(_) => 0,
         };

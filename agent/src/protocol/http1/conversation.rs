@@ -9,6 +9,10 @@
 //! if it was the only one without an answer; a status line at the start of what is offered,
 //! while another request waits; the last chunk at the end of what is offered; the connection's
 //! end. Its exchange is marked as cut and ended with the last byte seen before.
+//!
+//! Joined midway, a connection may have requests open that were not seen, and its answers name no
+//! request. An answer is believed to be that of the only request that waits; while several wait
+//! none of them can be told, so they and as many answers are dropped and counted.
 
 mod answer;
 mod ask;
@@ -35,6 +39,8 @@ pub(super) struct Http1Conversation {
     pending: VecDeque<Pending>,
     /// No more answers come.
     answers_ended: bool,
+    /// No request is open that was not seen.
+    aligned: bool,
 }
 
 /// A request whose answer has not begun.
@@ -49,6 +55,8 @@ struct Pending {
     cut: bool,
     /// Size of its body, if it was not announced by its head.
     size: Option<u64>,
+    /// It was given up: which answer is its own cannot be told.
+    void: bool,
 }
 
 /// What the direction of the requests is in.
@@ -73,8 +81,8 @@ struct AskingHead {
 /// What the direction of the answers is in.
 enum Answering {
     Boundary,
-    Head(Box<AnsweringHead>),
-    Body(Box<AnsweringBody>),
+    Head(AnsweringHead),
+    Body(AnsweringBody),
 }
 
 struct AnsweringHead {
@@ -111,6 +119,7 @@ impl Http1Conversation {
             answering: Answering::Boundary,
             pending: VecDeque::new(),
             answers_ended: false,
+            aligned: true,
         }
     }
 
@@ -134,7 +143,7 @@ impl Http1Conversation {
                 }
             }
             Answering::Head(answering) if !answering.head.is_interim() => {
-                if let Some(request) = self.pending.pop_front() {
+                if let Some(request) = self.next_waiting() {
                     let open = Open {
                         request,
                         status: Some(answering.head.status),
@@ -148,14 +157,7 @@ impl Http1Conversation {
             Answering::Head(_) | Answering::Boundary => {}
         }
         for request in self.pending.drain(..) {
-            out.push(Report::Answered(Box::new(Answer {
-                number: request.number,
-                first: None,
-                end: not_before(end, request.start),
-                cut: request.cut,
-                outcome: outcome.clone(),
-                attributes: request.attributes(),
-            })));
+            request.give_up(&outcome, end, out);
         }
     }
 
@@ -182,6 +184,10 @@ impl Http1Conversation {
 }
 
 impl Conversation for Http1Conversation {
+    fn joined_midway(&mut self) {
+        self.aligned = false;
+    }
+
     fn feed(
         &mut self,
         direction: Direction,
@@ -302,6 +308,21 @@ impl Open {
 }
 
 impl Pending {
+    /// Reports that no answer was seen.
+    fn give_up(&self, outcome: &Outcome, end: Moment, out: &mut Vec<Report>) {
+        if self.void {
+            return;
+        }
+        out.push(Report::Answered(Box::new(Answer {
+            number: self.number,
+            first: None,
+            end: not_before(end, self.start),
+            cut: self.cut,
+            outcome: outcome.clone(),
+            attributes: self.attributes(),
+        })));
+    }
+
     /// What was learnt about the request after its head.
     fn attributes(&self) -> Vec<Attribute> {
         let mut attributes = Vec::with_capacity(3);

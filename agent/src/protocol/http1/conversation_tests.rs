@@ -149,22 +149,25 @@ fn line(report: &Report) -> String {
     }
 }
 
-/// What is reported, and how the conversation ended if it did. Calls are at 10, 20, 30...
+/// Compares what is reported.
 fn check(calls: &[Call<'_>], expected: &[&str]) {
-    let talk = talk(calls);
+    assert_eq!(said(&talk(calls)), expected);
+}
+
+/// What is reported, and how the conversation ended if it did. Calls are at 10, 20, 30...
+fn said(talk: &Talk) -> Vec<String> {
     let mut found: Vec<_> = talk.out.iter().map(line).collect();
     if let Some(end) = talk.end {
         found.push(format!("{end:?}"));
     }
-    let found: Vec<_> = found
+    found
         .iter()
         .map(|line| {
             line.replace("[Text(\"", "")
                 .replace("\")]", "")
                 .replace(" []", "")
         })
-        .collect();
-    assert_eq!(found, expected);
+        .collect()
 }
 
 const GET: Call<'_> = Ask("GET /g HTTP/1.1\r\n\r\n");
@@ -561,4 +564,80 @@ fn what_is_left_is_given_up() {
             "1 answered never..30@38: Unknown"
         ]
     );
+}
+
+#[test]
+fn joined_midway_only_a_lone_request_is_believed() {
+    let check = |calls: &[Call<'_>], expected: &[&str]| {
+        let mut joined = talk(&[]);
+        joined.conversation.joined_midway();
+        for call in calls {
+            joined.call(*call);
+        }
+        assert_eq!(said(&joined), expected);
+    };
+    check(
+        &[GET, OK, GET, GET, OK],
+        &[
+            "0 asked at 10: GET /g",
+            "0 answered 20..20@39: Ok answer Int(2)",
+            "1 asked at 30: GET /g",
+            "2 asked at 40: GET /g",
+            "1 answered 50..50@79: Ok answer Int(2)",
+        ],
+    );
+    // The answers may be to requests from before.
+    let unknown = [
+        "0 asked at 10: GET /g",
+        "1 asked at 20: GET /g",
+        "dropped answer_of_unknown_request",
+        "0 answered never..30@0: Unknown",
+        "1 answered never..30@0: Unknown",
+        "dropped answer_of_unknown_request",
+    ];
+    let then = |more: &[&'static str]| [&unknown[..], more].concat();
+    check(
+        &[GET, GET, OK, OK, GET, OK],
+        &then(&[
+            "2 asked at 50: GET /g",
+            "2 answered 60..60@119: Ok answer Int(2)",
+        ]),
+    );
+    check(
+        &[GET, GET, OK, OK, OK, ReplyEnd],
+        &then(&["dropped answer_without_request"]),
+    );
+    check(
+        &[GET, Ask("GET /h HTTP/1.1\r\n"), OK, Ask("\r\n"), OK],
+        &[
+            "0 asked at 10: GET /g",
+            "dropped answer_of_unknown_request",
+            "0 answered never..30@0: Unknown",
+            "1 asked at 20: GET /h",
+            "1 answered 50..50@79: Ok answer Int(2)",
+        ],
+    );
+    check(
+        &[GET, GET, ReplyGap(500), ReplyGap(40), GET, GET],
+        &[
+            &unknown[..5],
+            &["2 asked at 50: GET /g", "3 asked at 60: GET /g"],
+        ]
+        .concat(),
+    );
+}
+
+#[test]
+fn an_answer_too_many_shows_that_others_were_taken_for_wrong_ones() {
+    let stray = [
+        "0 asked at 10: GET /g",
+        "0 answered 20..20@39: Ok answer Int(2)",
+        "dropped answer_without_request",
+        "1 asked at 40: GET /g",
+        "2 asked at 50: GET /g",
+        "dropped answer_of_unknown_request",
+        "1 answered never..60@80: Unknown",
+        "2 answered never..60@80: Unknown",
+    ];
+    check(&[GET, OK, OK, GET, GET, OK], &stray);
 }

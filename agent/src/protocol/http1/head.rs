@@ -4,8 +4,14 @@
 //! seen of it. Out: the few fields that matter, bounded. Not here: attributes (`operation`).
 
 use super::body::{Body, Framing};
-use super::line::{Header, RequestLine, header};
+use super::line::{Header, RequestLine, content, header};
 use crate::protocol::text::{LONGEST, text};
+use std::borrow::Cow;
+
+/// Methods that the semantic conventions know: RFC 9110 and 5789. Others are `_OTHER`.
+const KNOWN: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
 
 /// Longest host name, forwarded address and the like, bytes.
 const LONGEST_NAME: usize = 256;
@@ -15,7 +21,8 @@ const LONGEST_CONTEXT: usize = 512;
 /// What is kept of a request's head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestHead {
-    pub(super) method: String,
+    /// Borrowed if it is a known one.
+    pub(super) method: Cow<'static, str>,
     pub(super) path: Option<String>,
     pub(super) query: Option<String>,
     /// Scheme of an absolute-form target.
@@ -90,6 +97,15 @@ enum Name {
 }
 
 impl Name {
+    /// Can a line that begins so have one of these names, or go on with the line before? Most
+    /// lines need not be read further.
+    const fn may_begin(first: u8) -> bool {
+        matches!(
+            first.to_ascii_lowercase(),
+            b'c' | b'e' | b'f' | b'h' | b't' | b'u' | b'x' | b' ' | b'\t'
+        )
+    }
+
     fn of(name: &[u8]) -> Self {
         // Most names are told apart by their length alone.
         let (candidate, known): (&[u8], Self) = match name.len() {
@@ -119,7 +135,7 @@ impl Name {
 impl RequestHead {
     pub(super) fn new(line: RequestLine<'_>) -> Self {
         let mut head = Self {
-            method: text(line.method, LONGEST_NAME),
+            method: method(line.method),
             minor: line.minor,
             ..Self::default()
         };
@@ -167,8 +183,13 @@ impl RequestHead {
 
     /// Takes one header line; false if it is the empty line that ends the head.
     pub(super) fn line(&mut self, line: &[u8]) -> bool {
-        if super::line::content(line).is_empty() {
+        let line = content(line);
+        let Some(first) = line.first() else {
             return false;
+        };
+        if !Name::may_begin(*first) {
+            self.last = Name::Other;
+            return true;
         }
         match header(line) {
             Header::Field(name, value) => {
@@ -248,8 +269,13 @@ impl AnswerHead {
 
     /// Takes one header line; false if it is the empty line that ends the head.
     pub(super) fn line(&mut self, line: &[u8]) -> bool {
-        if super::line::content(line).is_empty() {
+        let line = content(line);
+        let Some(first) = line.first() else {
             return false;
+        };
+        if !Name::may_begin(*first) {
+            self.last = Name::Other;
+            return true;
         }
         let value = match header(line) {
             Header::Field(name, value) => {
@@ -297,6 +323,12 @@ impl AnswerHead {
 
 impl Framed {
     fn length(&mut self, value: &[u8]) {
+        if self.length == Length::None
+            && let Some(length) = number(value)
+        {
+            self.length = Length::Of(length);
+            return;
+        }
         for part in value.split(|&byte| byte == b',') {
             let part = part.trim_ascii();
             // An empty value is what stands before a folded line.
@@ -340,6 +372,14 @@ impl Framed {
     }
 }
 
+fn method(bytes: &[u8]) -> Cow<'static, str> {
+    let known = KNOWN.iter().find(|known| known.as_bytes() == bytes);
+    known.map_or_else(
+        || Cow::Owned(text(bytes, LONGEST_NAME)),
+        |known| Cow::Borrowed(*known),
+    )
+}
+
 /// Decimal digits only, and not too many.
 fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -376,9 +416,9 @@ fn join(field: &mut Option<String>, value: &[u8]) {
 
 impl RequestFields {
     /// The only `traceparent`, if there is exactly one of sane length.
-    pub(super) fn only_traceparent(&self) -> Option<String> {
+    pub(super) fn take_traceparent(&mut self) -> Option<String> {
         self.traceparent
-            .clone()
+            .take()
             .filter(|text| self.traceparents == 1 && text.len() <= LONGEST_CONTEXT)
     }
 }

@@ -116,9 +116,9 @@ fn forms_of_targets() {
 }
 
 fn check_context(fields: &str, traceparent: Option<&str>, tracestate: Option<&str>) {
-    let head = head(format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n").as_bytes());
+    let mut head = head(format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n").as_bytes());
     assert_eq!(
-        head.fields.only_traceparent().as_deref(),
+        head.fields.take_traceparent().as_deref(),
         traceparent,
         "{fields}"
     );

@@ -262,9 +262,8 @@ pub(super) enum Header<'a> {
     Junk,
 }
 
-/// Reads a header line.
+/// Reads a header line, given without its end.
 pub(super) fn header(line: &[u8]) -> Header<'_> {
-    let line = content(line);
     if line
         .first()
         .is_some_and(|&byte| byte == b' ' || byte == b'\t')

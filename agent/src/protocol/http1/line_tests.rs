@@ -88,7 +88,7 @@ fn status_lines() {
 }
 
 fn check_header(line: &[u8], expected: Header<'_>) {
-    assert_eq!(header(line), expected, "{}", line.escape_ascii());
+    assert_eq!(header(content(line)), expected, "{}", line.escape_ascii());
 }
 
 #[test]

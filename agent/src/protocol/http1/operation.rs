@@ -1,90 +1,90 @@
 //! What an HTTP/1 request asks for, in attributes.
 //!
-//! In: the head of a request. Out: [`Operation`] and [`Carried`]. Query and path are as sent:
-//! `span::redact` removes what may be secret, for every protocol alike.
+//! In: the head of a request, whose texts move on. Out: [`Operation`] and [`Carried`]. Query and
+//! path are as sent: `span::redact` removes what may be secret, for every protocol alike.
 
 use super::head::{RequestFields, RequestHead};
 use crate::protocol::exchange::{Attribute, Carried, Operation, Role, Target};
 use crate::semconv;
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-/// Methods that the semantic conventions know: RFC 9110 and 5789. Others are `_OTHER`.
-const KNOWN: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+/// Room for the attributes of a whole span: those of the answer and the connection join the list
+/// later, and it need not grow for them.
+const ROOM: usize = 14;
+
+/// `x` of `HTTP/1.x` as `network.protocol.version`.
+const VERSIONS: [&str; 10] = [
+    "1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9",
 ];
 
-/// The operation that `head` asks for.
-pub(super) fn operation(head: &RequestHead, role: Role) -> Operation {
-    let known = KNOWN.contains(&head.method.as_str());
-    let mut attributes = Vec::with_capacity(12);
+/// The operation that `head` asks for. Takes the texts out of `head`; what it says of framing
+/// stays.
+pub(super) fn operation(head: &mut RequestHead, role: Role) -> Operation {
+    let announced = head.announced().and_then(|size| i64::try_from(size).ok());
+    let forwarded = Forwarded::of(&head.fields, role);
+    let mut attributes = Vec::with_capacity(ROOM);
+    let verb = match std::mem::take(&mut head.method) {
+        Cow::Borrowed(known) => {
+            attributes.push(Attribute::fixed(semconv::HTTP_REQUEST_METHOD, known));
+            known
+        }
+        Cow::Owned(other) => {
+            attributes.push(Attribute::fixed(semconv::HTTP_REQUEST_METHOD, "_OTHER"));
+            attributes.push(Attribute::new(semconv::HTTP_REQUEST_METHOD_ORIGINAL, other));
+            "HTTP"
+        }
+    };
+    // `*` asks about the server as a whole: there is nothing to guess a route from.
+    let routed = head.path.as_deref().is_some_and(|path| path != "*");
+    if head.path.is_some() {
+        let scheme = forwarded.scheme.or(head.scheme).unwrap_or("http");
+        attributes.push(Attribute::fixed(semconv::URL_SCHEME, scheme));
+    }
     let mut put = |key, value: Option<String>| {
         if let Some(value) = value {
             attributes.push(Attribute::new(key, value));
         }
     };
-    let method = if known {
-        head.method.as_str()
-    } else {
-        "_OTHER"
-    };
-    put(semconv::HTTP_REQUEST_METHOD, Some(method.to_owned()));
-    put(
-        semconv::HTTP_REQUEST_METHOD_ORIGINAL,
-        (!known).then(|| head.method.clone()),
-    );
-    let fields = &head.fields;
-    let forwarded = Forwarded::of(fields, role);
-    let scheme = forwarded.scheme.or(head.scheme).unwrap_or("http");
-    if head.path.is_some() {
-        put(semconv::URL_SCHEME, Some(scheme.to_owned()));
-    }
-    put(semconv::URL_PATH, head.path.clone());
-    put(semconv::URL_QUERY, head.query.clone());
+    put(semconv::URL_PATH, head.path.take());
+    put(semconv::URL_QUERY, head.query.take());
     let authority = forwarded
         .host
-        .as_deref()
-        .or(head.authority.as_deref())
-        .or(fields.host.as_deref());
-    let (host, port) = authority.map_or((None, None), split_port);
-    put(semconv::SERVER_ADDRESS, host.map(str::to_owned));
+        .or_else(|| head.authority.take())
+        .or_else(|| head.fields.host.take());
+    let (host, port) = authority.map_or((None, None), host_and_port);
+    // A port without its host says nothing: both must come from one place.
+    let port = port.filter(|_| host.is_some());
+    put(semconv::SERVER_ADDRESS, host);
     if role == Role::Server {
-        put(semconv::USER_AGENT_ORIGINAL, fields.user_agent.clone());
+        put(semconv::USER_AGENT_ORIGINAL, head.fields.user_agent.take());
         put(semconv::CLIENT_ADDRESS, forwarded.client);
     }
-    put(
-        semconv::NETWORK_PROTOCOL_VERSION,
-        Some(format!("1.{}", head.minor)),
-    );
+    if let Some(version) = VERSIONS.get(usize::from(head.minor)) {
+        let version = Attribute::fixed(semconv::NETWORK_PROTOCOL_VERSION, version);
+        attributes.push(version);
+    }
     if let Some(port) = port {
         attributes.push(Attribute::new(semconv::SERVER_PORT, i64::from(port)));
     }
-    if let Some(size) = head.announced().and_then(|size| i64::try_from(size).ok()) {
+    if let Some(size) = announced {
         attributes.push(Attribute::new(semconv::HTTP_REQUEST_BODY_SIZE, size));
     }
     Operation {
-        verb: if known {
-            head.method.clone()
-        } else {
-            "HTTP".to_owned()
-        },
-        // `*` asks about the server as a whole: there is nothing to guess a route from.
-        target: head
-            .path
-            .clone()
-            .filter(|path| path != "*")
-            .map(Target::Path),
+        verb: Cow::Borrowed(verb),
+        target: routed.then_some(Target::Path),
         attributes,
     }
 }
 
-/// The trace headers of `head`.
-pub(super) fn carried(head: &RequestHead) -> Carried {
+/// The trace headers of `head`, taken out of it.
+pub(super) fn carried(head: &mut RequestHead) -> Carried {
     Carried {
-        traceparent: head.fields.only_traceparent(),
+        traceparent: head.fields.take_traceparent(),
         tracestate: head
             .fields
             .tracestate
-            .clone()
+            .take()
             .filter(|list| !list.is_empty()),
     }
 }
@@ -155,12 +155,27 @@ fn address(text: &str) -> Option<String> {
     Some(address.to_string())
 }
 
+/// Host and port of an authority, the host in the memory of the whole where it stands first.
+fn host_and_port(mut authority: String) -> (Option<String>, Option<u16>) {
+    let (host, port) = split_port(&authority);
+    let Some(host) = host else {
+        return (None, port);
+    };
+    if !authority.starts_with(host) {
+        return (Some(host.to_owned()), port);
+    }
+    let len = host.len();
+    authority.truncate(len);
+    (Some(authority), port)
+}
+
 /// Host and port of an authority; brackets of an IPv6 address are removed.
 fn split_port(authority: &str) -> (Option<&str>, Option<u16>) {
-    let (host, port) = match authority.rsplit_once(':') {
+    let colon = authority.bytes().rposition(|byte| byte == b':');
+    let (host, port) = match colon.and_then(|colon| authority.split_at_checked(colon)) {
         // Colons belong to the port, or to an IPv6 address, with brackets or without.
-        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
-            (host, port.parse().ok())
+        Some((host, port)) if !host.bytes().any(|byte| byte == b':') || host.ends_with(']') => {
+            (host, port.get(1..).and_then(|port| port.parse().ok()))
         }
         _ => (authority, None),
     };

@@ -12,13 +12,13 @@ fn check(role: Role, text: &str, verb: &str, expected: &[(&str, &str)]) {
         head.line(&text.as_bytes()[at..at + len]);
         at += len;
     }
-    let operation = operation(&head, role);
+    let operation = operation(&mut head, role);
     assert_eq!(operation.verb, verb);
     let found: Vec<_> = operation
         .attributes
         .iter()
         .map(|attribute| match &attribute.value {
-            Value::Text(text) => (attribute.key, text.clone()),
+            Value::Text(text) => (attribute.key, text.to_string()),
             Value::Int(number) => (attribute.key, number.to_string()),
             other => (attribute.key, format!("{other:?}")),
         })
@@ -107,6 +107,30 @@ fn unusual_requests() {
             ("server.port", "443"),
         ],
     );
+}
+
+#[test]
+fn a_port_belongs_to_a_host() {
+    for (host, expected) in [
+        (
+            "h:81",
+            &[("server.address", "h"), ("server.port", "81")][..],
+        ),
+        ("h", &[("server.address", "h")]),
+        (":81", &[]),
+        ("", &[]),
+    ] {
+        let mut all = vec![
+            ("http.request.method", "GET"),
+            ("url.scheme", "http"),
+            ("url.path", "/"),
+        ];
+        all.extend(expected.iter().take(1));
+        all.push(("network.protocol.version", "1.1"));
+        all.extend(expected.iter().skip(1));
+        let request = format!("GET / HTTP/1.1\r\nHost: {host}");
+        check(Role::Client, &request, "GET", &all);
+    }
 }
 
 #[test]

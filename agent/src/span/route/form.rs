@@ -3,9 +3,16 @@
 /// Longest segment that may be a word, bytes.
 const LONGEST_WORD: usize = 32;
 
+/// Shortest segment of hexadecimal letters alone that is no word, bytes.
+const HEXADECIMAL: usize = 16;
+
 /// The placeholder of a segment that looks like a value; None for a word.
 pub(super) fn form(segment: &str) -> Option<&'static str> {
     let bytes = segment.as_bytes();
+    if bytes.len() < HEXADECIMAL && bytes.iter().all(u8::is_ascii_lowercase) {
+        // Most segments: none of what follows can be said of them.
+        return None;
+    }
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     let letters = bytes
         .iter()
@@ -65,7 +72,7 @@ fn is_mail_address(segment: &str) -> bool {
 
 /// Hexadecimal of some length: with digits among it, or so long that it is no word.
 fn is_hash(bytes: &[u8], digits: usize) -> bool {
-    let enough = if digits > 0 { 8 } else { 16 };
+    let enough = if digits > 0 { 8 } else { HEXADECIMAL };
     bytes.len() >= enough && bytes.iter().all(u8::is_ascii_hexdigit)
 }
 

@@ -1,8 +1,9 @@
 //! The direction of the answers: heads, bodies and gaps, and which request they belong to.
 
-use super::lines::{Line, Lines};
+use super::lines::{Lines, Read};
 use super::{
-    Answering, AnsweringBody, AnsweringHead, Asking, Ending, Http1Conversation, Open, behind,
+    Answering, AnsweringBody, AnsweringHead, Asking, Ending, Http1Conversation, Open, Pending,
+    behind,
 };
 use crate::protocol::Progress;
 use crate::protocol::exchange::{Moment, Outcome, Report};
@@ -51,15 +52,37 @@ impl Http1Conversation {
         if !self.ask_early(out) {
             return Progress::Lost;
         }
-        if self.pending.is_empty() {
-            out.push(Report::Dropped("answer_without_request"));
-        }
-        self.answering = Answering::Head(Box::new(AnsweringHead {
+        self.align(first, out);
+        self.answering = Answering::Head(AnsweringHead {
             head: AnswerHead::new(status),
             first,
             lines: Lines::behind(len),
-        }));
+        });
         Progress::Took(len)
+    }
+
+    /// An answer begins at `first`: which request is it for?
+    fn align(&mut self, first: Moment, out: &mut Vec<Report>) {
+        // A head that has begun is one more that waits.
+        let more = matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none());
+        let lone = self.pending.len() == 1 && !more;
+        if self.pending.is_empty() {
+            out.push(Report::Dropped("answer_without_request"));
+            self.aligned = false;
+        } else if lone && self.pending.iter().all(|request| !request.void) {
+            self.aligned = true;
+        } else if !self.aligned {
+            out.push(Report::Dropped("answer_of_unknown_request"));
+            for request in &mut self.pending {
+                request.give_up(&Outcome::Unknown, first, out);
+                request.void = true;
+            }
+        }
+    }
+
+    /// The request that the next answer is for, if it can be told.
+    pub(super) fn next_waiting(&mut self) -> Option<Pending> {
+        self.pending.pop_front().filter(|request| !request.void)
     }
 
     fn answer_head(
@@ -72,22 +95,15 @@ impl Http1Conversation {
         let Answering::Head(answering) = &mut self.answering else {
             return Progress::Lost;
         };
-        let mut taken = 0;
-        loop {
-            let rest = bytes.get(taken..).unwrap_or(b"");
-            match answering.lines.next(rest, self.limits.head) {
-                Line::Want if taken == 0 => return Progress::Want,
-                Line::Want => return Progress::Took(taken),
-                Line::Skipped(0) => return Progress::Took(taken),
-                Line::Skipped(len) => taken += len,
-                Line::Whole(line) => {
-                    taken += line.len();
-                    if !answering.head.line(line) {
-                        break;
-                    }
-                }
-            }
-        }
+        let head = &mut answering.head;
+        let read = answering
+            .lines
+            .each(bytes, self.limits.head, |line| head.line(line));
+        let taken = match read {
+            Read::Open(0) => return Progress::Want,
+            Read::Open(taken) => return Progress::Took(taken),
+            Read::Over(taken) => taken,
+        };
         let end = behind(moment, last, taken);
         match self.answer_headed(end, out) {
             true => Progress::Took(taken),
@@ -110,7 +126,7 @@ impl Http1Conversation {
             return true;
         }
         self.body_refused();
-        let request = self.pending.pop_front();
+        let request = self.next_waiting();
         let changes = head.status == 101
             || (request.as_ref().is_some_and(|request| request.tunnel)
                 && (200..300).contains(&head.status));
@@ -128,10 +144,10 @@ impl Http1Conversation {
             }
         });
         let over = framing.is_none();
-        self.answering = Answering::Body(Box::new(AnsweringBody {
+        self.answering = Answering::Body(AnsweringBody {
             open,
             body: Body::new(framing.unwrap_or(Framing::Length(0))),
-        }));
+        });
         if over {
             self.answered(Ending::Whole, out);
         }
@@ -227,21 +243,21 @@ impl Http1Conversation {
             ),
             _ => (None, moment, Framing::Unknown { chunked: true }),
         };
-        if self.pending.is_empty() && matches!(self.answering, Answering::Boundary) {
-            out.push(Report::Dropped("answer_without_request"));
+        if matches!(self.answering, Answering::Boundary) {
+            self.align(moment, out);
         }
         self.body_refused();
-        let open = self.pending.pop_front().map(|request| Open {
+        let open = self.next_waiting().map(|request| Open {
             request,
             status,
             first,
             last: first,
             announced: None,
         });
-        self.answering = Answering::Body(Box::new(AnsweringBody {
+        self.answering = Answering::Body(AnsweringBody {
             open,
             body: Body::new(framing),
-        }));
+        });
         let taken = usize::try_from(missing).unwrap_or(usize::MAX);
         self.answer_moved(missing, false, moment, moment, out);
         Progress::Took(taken)

@@ -1,6 +1,6 @@
 //! The direction of the requests: heads, bodies and gaps, and what is reported of them.
 
-use super::lines::{Line, Lines};
+use super::lines::{Lines, Read};
 use super::{Answering, Asking, AskingHead, Http1Conversation, Pending, took};
 use crate::protocol::Progress;
 use crate::protocol::exchange::{Moment, Report, Request};
@@ -58,22 +58,15 @@ impl Http1Conversation {
         let Asking::Head(asking) = &mut self.asking else {
             return Progress::Lost;
         };
-        let mut taken = 0;
-        loop {
-            let rest = bytes.get(taken..).unwrap_or(b"");
-            match asking.lines.next(rest, self.limits.head) {
-                Line::Want if taken == 0 => return Progress::Want,
-                Line::Want => return Progress::Took(taken),
-                Line::Skipped(0) => return Progress::Took(taken),
-                Line::Skipped(len) => taken += len,
-                Line::Whole(line) => {
-                    taken += line.len();
-                    if !asking.head.line(line) {
-                        break;
-                    }
-                }
-            }
-        }
+        let head = &mut asking.head;
+        let read = asking
+            .lines
+            .each(bytes, self.limits.head, |line| head.line(line));
+        let taken = match read {
+            Read::Open(0) => return Progress::Want,
+            Read::Open(taken) => return Progress::Took(taken),
+            Read::Over(taken) => taken,
+        };
         let cut = asking.lines.cut;
         let framing = asking.head.framing();
         match self.asked(cut, framing, out) {
@@ -107,14 +100,7 @@ impl Http1Conversation {
                 let number = self.next;
                 self.next = self.next.saturating_add(1);
                 asking.reported = Some(number);
-                let head = &asking.head;
-                let request = Request {
-                    number,
-                    role: self.role,
-                    start: asking.start,
-                    operation: operation::operation(head, self.role),
-                    carried: operation::carried(head),
-                };
+                let head = &mut asking.head;
                 let pending = Pending {
                     number,
                     start: asking.start,
@@ -122,6 +108,14 @@ impl Http1Conversation {
                     tunnel: head.method == "CONNECT",
                     cut: false,
                     size: None,
+                    void: false,
+                };
+                let request = Request {
+                    number,
+                    role: self.role,
+                    start: asking.start,
+                    operation: operation::operation(head, self.role),
+                    carried: operation::carried(head),
                 };
                 if self.pending.is_empty() {
                     self.answer_overtaken(out);

@@ -1,0 +1,68 @@
+"""Prints what a guest needs of this machine to run gunicorn with the application MODULE, one path
+a line: the interpreter, the libraries it has loaded, its own modules and the packages in use.
+
+python_files.py MODULE, in the folder of MODULE.
+"""
+
+import importlib
+import os
+import sys
+import sysconfig
+
+# of the standard library, what no service needs: tests, desktops, tools
+LEFT_OUT = {
+    "ensurepip",
+    "idlelib",
+    "lib2to3",
+    "pydoc_data",
+    "site-packages",
+    "dist-packages",
+    "test",
+    "tests",
+    "tkinter",
+    "turtledemo",
+    "unittest",
+}
+
+
+def below(top):
+    for folder, folders, files in os.walk(top):
+        folders[:] = [
+            name
+            for name in folders
+            if name not in LEFT_OUT and not name.startswith("config-")
+        ]
+        for name in files:
+            yield os.path.join(folder, name)
+
+
+def main(module):
+    sys.path.insert(0, os.getcwd())
+    # the worker's class is loaded by its name
+    for name in ["gunicorn.app.wsgiapp", "gunicorn.workers.gthread", module]:
+        importlib.import_module(name)
+    standard = sysconfig.get_path("stdlib")
+    found = {sys.executable, *below(standard)}
+    base = os.path.join(sys.base_prefix, "bin", os.path.basename(os.path.realpath(sys.executable)))
+    found.add(base)
+    found.add(os.path.join(sys.prefix, "pyvenv.cfg"))
+    for name in list(sys.modules):
+        origin = getattr(sys.modules[name], "__file__", None)
+        if not origin:
+            continue
+        found.add(origin)
+        if not origin.startswith(standard + os.sep):
+            top = sys.modules[name.partition(".")[0]]
+            for folder in getattr(top, "__path__", []):
+                found.update(below(folder))
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        for line in maps:
+            path = line.rstrip().partition("/")[2]
+            if ".so" in path:
+                found.add("/" + path)
+    for path in sorted(found):
+        if os.path.isfile(path):
+            print(path)
+
+
+main(sys.argv[1])
