@@ -73,6 +73,7 @@ pub struct Offsets {
     pub socket_sk: u32,
     pub socket_file: u32,
     pub file_ep: u32,
+    pub file_ep_links: u32,
     pub epitem_link: u32,
     pub epitem_data: u32,
 }

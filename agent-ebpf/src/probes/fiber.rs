@@ -8,6 +8,7 @@ use agent_common::record::{HANDED as GIVEN, LINKED, Linked};
 use agent_common::runtime::{
     GO, JAVA, NGINX, NOWHERE, PYTHON, Runtime, THREAD_LOCAL, go, nginx, python, thread_local,
 };
+use agent_common::settings::ABSENT;
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
@@ -222,19 +223,40 @@ fn nginx_client(runtime: &Runtime, fd: u64, sk: u64) -> Option<u64> {
     read_user(request.wrapping_add(runtime.at[nginx::CLIENT]))
 }
 
-/// What the process told epoll about socket `sk`: `sk → socket → file → f_ep → epitem`. The
-/// first one, if it waits for it in several places.
+/// What the process told epoll about socket `sk`; the first, if it waits for it in several places.
 #[inline(always)]
 fn epoll_data(sk: u64) -> Option<u64> {
-    let socket: u64 = read(sk, offset!(sock_socket))?;
-    let file: u64 = read(socket, offset!(socket_file))?;
-    let list: u64 = read(file, offset!(file_ep))?;
-    let link: u64 = read(list, 0)?;
-    let item = link.wrapping_sub(u64::from(offset!(epitem_link)));
-    if link == 0 || offset!(epitem_link) == agent_common::settings::ABSENT {
+    if offset!(epitem_link) == ABSENT {
         return None;
     }
+    let item = epoll_link(sk)?.wrapping_sub(u64::from(offset!(epitem_link)));
     read(item, offset!(epitem_data))
+}
+
+/// The first link in the list of those that wait for socket `sk` by epoll:
+/// `sk → socket → file → f_ep → link`, until 5.10 `file → f_ep_links`.
+#[inline(always)]
+fn epoll_link(sk: u64) -> Option<u64> {
+    let socket: u64 = read(sk, offset!(sock_socket))?;
+    let file: u64 = read(socket, offset!(socket_file))?;
+    if offset!(file_ep) != ABSENT {
+        let list: u64 = read(file, offset!(file_ep))?;
+        let link: u64 = read(list, 0)?;
+        return if link == 0 { None } else { Some(link) };
+    }
+    let link: u64 = read(file, offset!(file_ep_links))?;
+    let end = file.wrapping_add(u64::from(offset!(file_ep_links)));
+    if link == end { None } else { Some(link) }
+}
+
+/// Who sends on socket `sk` is told by nothing but its thread: a loop, if the socket is waited for
+/// by epoll, whose thread sends for whoever is next. Then the socket stands for itself.
+#[inline(always)]
+pub fn unknown(sk: u64) -> u64 {
+    match epoll_link(sk) {
+        Some(_) => sk,
+        None => 0,
+    }
 }
 
 /// `maker` gave the task `fiber`, which waited for it, something to do.

@@ -77,7 +77,10 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     } else if connector != 0 && direction == SENT as u16 {
         connector
     } else {
-        fiber::current(watch, call, sk)
+        match fiber::current(watch, call, sk) {
+            0 if direction == SENT as u16 => fiber::unknown(sk),
+            fiber => fiber,
+        }
     };
     if fiber != 0 {
         bits |= CHUNK_FIBER;
