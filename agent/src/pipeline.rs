@@ -365,7 +365,8 @@ impl Pipeline {
                             reader
                         };
                         let threading = threading(processes, reader.task.tgid);
-                        assembly.asked(info, request, reader, threading);
+                        let read = moment.at.max(request.start.at);
+                        assembly.asked(info, request, (reader, read), threading);
                     }
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,

@@ -1,7 +1,9 @@
 //! Processes and threads begin and end. A child is watched from the instant it exists.
 
 use agent_common::loss::Loss;
-use agent_common::record::{COMMAND_BYTES, EXECUTED, EXITED, Executed, Exited, LEFT, SPAWNED, Spawned};
+use agent_common::record::{
+    COMMAND_BYTES, EXECUTED, EXITED, Executed, Exited, LEFT, SPAWNED, Spawned,
+};
 use agent_common::watch::{FIBERS, IGNORE, WATCH};
 
 use crate::emit::{emit, emit_now, header, lost};

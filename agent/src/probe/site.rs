@@ -88,9 +88,10 @@ pub fn thread_local_stores(code: &[u8]) -> Stores {
             break;
         }
         let to = found.op0_register();
-        let place = found.memory_displacement64() as i64;
+        let place = found.memory_displacement64().cast_signed();
         let base = found.memory_base();
-        let local = found.segment_prefix() == Register::FS && found.memory_index() == Register::None;
+        let local =
+            found.segment_prefix() == Register::FS && found.memory_index() == Register::None;
         match found.code() {
             Code::Mov_r64_rm64 if local && base == Register::None && place == 0 => {
                 near.insert(to, 0);
@@ -116,10 +117,12 @@ pub fn thread_local_stores(code: &[u8]) -> Stores {
                     None => near.remove(&to),
                 };
             }
-            Code::Mov_rm64_imm32 if found.op0_kind() == OpKind::Memory => {
-                if found.immediate32() == 0 && loaded.get(&base) == Some(&index.wrapping_sub(1)) {
-                    stores.cleared.push(place as u64);
-                }
+            Code::Mov_rm64_imm32
+                if found.op0_kind() == OpKind::Memory
+                    && found.immediate32() == 0
+                    && loaded.get(&base) == Some(&index.wrapping_sub(1)) =>
+            {
+                stores.cleared.push(place.cast_unsigned());
             }
             _ if found.op0_kind() == OpKind::Register && found.mnemonic() != Mnemonic::Cmp => {
                 near.remove(&to);
@@ -148,10 +151,7 @@ const LONGEST_NOP: usize = 8;
 fn is_emulated(instruction: &Instruction) -> bool {
     matches!(
         instruction.code(),
-        Code::Push_r64
-            | Code::Call_rel32_64
-            | Code::Jmp_rel8_64
-            | Code::Jmp_rel32_64
+        Code::Push_r64 | Code::Call_rel32_64 | Code::Jmp_rel8_64 | Code::Jmp_rel32_64
     ) || (instruction.mnemonic() == Mnemonic::Nop && instruction.len() <= LONGEST_NOP)
 }
 
@@ -250,9 +250,7 @@ mod tests {
             ),
             // mov rax, fs:[r15]; mov qword [rax+0x20], 0
             (
-                &[
-                    0x64, 0x49, 0x8b, 0x07, 0x48, 0xc7, 0x40, 0x20, 0, 0, 0, 0,
-                ],
+                &[0x64, 0x49, 0x8b, 0x07, 0x48, 0xc7, 0x40, 0x20, 0, 0, 0, 0],
                 Stores {
                     words: Vec::new(),
                     cleared: vec![0x20],

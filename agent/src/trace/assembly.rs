@@ -75,6 +75,8 @@ pub struct Node {
     pub tgid: u32,
     context: Option<Context>,
     handler: Handler,
+    /// When its head was complete.
+    read: Nanos,
     pair: Option<PairKey>,
     /// The server's end of a client's request, once both were seen.
     server: Option<(NodeId, SpanId)>,
@@ -249,12 +251,12 @@ impl Assembly {
         self.len() == 0
     }
 
-    /// A request was seen; its head was completed by `reader`.
+    /// A request was seen; its head was completed by `reader` at `read`.
     pub fn asked(
         &mut self,
         info: &Arc<Opened>,
         request: Box<Request>,
-        reader: Handler,
+        (reader, read): (Handler, Nanos),
         threading: Threading,
     ) {
         if self.len() >= self.limits.nodes {
@@ -280,6 +282,7 @@ impl Assembly {
             answer: None,
             context,
             handler: reader,
+            read,
             pair,
             server: None,
             lonely: false,
@@ -452,6 +455,8 @@ impl Assembly {
     fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
         let Some(entry) = self.node(node) else { return };
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
+        // A task's identity may have been another's until the request was there.
+        let read = entry.read;
         let sure = |handler: Handler| {
             if self.handlers.is_loop(handler) {
                 0
@@ -463,7 +468,7 @@ impl Assembly {
         if start >= self.lossy_until {
             let fibers = &self.handlers.fibers;
             let calls = self.waiting.claim(tgid, |call| {
-                (start..=end).contains(&call.at)
+                (read..=end).contains(&call.at)
                     && match call.made_for {
                         Some(request) => call.ended && request == id,
                         None => fibers.works_for(tgid, call.fiber, id, by, (start, end)),
