@@ -16,7 +16,7 @@ use crate::maps::{
     Scratch, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
-use crate::probes::fiber;
+use crate::probes::{fiber, native};
 
 /// Most buffers of one call that are looked at.
 const BUFFERS: u64 = 8;
@@ -77,8 +77,8 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     } else if connector != 0 && direction == SENT as u16 {
         connector
     } else {
-        match fiber::current(watch, call, sk) {
-            0 if direction == SENT as u16 => fiber::unknown(sk),
+        match fiber::current(watch, call, sk, first_byte(call, direction)) {
+            0 if direction == SENT as u16 => native::unknown(sk),
             fiber => fiber,
         }
     };
@@ -119,6 +119,22 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         (&raw const *scratch).cast(),
         size_of::<Chunk>() as u64 + captured,
     );
+}
+
+/// Address of the first byte that `call` sent; 0 when it received, or when that is not told.
+#[inline(always)]
+fn first_byte(call: &Call, direction: u16) -> u64 {
+    if direction != SENT as u16 {
+        return 0;
+    }
+    let pointer = call.args[1];
+    let vector = match layout(call.nr) {
+        Layout::Buffer => return pointer,
+        Layout::Vector => pointer,
+        Layout::Message => message(pointer).0,
+        Layout::Batch | Layout::Nowhere => return 0,
+    };
+    read_user(vector).unwrap_or(0)
 }
 
 /// How many bytes of this call to copy, by the connection's policy; moves the turn.

@@ -137,6 +137,35 @@ pub fn thread_local_stores(code: &[u8]) -> Stores {
     stores
 }
 
+/// Offset in `code` of the conditional jump behind a call through a table, at `slot` in it: there
+/// what the call answered is in rax. Only tests and copies of rax may stand between.
+#[must_use]
+pub fn answered(code: &[u8], slot: u64) -> Option<u64> {
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let is_call = |found: &Instruction| {
+        found.code() == Code::Call_rm64
+            && found.op0_kind() == OpKind::Memory
+            && found.memory_base() != Register::RIP
+            && found.memory_displacement64() == slot
+    };
+    let mut found = decoder.iter().skip_while(|found| !is_call(found)).skip(1);
+    let behind = found.find(|found| !keeps_answer(found))?;
+    let is_jump = matches!(
+        behind.code(),
+        Code::Je_rel8_64 | Code::Je_rel32_64 | Code::Jne_rel8_64 | Code::Jne_rel32_64
+    );
+    is_jump.then(|| behind.ip())
+}
+
+fn keeps_answer(instruction: &Instruction) -> bool {
+    let of = [instruction.op0_register(), instruction.op1_register()];
+    match instruction.mnemonic() {
+        Mnemonic::Test => of == [Register::RAX, Register::RAX],
+        Mnemonic::Mov => of[0] != Register::RAX && of[1] == Register::RAX,
+        _ => false,
+    }
+}
+
 fn decode(code: &[u8]) -> impl Iterator<Item = Instruction> {
     let code = code.get(..PROLOGUE).unwrap_or(code);
     let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
@@ -262,6 +291,21 @@ mod tests {
         ] {
             assert_eq!(thread_local_stores(code), expected, "{code:x?}");
         }
+    }
+
+    #[test]
+    fn the_jump_behind_a_call_is_found() {
+        // call [rax+0x138]; mov r12, rax; test rax, rax; je +0
+        let code = [
+            0x90, 0xff, 0x90, 0x38, 1, 0, 0, 0x49, 0x89, 0xc4, 0x48, 0x85, 0xc0, 0x0f, 0x84, 0, 0,
+            0, 0,
+        ];
+        assert_eq!(answered(&code, 0x138), Some(13));
+        assert_eq!(answered(&code, 0x130), None);
+        assert_eq!(answered(&code[..13], 0x138), None);
+        // xor eax, eax between them
+        let code = [0xff, 0x90, 0x38, 1, 0, 0, 0x31, 0xc0, 0x74, 0];
+        assert_eq!(answered(&code, 0x138), None);
     }
 
     #[test]

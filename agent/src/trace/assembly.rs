@@ -4,10 +4,10 @@
 //! as one batch when nothing in it is open and nothing more is expected; what is finished in a
 //! tree that stays open for long leaves before the rest.
 
+use super::answered::Answered;
 use super::context::{self, Context};
 use super::departed::{Departed, Gone};
-use super::fibers::Made;
-use super::handlers::{self, Current, Handler, Handlers, Threading};
+use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
 use super::parent::{self, Parent, Refusal};
@@ -15,6 +15,7 @@ use super::waiting::{self, Waiting};
 use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
+use agent_common::runtime::WHILE_OPEN;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -77,6 +78,8 @@ pub struct Node {
     handler: Handler,
     /// When its head was complete.
     read: Nanos,
+    /// Since when the handler's task has its identity.
+    handler_born: Nanos,
     pair: Option<PairKey>,
     /// The server's end of a client's request, once both were seen.
     server: Option<(NodeId, SpanId)>,
@@ -158,6 +161,7 @@ pub struct Assembly {
     pairs: Pairs,
     handlers: Handlers,
     waiting: Waiting,
+    answered: Answered,
     /// The last open request of each connection whose bytes runtime tasks move.
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
@@ -201,6 +205,7 @@ impl Assembly {
             pairs: Pairs::default(),
             handlers: Handlers::default(),
             waiting: Waiting::default(),
+            answered: Answered::default(),
             serving: HashMap::new(),
             served: 0,
             departed: Departed::default(),
@@ -273,6 +278,7 @@ impl Assembly {
             self.served += 1;
         }
         let fiber = request.start.fiber;
+        let handler_born = self.handlers.fibers.born(reader.task.tgid, reader.fiber);
         let node = self.insert(Node {
             id,
             parent: None,
@@ -283,6 +289,7 @@ impl Assembly {
             context,
             handler: reader,
             read,
+            handler_born,
             pair,
             server: None,
             lonely: false,
@@ -396,6 +403,7 @@ impl Assembly {
     /// A process ended: it handles nothing any more.
     pub fn exited(&mut self, tgid: u32) {
         self.handlers.exited(tgid);
+        self.answered.exited(tgid);
         self.give_up(tgid);
     }
 
@@ -411,8 +419,7 @@ impl Assembly {
 
     /// A thread ended.
     pub fn thread_ended(&mut self, thread: Task) {
-        let fiber = handlers::fiber_of_thread(thread.tid);
-        self.waiting.thread_ended(thread.tgid, fiber);
+        self.waiting.thread_ended(thread);
     }
 
     /// Task `by` gave the task `fiber`, which waited for it, something to do.
@@ -438,15 +445,7 @@ impl Assembly {
                 }
             }
             (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
-            (Role::Client, None) => {
-                let made = Made {
-                    maker: asker,
-                    at: entry.start(),
-                    request: None,
-                };
-                let fibers = &mut self.handlers.fibers;
-                fibers.insert(handler.task.tgid, handler.fiber, made);
-            }
+            (Role::Client, None) => self.handlers.assist(handler, asker, entry.start()),
         }
     }
 
@@ -457,25 +456,29 @@ impl Assembly {
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
         // A task's identity may have been another's until the request was there.
         let read = entry.read;
-        let sure = |handler: Handler| {
-            if self.handlers.is_loop(handler) {
-                0
-            } else {
-                handler.fiber
-            }
+        let fibers = &self.handlers.fibers;
+        let sure = |handler: Handler, born| match self.handlers.is_loop(handler) {
+            true => (0, 0),
+            false => (handler.fiber, born),
         };
-        let by = [sure(entry.handler), writer.map_or(0, sure)];
+        let answered = |writer: Handler| sure(writer, fibers.born(tgid, writer.fiber));
+        let by = [
+            sure(entry.handler, entry.handler_born),
+            writer.map_or((0, 0), answered),
+        ];
         if start >= self.lossy_until {
-            let fibers = &self.handlers.fibers;
             let calls = self.waiting.claim(tgid, |call| {
                 (read..=end).contains(&call.at)
-                    && match call.made_for {
-                        Some(request) => call.ended && request == id,
-                        None => fibers.works_for(tgid, call.fiber, id, by, (start, end)),
+                    && match call.thread {
+                        Some(thread) => thread.ended && thread.made_for == id,
+                        None => call.by.works_for(id, by, (start, end)),
                     }
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
+            }
+            for task in by {
+                self.answered.insert(tgid, task, (start, end), (node, id));
             }
         }
         self.give_up(tgid);
@@ -492,7 +495,7 @@ impl Assembly {
 
     /// A call waits no longer.
     fn settle_waiting(&mut self, call: &waiting::Call, request: Option<NodeId>) {
-        let evidence = match call.made_for {
+        let evidence = match call.thread {
             Some(_) => Evidence::Thread,
             None => Evidence::Task,
         };
@@ -654,13 +657,25 @@ impl Assembly {
         let handler = asker.unwrap_or(writer);
         let handling = match current {
             Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
+            Ok(Current::Later | Current::None) if header.is_none() && handler.fiber != 0 => {
+                let tgid = handler.task.tgid;
+                let lineage = self.handlers.fibers.lineage(tgid, handler.fiber, asked);
+                match self.answered.find(tgid, &lineage, asked) {
+                    Some(request) => self.follow(node, request),
+                    None => self.wait(node, handler, asked),
+                }
+                return;
+            }
             Ok(Current::Later) if header.is_none() => {
                 self.wait(node, handler, asked);
-                None
+                return;
             }
             Ok(_) => None,
-            Err(Refusal::Late) if header.is_none() => {
-                self.follow(node, handler, threading);
+            Err(Refusal::Late) if header.is_none() && handler.fiber & WHILE_OPEN == 0 => {
+                match self.handlers.current(handler, threading) {
+                    Ok(Current::Handling(found, id, _)) => self.follow(node, (found, id)),
+                    _ => self.refuse(Refusal::Late),
+                }
                 return;
             }
             Err(refusal) => {
@@ -676,14 +691,15 @@ impl Assembly {
     }
 
     /// The task of the call `node` has outlived its request, which may have left.
-    fn follow(&mut self, node: NodeId, handler: Handler, threading: Threading) {
-        let gone = match self.handlers.current(handler, threading) {
-            Ok(Current::Handling(_, id, _)) => self.departed.find(id).cloned(),
-            _ => None,
+    fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId)) {
+        let parent = if self.node(found).is_some_and(|above| above.id == id) {
+            Some(Parent::Local(found, Evidence::Task))
+        } else {
+            self.departed.find(id).cloned().map(Parent::Departed)
         };
-        match gone {
-            Some(gone) => {
-                self.adopt(node, Some(Parent::Departed(gone)));
+        match parent {
+            Some(parent) => {
+                self.adopt(node, Some(parent));
             }
             None => self.refuse(Refusal::Late),
         }
@@ -700,12 +716,19 @@ impl Assembly {
         let Current::Handling(found, id, _) = current else {
             return Ok(current);
         };
+        // The record of the call came late: its task's identity is another's by now.
+        if self.handlers.fibers.born(handler.task.tgid, handler.fiber) > asked {
+            return Err(Refusal::Ambiguous);
+        }
         if asked < self.lossy_until {
             return Err(Refusal::Lossy);
         }
         // A task may outlive the request that it was made for, whose node is another's by now.
         let above = self.node(found).filter(|above| above.id == id);
         let above = above.ok_or(Refusal::Late)?;
+        if handler.fiber & WHILE_OPEN != 0 && above.answer.is_some() {
+            return Err(Refusal::Late);
+        }
         // What the table held back may come when the thread has gone on to another request.
         if above.start() > asked {
             return Err(Refusal::Ambiguous);
@@ -722,17 +745,13 @@ impl Assembly {
         let call = waiting::Call {
             node,
             id: entry.id,
-            fiber: match handler.fiber {
-                0 => handlers::fiber_of_thread(handler.task.tid),
-                fiber => fiber,
-            },
+            by: self.handlers.fibers.lineage(tgid, handler.fiber, at),
             at,
             newest,
-            made_for: match handler.fiber {
-                0 => self.handlers.thread_made_for(handler.task),
+            thread: match handler.fiber {
+                0 => self.handlers.thread_of(handler.task),
                 _ => None,
             },
-            ended: false,
         };
         self.waiting.push(tgid, call);
         self.set_waiting(node, true);

@@ -10,6 +10,7 @@ use super::assembly::NodeId;
 use super::fibers::{Fibers, Made};
 use super::handed::Handed;
 use super::parent::Refusal;
+use super::waiting::Thread;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
 use foldhash::{HashMap, HashSet};
@@ -58,9 +59,8 @@ impl Handler {
 
 /// What a thread is called among the runtime's tasks of its process: no task has such a number,
 /// which is neither an address of the process nor a count.
-#[must_use]
-pub const fn fiber_of_thread(tid: u32) -> u64 {
-    1 << 63 | tid as u64
+const fn fiber_of_thread(tid: u32) -> u64 {
+    1 << 61 | tid as u64
 }
 
 /// What a unit is doing.
@@ -174,8 +174,13 @@ impl Handlers {
         {
             self.units.remove(&unit);
         }
-        let request = self.request_of(Unit::Fiber(tgid, maker), tgid, maker);
-        let made = Made { maker, at, request };
+        let made = Made {
+            maker,
+            maker_born: self.fibers.born(tgid, maker),
+            at,
+            request: self.request_of(Unit::Fiber(tgid, maker), tgid, maker),
+            born: at,
+        };
         self.fibers.insert(tgid, fiber, made);
     }
 
@@ -186,7 +191,9 @@ impl Handlers {
         let fiber = fiber_of_thread(maker.tid);
         let made = Made {
             maker: 0,
+            maker_born: 0,
             at,
+            born: at,
             request: self.request_of(Unit::Thread(maker), maker.tgid, fiber),
         };
         let child_fiber = fiber_of_thread(child.tid);
@@ -194,12 +201,22 @@ impl Handlers {
     }
 
     /// The request that the thread was made for, if that was certain.
-    #[must_use]
-    pub fn thread_made_for(&self, thread: Task) -> Option<SpanId> {
+    fn thread_made_for(&self, thread: Task) -> Option<SpanId> {
         let made = self
             .fibers
             .made_by(thread.tgid, fiber_of_thread(thread.tid))?;
         made.request.map(|(_, id)| id)
+    }
+
+    /// What tells whose request a call of `thread` is, if something may.
+    #[must_use]
+    pub fn thread_of(&self, thread: Task) -> Option<Thread> {
+        let made_for = self.thread_made_for(thread)?;
+        Some(Thread {
+            task: thread,
+            made_for,
+            ended: false,
+        })
     }
 
     /// The one request that `unit` handles, or that it was made for, if that is certain.
@@ -219,12 +236,17 @@ impl Handlers {
     /// so themselves.
     pub fn serve(&mut self, handler: Handler, request: (NodeId, SpanId), at: Nanos) {
         if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
-            let made = Made {
-                maker: 0,
-                at,
-                request: Some(request),
-            };
-            self.fibers.insert(handler.task.tgid, handler.fiber, made);
+            let tgid = handler.task.tgid;
+            self.fibers.works(tgid, handler.fiber, 0, Some(request), at);
+        }
+    }
+
+    /// `handler` received bytes that task `asker` asked for at `at`: it works for it, unless it
+    /// handles requests of its own.
+    pub fn assist(&mut self, handler: Handler, asker: u64, at: Nanos) {
+        if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
+            let tgid = handler.task.tgid;
+            self.fibers.works(tgid, handler.fiber, asker, None, at);
         }
     }
 

@@ -8,26 +8,36 @@
 //! for others. If it ends before the answer, it worked for that request alone.
 
 use super::assembly::NodeId;
-use crate::record::Nanos;
+use super::fibers::Lineage;
+use crate::record::{Nanos, Task};
 use crate::span::SpanId;
 use foldhash::HashMap;
 
 /// A call that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its node.
     pub node: NodeId,
     /// Its span: the node may be another's by now.
     pub id: SpanId,
     /// The task that made it.
-    pub fiber: u64,
+    pub by: Lineage,
     /// When.
     pub at: Nanos,
     /// Number of the newest server request that was open then.
     pub newest: u64,
-    /// The request that the calling thread was made for, where that may tell.
-    pub made_for: Option<SpanId>,
-    /// That thread has ended.
+    /// The calling thread, where that may tell.
+    pub thread: Option<Thread>,
+}
+
+/// A thread that was made while a request was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// Which.
+    pub task: Task,
+    /// The request.
+    pub made_for: SpanId,
+    /// It has ended.
     pub ended: bool,
 }
 
@@ -53,11 +63,12 @@ impl Waiting {
         taken
     }
 
-    /// The thread that is called `fiber` among the tasks of its process ended.
-    pub fn thread_ended(&mut self, tgid: u32, fiber: u64) {
-        let calls = self.0.get_mut(&tgid).into_iter().flatten();
-        for call in calls.filter(|call| call.fiber == fiber) {
-            call.ended = true;
+    /// A thread ended.
+    pub fn thread_ended(&mut self, task: Task) {
+        let calls = self.0.get_mut(&task.tgid).into_iter().flatten();
+        let threads = calls.filter_map(|call| call.thread.as_mut());
+        for thread in threads.filter(|thread| thread.task == task) {
+            thread.ended = true;
         }
     }
 

@@ -17,6 +17,8 @@ use agent_common::runtime::{FIELDS, NOWHERE, Runtime, THREAD_LOCAL, thread_local
 pub(super) const WAY: Way = Way {
     library: None,
     look,
+    modules: &[],
+    check: None,
 };
 
 /// Its name.

@@ -14,6 +14,8 @@ use agent_common::runtime::{FIELDS, JAVA, NOWHERE, Runtime};
 pub(super) const WAY: Way = Way {
     library: None,
     look,
+    modules: &[],
+    check: None,
 };
 
 fn look(sections: &Sections, _: &Process) -> Result<Found, String> {

@@ -18,6 +18,8 @@ use agent_common::runtime::{FIELDS, NGINX, NOWHERE, Runtime, nginx};
 pub(super) const WAY: Way = Way {
     library: None,
     look,
+    modules: &[],
+    check: None,
 };
 
 /// Its names.

@@ -19,6 +19,8 @@ use std::collections::HashMap;
 pub(super) const WAY: Way = Way {
     library: None,
     look,
+    modules: &[],
+    check: None,
 };
 
 /// `fn TaskIdGuard::enter(id: Id)` of `runtime/task/core.rs`.
@@ -71,6 +73,7 @@ fn sites(sections: &Sections, found: &HashMap<String, Symbol>) -> Vec<Site> {
             sites.push(Site {
                 program,
                 offset: offset + skip,
+                returns: false,
             });
         }
     }
