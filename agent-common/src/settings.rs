@@ -71,4 +71,9 @@ pub struct Offsets {
     pub file_inode: u32,
     pub file_private_data: u32,
     pub socket_sk: u32,
+    pub socket_file: u32,
+    pub file_ep: u32,
+    pub file_ep_links: u32,
+    pub epitem_link: u32,
+    pub epitem_data: u32,
 }

@@ -451,7 +451,11 @@ pub fn check_table(frames: &[Owned]) {
             Event::Chunk(chunk) => table.chunk(at, task, &chunk, &mut each),
             Event::Ended(ended) => table.ended(at, task, &ended, &mut each),
             Event::Exited => table.exited(at, task.tgid, &mut each),
-            Event::Spawned(_) | Event::Executed { .. } | Event::Linked { .. } => {}
+            Event::Spawned(_)
+            | Event::Executed { .. }
+            | Event::Linked { .. }
+            | Event::Handed { .. }
+            | Event::Left => {}
         }
         assert!(table.len() <= limits.connections);
         assert!(table.held_bytes() <= limits.held_bytes);

@@ -83,7 +83,7 @@ fn parse(line: &str) -> Option<Mapping> {
     let (major, minor) = fields.next()?.split_once(':')?;
     let inode: u64 = fields.next()?.parse().ok()?;
     let path = fields.next()?.trim_start();
-    if inode == 0 || offset.trim_start_matches('0') != "" {
+    if inode == 0 || !offset.trim_start_matches('0').is_empty() {
         return None;
     }
     Some(Mapping {

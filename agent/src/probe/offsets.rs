@@ -54,6 +54,12 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<String>) {
         file_inode: find("file", "f_inode"),
         file_private_data: find("file", "private_data"),
         socket_sk: find("socket", "sk"),
+        socket_file: find("socket", "file"),
+        file_ep: find("file", "f_ep"),
+        // Until 5.10.
+        file_ep_links: find("file", "f_ep_links"),
+        epitem_link: find("epitem", "fllink"),
+        epitem_data: find("epitem", "event.data"),
     };
     (offsets, missing)
 }

@@ -5,7 +5,11 @@
 //! when it does not.
 
 mod go;
+mod haproxy;
+mod java;
+mod nginx;
 mod python;
+mod tokio;
 
 use super::site;
 use crate::discovery::elf::Sections;
@@ -120,6 +124,9 @@ impl Planner {
         let way = match runtime {
             metadata::Runtime::Go => go::WAY,
             metadata::Runtime::Python => python::WAY,
+            metadata::Runtime::Java => java::WAY,
+            metadata::Runtime::Rust => tokio::WAY,
+            metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
             _ => return Err(Refusal::None),
         };
         let maps = mappings(proc, process.tgid);
@@ -175,7 +182,9 @@ impl Planner {
                 if let Some(mapping) = mapped {
                     let at = found.placed(mapping.start).at;
                     let known = plan.runtime.at.iter_mut().zip(at);
-                    known.filter(|(_, at)| *at != NOWHERE).for_each(|(to, at)| *to = at);
+                    known
+                        .filter(|(_, at)| *at != NOWHERE)
+                        .for_each(|(to, at)| *to = at);
                 }
                 plan.files.push(found.part(file, path));
             }
@@ -209,7 +218,9 @@ impl Module {
     fn is(&self, mapping: &Mapping) -> bool {
         let file = mapping.path.rsplit('/').next().unwrap_or_default();
         file.starts_with(self.name)
-            && self.beside.is_none_or(|folder| mapping.path.contains(folder))
+            && self
+                .beside
+                .is_none_or(|folder| mapping.path.contains(folder))
     }
 }
 
@@ -230,6 +241,27 @@ impl Found {
             path,
             sites: Arc::clone(&self.sites),
         }
+    }
+}
+
+/// Programs that are known by their names.
+fn native(program: &str) -> Option<Way> {
+    match program {
+        haproxy::PROGRAM => Some(haproxy::WAY),
+        program if nginx::PROGRAMS.contains(&program) => Some(nginx::WAY),
+        _ => None,
+    }
+}
+
+/// Most bytes of a function that are looked through.
+const FUNCTION: usize = 4096;
+
+/// The code of the function `symbol`.
+fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
+    let len = usize::try_from(symbol.size).unwrap_or(FUNCTION);
+    match sections.file_offset(symbol.address) {
+        Some(offset) => sections.bytes(offset, len.min(FUNCTION)),
+        None => Vec::new(),
     }
 }
 
