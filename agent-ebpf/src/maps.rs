@@ -89,10 +89,11 @@ pub const FLAG_READ_TO_END: u16 = 4;
 #[map]
 pub static CONNECTIONS: LruHashMap<u64, Connection> = LruHashMap::with_max_entries(16384, 0);
 
-/// `struct sock *` of a `connect` under way in a watched process. Writer: lifecycle probe.
-/// Full: the oldest is forgotten, the connection's role stays unknown.
+/// `struct sock *` of a `connect` under way in a watched process → the runtime's task that
+/// called it, 0 where that says nothing of who will use it. Writer: lifecycle probe. Full: the
+/// oldest is forgotten, the connection's role stays unknown.
 #[map]
-pub static CONNECTING: LruHashMap<u64, u32> = LruHashMap::with_max_entries(4096, 0);
+pub static CONNECTING: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4096, 0);
 
 /// Connection id → how much to copy. Writer: user space. Absent or forgotten: the default.
 #[map]

@@ -9,3 +9,4 @@ pub mod runtime;
 pub mod sock_length;
 pub mod sys_exit;
 pub mod syscalls;
+pub mod tokio;

@@ -160,11 +160,12 @@ pub fn opposite(socket: &Socket, connection: &Connection, direction: u16) -> u64
     }
 }
 
-/// Sends the `Opened` record if it is not out yet.
+/// Sends the `Opened` record if it is not out yet; answers the task that opened the connection for
+/// itself and uses it for the first time now, 0 otherwise.
 #[inline(always)]
-pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) {
+pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) -> u64 {
     if connection.flags & FLAG_ANNOUNCED != 0 {
-        return;
+        return 0;
     }
     // SAFETY: all fields are integers, for which zero is a value; padding is excluded by its type.
     let mut opened: Opened = unsafe { core::mem::zeroed() };
@@ -176,7 +177,10 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     opened.family = socket.family;
     opened.netns = network_namespace(socket.sk).unwrap_or(0);
     opened.role = ROLE_UNKNOWN;
-    if CONNECTING.get_ptr(socket.sk).is_some() {
+    let mut connector = 0;
+    // SAFETY: a map value read once.
+    if let Some(task) = unsafe { CONNECTING.get(socket.sk) } {
+        connector = *task;
         opened.role = ROLE_CLIENT;
         let _ = CONNECTING.remove(socket.sk);
     }
@@ -196,6 +200,7 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     if emit(&opened) {
         connection.flags |= FLAG_ANNOUNCED;
     }
+    connector
 }
 
 /// Inode number of the network namespace of `sk`.

@@ -5,19 +5,19 @@
 //! behalf the current one works. Not here: how CPython's tasks are found.
 
 use agent_common::record::{LINKED, Linked};
-use agent_common::runtime::{GO, PYTHON, Runtime, go};
+use agent_common::runtime::{GO, JAVA, NGINX, PYTHON, Runtime, THREAD_LOCAL, go};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{read_user, tgid};
-use crate::maps::{ADOPTED, HANDED, InProcess, RUNTIMES};
-use crate::probes::python;
+use crate::maps::{ADOPTED, Call, HANDED, InProcess, RUNTIMES};
+use crate::probes::{native, python};
 
-/// The task on whose behalf the current thread makes a call; 0 when nothing names one. `watch`
-/// holds the `watch::*` bits of the process, `sent` the address of the first byte that is sent,
-/// or 0.
+/// The task on whose behalf the current thread makes `call` on socket `sk`; 0 when nothing names
+/// one. `watch` holds the `watch::*` bits of the process, `sent` the address of the first byte that
+/// is sent, or 0.
 #[inline(always)]
-pub fn current(watch: u32, r14: u64, sent: u64) -> u64 {
+pub fn current(watch: u32, call: &Call, sk: u64, sent: u64) -> u64 {
     if watch & FIBERS == 0 {
         return 0;
     }
@@ -26,8 +26,14 @@ pub fn current(watch: u32, r14: u64, sent: u64) -> u64 {
         return 0;
     };
     let found = match runtime.kind {
-        GO => goroutine(runtime, r14).map(acting),
+        GO => goroutine(runtime, call.r14).map(acting),
         PYTHON => python::current(runtime, sent),
+        // Where nothing is known the socket stands for itself: it asks for nobody.
+        THREAD_LOCAL => Some(native::thread_local_word(runtime).unwrap_or(native::nobody(sk))),
+        NGINX => {
+            Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
+        }
+        JAVA if native::steals() => Some(native::nobody(sk)),
         _ => None,
     };
     found.unwrap_or(0)
@@ -84,6 +90,12 @@ pub fn hand(object: u64, fiber: u64) {
 pub fn handed(object: u64) -> Option<u64> {
     // SAFETY: a map value read once.
     unsafe { HANDED.get(in_process(object)) }.copied()
+}
+
+/// `object` is not what it was.
+#[inline(always)]
+pub fn forget(object: u64) {
+    let _ = HANDED.remove(in_process(object));
 }
 
 /// Task `fiber` took `object` up: it works for whoever handed it on, or for itself.

@@ -4,6 +4,7 @@ pub mod connection;
 pub mod fiber;
 pub mod file;
 pub mod lifecycle;
+pub mod native;
 pub mod process;
 pub mod python;
 pub mod socket_io;

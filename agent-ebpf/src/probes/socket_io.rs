@@ -16,7 +16,7 @@ use crate::maps::{
     Scratch, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
-use crate::probes::fiber;
+use crate::probes::{fiber, native};
 
 /// Most buffers of one call that are looked at.
 const BUFFERS: u64 = 8;
@@ -56,7 +56,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // SAFETY: a live map value; two CPUs may write at once, which costs at most a few bytes
     // copied more or less, as offsets come from the socket itself.
     let connection = unsafe { &mut *found };
-    connection::announce(&socket, connection, direction, len);
+    let connector = connection::announce(&socket, connection, direction, len);
     let opposite = connection::opposite(&socket, connection, direction);
     let offset = connection::advance(&socket, connection, direction, len);
     let want = budget(connection, direction, len);
@@ -74,8 +74,13 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // What was moved for an earlier call is not for the task that runs now.
     let fiber = if call.nr == NO_CALL {
         0
+    } else if connector != 0 && direction == SENT as u16 {
+        connector
     } else {
-        fiber::current(watch, call.r14, first_byte(call, direction))
+        match fiber::current(watch, call, sk, first_byte(call, direction)) {
+            0 if direction == SENT as u16 => native::unknown(sk),
+            fiber => fiber,
+        }
     };
     if fiber != 0 {
         bits |= CHUNK_FIBER;

@@ -241,7 +241,20 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(
-            "async runtimes move tasks between threads: outgoing calls have no parent".to_owned(),
+            "tokio's tasks are told apart where the program has its symbols; calls of blocking \
+             clients, and of other async runtimes, have no parent"
+                .to_owned(),
+        ),
+        Runtime::Java => gaps.push(
+            "requests that stay on their thread are followed: calls of fork-join pools, virtual \
+             threads, executors and asynchronous clients have no parent"
+                .to_owned(),
+        ),
+        Runtime::Ruby => {
+            gaps.push("calls made by threads that a request starts have no parent".to_owned())
+        }
+        Runtime::Php => gaps.push(
+            "FastCGI is not understood: what php-fpm does has no request above it".to_owned(),
         ),
         Runtime::Node => gaps.push(
             "one event loop serves all requests: with several open at once, outgoing calls have \

@@ -2,16 +2,17 @@
 //!
 //! In: plans. Out: attached programs, once per file however many processes run it. Files that
 //! nobody runs any more keep their probes for a while, as most programs come back; then the
-//! oldest are given up, on a thread of their own: detaching one takes the kernel a tenth of a
-//! second.
+//! oldest are given up, on a thread of their own: before uprobe_multi (Linux 6.6) the kernel takes
+//! a tenth of a second to detach one.
 
+use super::multi::{self, Multi};
 use super::runtime::{Part, Plan, Site};
 use crate::discovery::mapping::FileId;
 use aya::Ebpf;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
 use std::collections::{HashMap, HashSet};
-use std::thread;
+use std::{io, thread};
 
 /// Files that are probed at once; those that nobody runs make room.
 const FILES: usize = 64;
@@ -19,16 +20,25 @@ const FILES: usize = 64;
 /// The probes of one file.
 #[derive(Default)]
 struct Probed {
-    links: Vec<UProbeLink>,
+    links: Vec<Link>,
     /// Processes that run it.
     users: HashSet<u32>,
     /// When it was last asked for, counted in plans.
     used: u64,
 }
 
+/// What holds one or more sites; dropping it detaches them.
+#[expect(dead_code, reason = "held for their ends")]
+enum Link {
+    Single(UProbeLink),
+    Multi(multi::Link),
+}
+
 /// All probed files.
 #[derive(Default)]
 pub struct Uprobes {
+    /// Until the kernel refuses it.
+    multi: Option<Multi>,
     files: HashMap<FileId, Probed>,
     plans: u64,
     /// Sites that the kernel refused.
@@ -54,7 +64,7 @@ impl Uprobes {
         let probed = self.files.entry(part.file).or_insert_with(|| {
             let mut probed = Probed::default();
             for site in part.sites.iter() {
-                match attach(ebpf, part, site) {
+                match attach(&mut self.multi, ebpf, part, site) {
                     Ok(link) => probed.links.push(link),
                     Err(why) => {
                         self.refused += 1;
@@ -68,6 +78,15 @@ impl Uprobes {
         probed.users.insert(tgid);
         probed.used = self.plans;
         probed.links.len() == part.sites.len()
+    }
+
+    /// No file is probed yet; by `multi` where the kernel takes it.
+    #[must_use]
+    pub fn new(multi: Option<Multi>) -> Self {
+        Self {
+            multi,
+            ..Self::default()
+        }
     }
 
     /// A process ended or runs another program.
@@ -106,7 +125,24 @@ impl Uprobes {
     }
 }
 
-fn attach(ebpf: &mut Ebpf, part: &Part, site: &Site) -> Result<UProbeLink, String> {
+fn attach(
+    multi: &mut Option<Multi>,
+    ebpf: &mut Ebpf,
+    part: &Part,
+    site: &Site,
+) -> Result<Link, String> {
+    if let Some(many) = multi {
+        match many.attach(site.program, &part.path, &[site.offset], site.returns) {
+            Ok(link) => return Ok(Link::Multi(link)),
+            // Another kernel than it is for; or a file that is gone, of which the other way tells.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => *multi = None,
+            Err(error) => tracing::debug!(program = site.program, %error, "no link for many"),
+        }
+    }
+    attach_single(ebpf, part, site).map(Link::Single)
+}
+
+fn attach_single(ebpf: &mut Ebpf, part: &Part, site: &Site) -> Result<UProbeLink, String> {
     let program = ebpf.program_mut(site.program);
     let program = program.ok_or("not in the kernel object")?;
     let program: &mut UProbe = program

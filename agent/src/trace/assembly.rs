@@ -13,8 +13,9 @@ use super::pairs::{PairKey, Pairs};
 use super::parent::{self, Parent, Refusal};
 use super::waiting::{self, Waiting};
 use crate::protocol::exchange::{Answer, Request, Role};
-use crate::record::{ConnId, Endpoint, Nanos, Opened};
+use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
+use agent_common::runtime::WHILE_OPEN;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -75,6 +76,8 @@ pub struct Node {
     pub tgid: u32,
     context: Option<Context>,
     handler: Handler,
+    /// When its head was complete.
+    read: Nanos,
     /// Since when the handler's task has its identity.
     handler_born: Nanos,
     pair: Option<PairKey>,
@@ -253,12 +256,12 @@ impl Assembly {
         self.len() == 0
     }
 
-    /// A request was seen; its head was completed by `reader`.
+    /// A request was seen; its head was completed by `reader` at `read`.
     pub fn asked(
         &mut self,
         info: &Arc<Opened>,
         request: Box<Request>,
-        reader: Handler,
+        (reader, read): (Handler, Nanos),
         threading: Threading,
     ) {
         if self.len() >= self.limits.nodes {
@@ -285,6 +288,7 @@ impl Assembly {
             answer: None,
             context,
             handler: reader,
+            read,
             handler_born,
             pair,
             server: None,
@@ -408,6 +412,21 @@ impl Assembly {
         self.handlers.made(tgid, fiber, maker, at);
     }
 
+    /// Thread `maker` made the thread `child`.
+    pub fn thread_made(&mut self, maker: Task, child: Task, at: Nanos) {
+        self.handlers.thread_made(maker, child, at);
+    }
+
+    /// A thread ended.
+    pub fn thread_ended(&mut self, thread: Task) {
+        self.waiting.thread_ended(thread);
+    }
+
+    /// Task `by` gave the task `fiber`, which waited for it, something to do.
+    pub fn handed(&mut self, tgid: u32, fiber: u64, by: u64) {
+        self.handlers.handed.push(tgid, fiber, by);
+    }
+
     /// `handler` received bytes on `conn`: what it does next is for the request that is open
     /// there, or for the one on whose behalf the answer was asked for.
     pub fn heard(&mut self, conn: ConnId, handler: Handler, at: Nanos) {
@@ -435,6 +454,8 @@ impl Assembly {
     fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
         let Some(entry) = self.node(node) else { return };
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
+        // A task's identity may have been another's until the request was there.
+        let read = entry.read;
         let fibers = &self.handlers.fibers;
         let sure = |handler: Handler, born| match self.handlers.is_loop(handler) {
             true => (0, 0),
@@ -447,7 +468,11 @@ impl Assembly {
         ];
         if start >= self.lossy_until {
             let calls = self.waiting.claim(tgid, |call| {
-                (start..=end).contains(&call.at) && call.by.works_for(id, by, (start, end))
+                (read..=end).contains(&call.at)
+                    && match call.thread {
+                        Some(thread) => thread.ended && thread.made_for == id,
+                        None => call.by.works_for(id, by, (start, end)),
+                    }
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
@@ -470,12 +495,16 @@ impl Assembly {
 
     /// A call waits no longer.
     fn settle_waiting(&mut self, call: &waiting::Call, request: Option<NodeId>) {
+        let evidence = match call.thread {
+            Some(_) => Evidence::Thread,
+            None => Evidence::Task,
+        };
         if self.node(call.node).is_none_or(|entry| entry.id != call.id) {
             return;
         }
         self.set_waiting(call.node, false);
         if let Some(request) = request {
-            self.adopt(call.node, Some(Parent::Local(request, Evidence::Task)));
+            self.adopt(call.node, Some(Parent::Local(request, evidence)));
         }
     }
 
@@ -617,13 +646,16 @@ impl Assembly {
     /// Chooses the parent of a client's request.
     fn settle_client(&mut self, node: NodeId, threading: Threading) {
         let Some(entry) = self.node(node) else { return };
-        let handler = Handler {
+        let writer = Handler {
             task: entry.request.start.task,
             fiber: entry.request.start.fiber,
         };
         let asked = entry.request.start.at;
         let header = entry.context.clone();
-        let handling = match self.current(handler, threading, asked) {
+        let asker = self.handlers.asker(writer);
+        let current = asker.and_then(|asker| self.current(asker, threading, asked));
+        let handler = asker.unwrap_or(writer);
+        let handling = match current {
             Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
             Ok(Current::Later | Current::None) if header.is_none() && handler.fiber != 0 => {
                 let tgid = handler.task.tgid;
@@ -634,8 +666,12 @@ impl Assembly {
                 }
                 return;
             }
+            Ok(Current::Later) if header.is_none() => {
+                self.wait(node, handler, asked);
+                return;
+            }
             Ok(_) => None,
-            Err(Refusal::Late) if header.is_none() => {
+            Err(Refusal::Late) if header.is_none() && handler.fiber & WHILE_OPEN == 0 => {
                 match self.handlers.current(handler, threading) {
                     Ok(Current::Handling(found, id, _)) => self.follow(node, (found, id)),
                     _ => self.refuse(Refusal::Late),
@@ -690,6 +726,9 @@ impl Assembly {
         // A task may outlive the request that it was made for, whose node is another's by now.
         let above = self.node(found).filter(|above| above.id == id);
         let above = above.ok_or(Refusal::Late)?;
+        if handler.fiber & WHILE_OPEN != 0 && above.answer.is_some() {
+            return Err(Refusal::Late);
+        }
         // What the table held back may come when the thread has gone on to another request.
         if above.start() > asked {
             return Err(Refusal::Ambiguous);
@@ -709,6 +748,10 @@ impl Assembly {
             by: self.handlers.fibers.lineage(tgid, handler.fiber, at),
             at,
             newest,
+            thread: match handler.fiber {
+                0 => self.handlers.thread_of(handler.task),
+                _ => None,
+            },
         };
         self.waiting.push(tgid, call);
         self.set_waiting(node, true);

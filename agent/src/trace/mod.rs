@@ -9,6 +9,7 @@ pub mod assembly;
 pub mod context;
 pub mod departed;
 pub mod fibers;
+pub mod handed;
 pub mod handlers;
 pub mod id;
 pub mod pairs;

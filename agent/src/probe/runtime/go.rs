@@ -94,6 +94,7 @@ fn made(sections: &Sections, newproc: Symbol, runqput: u64) -> Option<Site> {
     Some(Site {
         program: "go_goroutine_made",
         offset: offset + call,
+        returns: false,
     })
 }
 

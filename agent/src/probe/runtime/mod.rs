@@ -5,7 +5,11 @@
 //! when it does not.
 
 mod go;
+mod haproxy;
+mod java;
+mod nginx;
 mod python;
+mod tokio;
 
 use super::site;
 use crate::discovery::elf::Sections;
@@ -53,6 +57,8 @@ pub struct Site {
     pub program: &'static str,
     /// Offset in the file.
     pub offset: u64,
+    /// The probe fires when the function there returns.
+    pub returns: bool,
 }
 
 /// Why a process has no plan.
@@ -127,6 +133,9 @@ impl Planner {
         let way = match runtime {
             metadata::Runtime::Go => go::WAY,
             metadata::Runtime::Python => python::WAY,
+            metadata::Runtime::Java => java::WAY,
+            metadata::Runtime::Rust => tokio::WAY,
+            metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
             _ => return Err(Refusal::None),
         };
         let maps = mappings(proc, process.tgid);
@@ -244,6 +253,27 @@ impl Found {
     }
 }
 
+/// Programs that are known by their names.
+fn native(program: &str) -> Option<Way> {
+    match program {
+        haproxy::PROGRAM => Some(haproxy::WAY),
+        program if nginx::PROGRAMS.contains(&program) => Some(nginx::WAY),
+        _ => None,
+    }
+}
+
+/// Most bytes of a function that are looked through.
+const FUNCTION: usize = 4096;
+
+/// The code of the function `symbol`.
+fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
+    let len = usize::try_from(symbol.size).unwrap_or(FUNCTION);
+    match sections.file_offset(symbol.address) {
+        Some(offset) => sections.bytes(offset, len.min(FUNCTION)),
+        None => Vec::new(),
+    }
+}
+
 /// A site at the beginning of the function `symbol`, where its arguments are still there.
 fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
     let offset = sections.file_offset(symbol.address)?;
@@ -251,6 +281,7 @@ fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Optio
     Some(Site {
         program,
         offset: offset + skip,
+        returns: false,
     })
 }
 
@@ -261,5 +292,6 @@ fn at_return(sections: &Sections, symbol: Symbol, program: &'static str) -> Opti
     Some(Site {
         program,
         offset: offset + skip,
+        returns: true,
     })
 }

@@ -91,6 +91,7 @@ fn made(sections: &Sections, pointers: &Pointers) -> Option<Site> {
         Some(Site {
             program: "python_greenlet_made",
             offset: offset + skip,
+            returns: false,
         })
     })
 }
