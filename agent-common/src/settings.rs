@@ -32,6 +32,7 @@ pub struct Settings {
 #[allow(missing_docs, reason = "each name is the kernel's own")]
 pub struct Offsets {
     pub sock_family: u32,
+    pub sock_shutdown: u32,
     pub sock_port: u32,
     pub sock_local_port: u32,
     pub sock_daddr: u32,

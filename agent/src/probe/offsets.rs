@@ -15,6 +15,7 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<String>) {
     };
     let offsets = Offsets {
         sock_family: find("sock_common", "skc_family"),
+        sock_shutdown: find("sock", "sk_shutdown"),
         sock_port: find("sock_common", "skc_dport"),
         sock_local_port: find("sock_common", "skc_num"),
         sock_daddr: find("sock_common", "skc_daddr"),

@@ -290,6 +290,25 @@ mod tests {
     }
 
     #[test]
+    fn what_exceeds_its_bound_or_was_not_measured_is_not_good() -> Result<()> {
+        let check = |added: f64, agent: f64, good: bool| -> Result<()> {
+            let measured = Measured {
+                service: "go-http".to_owned(),
+                without: 45.0,
+                with: 45.0 + added,
+                agent,
+                memory: 30.0,
+            };
+            assert_eq!(print(&[("6.1", measured)])?, good, "{added} {agent}");
+            Ok(())
+        };
+        check(3.0, 15.0, true)?;
+        check(30.0, 15.0, false)?;
+        check(3.0, 40.0, false)?;
+        check(f64::NAN, 15.0, false)
+    }
+
+    #[test]
     fn each_service_has_a_bound_on_each_kernel() {
         for workload in &WORKLOADS {
             for kernel in ["6.1", "6.18"] {
