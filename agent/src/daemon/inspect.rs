@@ -231,7 +231,7 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
 fn gaps(service: &crate::metadata::Service) -> Vec<String> {
     use crate::metadata::Runtime;
     let mut gaps = vec![
-        "HTTP/1 in the clear is understood; TLS, HTTP/2 and other protocols are left alone"
+        "HTTP/1 and FastCGI in the clear are understood; TLS, HTTP/2 and other protocols are left alone"
             .to_owned(),
     ];
     match service.runtime {
@@ -253,9 +253,6 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
         Runtime::Ruby => {
             gaps.push("calls made by threads that a request starts have no parent".to_owned())
         }
-        Runtime::Php => gaps.push(
-            "FastCGI is not understood: what php-fpm does has no request above it".to_owned(),
-        ),
         Runtime::Node => gaps.push(
             "one event loop serves all requests: with several open at once, outgoing calls have \
              no parent"
