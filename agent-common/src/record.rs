@@ -45,6 +45,9 @@ pub const CHUNK_FAULT: u16 = 2;
 pub const CHUNK_SEQUENCED: u16 = 4;
 /// `fiber` names the runtime's task that made the call.
 pub const CHUNK_FIBER: u16 = 8;
+/// Bit of a task's identity: it is what an event loop does from the moment at which it received
+/// the first chunk that carries it. Such an identity is never used again.
+pub const FIBER_EVENT: u64 = 1 << 63;
 
 /// Head of every record.
 #[repr(C)]

@@ -114,6 +114,7 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
         id: fresh_id(),
         inode: socket.inode,
         next,
+        opener: 0,
         left: Policy::DEFAULT.turn,
         turn: direction,
         flags,
@@ -176,8 +177,10 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     opened.family = socket.family;
     opened.netns = network_namespace(socket.sk).unwrap_or(0);
     opened.role = ROLE_UNKNOWN;
-    if CONNECTING.get_ptr(socket.sk).is_some() {
+    // SAFETY: a map value read once.
+    if let Some(opener) = unsafe { CONNECTING.get(socket.sk) } {
         opened.role = ROLE_CLIENT;
+        connection.opener = *opener;
         let _ = CONNECTING.remove(socket.sk);
     }
     if socket.is_tcp() {

@@ -5,12 +5,14 @@
 //! behalf the current one works.
 
 use agent_common::record::{LINKED, Linked};
-use agent_common::runtime::{GO, NOWHERE, PYTHON, Runtime, go, python};
+use agent_common::conn::RECEIVED;
+use agent_common::runtime::{GO, NODE, NOWHERE, PYTHON, Runtime, go, python};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{offset, read, read_user, task, tgid};
 use crate::maps::{ADOPTED, HANDED, InProcess, RUNTIMES};
+use crate::probes::node;
 
 /// glibc, x86-64: `struct pthread.specific_1stblock`, pairs of sequence number and value.
 const SPECIFIC: u64 = 0x310;
@@ -19,10 +21,10 @@ const KEYS: u32 = 32;
 /// Most chunks of a Python stack that are walked; each holds 16 KiB of frames.
 const STACK_CHUNKS: u32 = 8;
 
-/// The task on whose behalf the current thread makes a call; 0 when nothing names one. `watch`
-/// holds the `watch::*` bits of the process.
+/// The task on whose behalf the current thread moves bytes in `direction`; 0 when nothing names
+/// one. `watch` holds the `watch::*` bits of the process.
 #[inline(always)]
-pub fn current(watch: u32, r14: u64) -> u64 {
+pub fn moving(watch: u32, r14: u64, direction: u16) -> u64 {
     if watch & FIBERS == 0 {
         return 0;
     }
@@ -30,6 +32,36 @@ pub fn current(watch: u32, r14: u64) -> u64 {
     let Some(runtime) = (unsafe { RUNTIMES.get(tgid()) }) else {
         return 0;
     };
+    if runtime.kind != NODE {
+        return current(runtime, r14);
+    }
+    if direction == RECEIVED as u16 {
+        node::received()
+    } else {
+        node::current()
+    }
+}
+
+/// The task on whose behalf the current thread connects, where its first bytes may go out on
+/// nobody's.
+#[inline(always)]
+pub fn connecting(watch: u32) -> u64 {
+    if watch & FIBERS == 0 || runtime(NODE).is_none() {
+        return 0;
+    }
+    node::current()
+}
+
+/// Reading failed, or came to the end: what follows is for no task.
+#[inline(always)]
+pub fn read_nothing(watch: u32) {
+    if watch & FIBERS != 0 && runtime(NODE).is_some() {
+        node::entered();
+    }
+}
+
+#[inline(always)]
+fn current(runtime: &Runtime, r14: u64) -> u64 {
     let own = own(runtime, r14).unwrap_or(0);
     if own == 0 {
         return 0;

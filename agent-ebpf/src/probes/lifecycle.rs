@@ -4,6 +4,7 @@ use agent_common::record::{END_BOTH, END_SENT, ENDED, Ended};
 
 use crate::emit::{emit, header};
 use crate::maps::{CONNECTING, CONNECTIONS};
+use crate::probes::fiber;
 use crate::probes::socket_io::watched;
 
 // States of `net/tcp_states.h`.
@@ -17,8 +18,8 @@ const CLOSE_WAIT: i32 = 8;
 #[inline(always)]
 pub fn state_changed(sk: u64, old: i32, new: i32) {
     if new == SYN_SENT {
-        if watched().is_some() {
-            let _ = CONNECTING.insert(sk, 1, 0);
+        if let Some(watch) = watched() {
+            let _ = CONNECTING.insert(sk, fiber::connecting(watch), 0);
         }
         return;
     }

@@ -4,5 +4,6 @@ pub mod connection;
 pub mod fiber;
 pub mod file;
 pub mod lifecycle;
+pub mod node;
 pub mod process;
 pub mod socket_io;

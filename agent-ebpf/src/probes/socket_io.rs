@@ -18,6 +18,8 @@ use crate::maps::{
 use crate::probes::connection::{self, Socket};
 use crate::probes::fiber;
 
+/// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
+pub const EAGAIN: i32 = 11;
 /// Most buffers of one call that are looked at.
 const BUFFERS: u64 = 8;
 /// Most bytes of one chunk, as the verifier's type.
@@ -39,7 +41,13 @@ pub fn watched() -> Option<u32> {
 /// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`.
 #[inline(always)]
 pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32) {
-    if len < 0 || flags & FLAGS_NO_BYTES != 0 {
+    if flags & FLAGS_NO_BYTES != 0 {
+        return;
+    }
+    if len <= 0 && direction == RECEIVED as u16 && len != -EAGAIN {
+        fiber::read_nothing(watch);
+    }
+    if len < 0 {
         return;
     }
     if len == 0 {
@@ -72,11 +80,16 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         0
     };
     // What was moved for an earlier call is not for the task that runs now.
-    let fiber = if call.nr == NO_CALL {
+    let mut fiber = if call.nr == NO_CALL {
         0
     } else {
-        fiber::current(watch, call.r14)
+        fiber::moving(watch, call.r14, direction)
     };
+    // Whoever connected speaks first, if nobody else is known to.
+    if fiber == 0 && direction == SENT as u16 {
+        fiber = connection.opener;
+    }
+    connection.opener = 0;
     if fiber != 0 {
         bits |= CHUNK_FIBER;
     }

@@ -11,6 +11,7 @@ use aya::Ebpf;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::thread;
 
 /// Files that are probed at once; those that nobody runs make room.
@@ -26,10 +27,13 @@ struct Probed {
     used: u64,
 }
 
+/// A file, in the one process that it is probed in or in all.
+type Place = (FileId, Option<u32>);
+
 /// All probed files.
 #[derive(Default)]
 pub struct Uprobes {
-    files: HashMap<FileId, Probed>,
+    files: HashMap<Place, Probed>,
     plans: u64,
     /// Sites that the kernel refused.
     pub refused: u64,
@@ -40,13 +44,15 @@ impl Uprobes {
     /// probed.
     pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
         self.plans += 1;
-        if !self.files.contains_key(&plan.file) && self.files.len() >= FILES && !self.make_room() {
+        let own = plan.own.then_some(tgid);
+        let place = (plan.file, own);
+        if !self.files.contains_key(&place) && self.files.len() >= FILES && !self.make_room() {
             return plan.sites.is_empty();
         }
-        let probed = self.files.entry(plan.file).or_insert_with(|| {
+        let probed = self.files.entry(place).or_insert_with(|| {
             let mut probed = Probed::default();
             for site in plan.sites.iter() {
-                match attach(ebpf, plan, site) {
+                match attach(ebpf, plan, site, own) {
                     Ok(link) => probed.links.push(link),
                     Err(why) => {
                         self.refused += 1;
@@ -66,6 +72,10 @@ impl Uprobes {
     pub fn gone(&mut self, tgid: u32) {
         for probed in self.files.values_mut() {
             probed.users.remove(&tgid);
+        }
+        let over = self.files.extract_if(|(_, own), _| *own == Some(tgid));
+        for (_, probed) in over {
+            detach(probed.links);
         }
     }
 
@@ -88,17 +98,26 @@ impl Uprobes {
             return false;
         };
         if let Some(probed) = self.files.remove(&oldest) {
-            let name = "weft-detach".to_owned();
-            let links = probed.links;
-            if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
-                tracing::debug!(%error, "detached on the spot");
-            }
+            detach(probed.links);
         }
         true
     }
 }
 
-fn attach(ebpf: &mut Ebpf, plan: &Plan, site: &Site) -> Result<UProbeLink, String> {
+/// Takes probes away without waiting for it.
+fn detach(links: Vec<UProbeLink>) {
+    let name = "weft-detach".to_owned();
+    if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
+        tracing::debug!(%error, "detached on the spot");
+    }
+}
+
+fn attach(
+    ebpf: &mut Ebpf,
+    plan: &Plan,
+    site: &Site,
+    own: Option<u32>,
+) -> Result<UProbeLink, String> {
     let program = ebpf.program_mut(site.program);
     let program = program.ok_or("not in the kernel object")?;
     let program: &mut UProbe = program
@@ -108,7 +127,9 @@ fn attach(ebpf: &mut Ebpf, plan: &Plan, site: &Site) -> Result<UProbeLink, Strin
         program.load().map_err(super::attach::words)?;
     }
     let location = UProbeAttachLocation::AbsoluteOffset(site.offset);
-    let link = program.attach(location, &plan.path, UProbeScope::AllProcesses);
+    let own = own.and_then(NonZeroU32::new);
+    let scope = own.map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
+    let link = program.attach(location, &plan.path, scope);
     let link = link.map_err(super::attach::words)?;
     program.take_link(link).map_err(super::attach::words)
 }

@@ -271,6 +271,7 @@ impl Assembly {
             self.served += 1;
         }
         let fiber = request.start.fiber;
+        let pipelined = self.serving.contains_key(&info.conn);
         let node = self.insert(Node {
             id,
             parent: None,
@@ -309,7 +310,10 @@ impl Assembly {
         }
         match role {
             Role::Server => {
-                self.handlers.begin(node, id, self.served, reader);
+                self.handlers.begin((node, id), self.served, reader, start);
+                if pipelined && reader.is_event() {
+                    self.handlers.mix(reader);
+                }
                 self.settle_server(node, other);
             }
             Role::Client => {
@@ -337,6 +341,8 @@ impl Assembly {
             task: first.task,
             fiber: first.fiber,
         });
+        let events = [answer.first.unwrap_or(answer.end), answer.end];
+        let above = entry.above;
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
@@ -357,6 +363,17 @@ impl Assembly {
                 }
             }
             (Role::Client, None) => {}
+        }
+        if let (Role::Client, Some(request)) = (role, above) {
+            for moment in events {
+                let reader = Handler {
+                    task: moment.task,
+                    fiber: moment.fiber,
+                };
+                if reader.is_event() {
+                    self.handlers.answered(reader, request, moment.at);
+                }
+            }
         }
         if self.serving.get(&conn) == Some(&node) {
             self.serving.remove(&conn);
@@ -418,12 +435,15 @@ impl Assembly {
                     self.handlers.serve(handler, request, at);
                 }
             }
+            // An event is told when it has brought the whole answer.
+            (Role::Client, _) if handler.is_event() => {}
             (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
             (Role::Client, None) => {
                 let made = Made {
                     maker: asker,
                     at: entry.start(),
                     request: None,
+                    unsure: false,
                 };
                 let fibers = &mut self.handlers.fibers;
                 fibers.insert(handler.task.tgid, handler.fiber, made);
@@ -436,8 +456,9 @@ impl Assembly {
     fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
         let Some(entry) = self.node(node) else { return };
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
+        // What an event writes is for several requests, as is what a loop does.
         let sure = |handler: Handler| {
-            if self.handlers.is_loop(handler) {
+            if handler.is_event() || self.handlers.is_loop(handler) {
                 0
             } else {
                 handler.fiber

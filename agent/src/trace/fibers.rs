@@ -23,6 +23,8 @@ pub struct Made {
     pub at: Nanos,
     /// The request that its maker was handling at that moment, if that was certain.
     pub request: Option<(NodeId, SpanId)>,
+    /// It may as well work for another request that is open.
+    pub unsure: bool,
 }
 
 /// Tasks by process and identity.
@@ -71,6 +73,9 @@ impl Fibers {
             let Some(made) = self.made_by(tgid, fiber) else {
                 return false;
             };
+            if made.unsure {
+                return false;
+            }
             if let Some((_, request)) = made.request {
                 return request == id;
             }
@@ -112,6 +117,7 @@ mod tests {
             maker,
             at,
             request: None,
+            unsure: false,
         }
     }
 

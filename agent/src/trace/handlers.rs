@@ -11,8 +11,9 @@ use super::fibers::{Fibers, Made};
 use super::parent::Refusal;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
+use agent_common::record::FIBER_EVENT;
 use foldhash::{HashMap, HashSet};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Most units that are remembered as event loops while they handle nothing: the end of a thread
 /// is not reported, only that of its process.
@@ -53,6 +54,12 @@ impl Handler {
             Unit::Fiber(self.task.tgid, self.fiber)
         }
     }
+
+    /// It is an event of a loop, whose identity is never used again.
+    #[must_use]
+    pub const fn is_event(self) -> bool {
+        self.fiber & FIBER_EVENT != 0
+    }
 }
 
 /// What a unit is doing.
@@ -79,15 +86,21 @@ pub struct Handlers {
     units: HashMap<Unit, Work>,
     /// Which task made which.
     pub fibers: Fibers,
-    /// Numbers of open server requests by process.
-    processes: HashMap<u32, BTreeSet<u64>>,
+    /// Open server requests by process and number, and who read them.
+    processes: HashMap<u32, BTreeMap<u64, (NodeId, Handler)>>,
     /// Open server requests of which it is not certain that they are still handled.
     doubted: HashSet<NodeId>,
 }
 
 impl Handlers {
     /// `node`, the `number`th server request of all, was read by `handler`.
-    pub fn begin(&mut self, node: NodeId, id: SpanId, number: u64, handler: Handler) {
+    pub fn begin(
+        &mut self,
+        (node, id): (NodeId, SpanId),
+        number: u64,
+        handler: Handler,
+        at: Nanos,
+    ) {
         let unit = handler.unit();
         if self.units.len() >= 2 * IDLE_LOOPS && !self.units.contains_key(&unit) {
             self.forget_idle();
@@ -95,10 +108,21 @@ impl Handlers {
         let work = self.units.entry(unit).or_default();
         work.open.push((node, id));
         work.event_loop |= work.open.len() > 1;
+        let mixed = work.event_loop;
         self.processes
             .entry(handler.task.tgid)
             .or_default()
-            .insert(number);
+            .insert(number, (node, handler));
+        if handler.is_event() {
+            // No other request will ever have this identity: it outlives the answer.
+            let made = Made {
+                maker: 0,
+                at,
+                request: (!mixed).then_some((node, id)),
+                unsure: mixed,
+            };
+            self.fibers.insert(handler.task.tgid, handler.fiber, made);
+        }
     }
 
     /// `handler` moved bytes that cannot be told yet, because a record before them is late or
@@ -174,7 +198,12 @@ impl Handlers {
                 .made_by(tgid, maker)
                 .and_then(|made| made.request),
         };
-        let made = Made { maker, at, request };
+        let made = Made {
+            maker,
+            at,
+            request,
+            unsure: false,
+        };
         self.fibers.insert(tgid, fiber, made);
     }
 
@@ -187,9 +216,38 @@ impl Handlers {
                 maker: 0,
                 at,
                 request: Some(request),
+                unsure: false,
             };
             self.fibers.insert(handler.task.tgid, handler.fiber, made);
         }
+    }
+
+    /// The event `handler` brought the answer to a call that was made for `request`. A callback
+    /// may run there that another request has put into a queue.
+    pub fn answered(&mut self, handler: Handler, request: (NodeId, SpanId), at: Nanos) {
+        let made = Made {
+            maker: 0,
+            at,
+            request: Some(request),
+            unsure: true,
+        };
+        self.fibers.insert(handler.task.tgid, handler.fiber, made);
+    }
+
+    /// The event `handler` brought more than one request, or parts of several: which of them it
+    /// works for at a moment cannot be told.
+    pub fn mix(&mut self, handler: Handler) {
+        let unit = handler.unit();
+        if let Some(work) = self.units.get_mut(&unit) {
+            work.event_loop = true;
+        }
+        let made = Made {
+            maker: 0,
+            at: 0,
+            request: None,
+            unsure: true,
+        };
+        self.fibers.insert(handler.task.tgid, handler.fiber, made);
     }
 
     /// Too many units: those that handle nothing are seen anew when they come back.
@@ -215,13 +273,13 @@ impl Handlers {
     /// Number of the oldest open server request of a process.
     #[must_use]
     pub fn oldest(&self, tgid: u32) -> Option<u64> {
-        self.processes.get(&tgid)?.first().copied()
+        self.processes.get(&tgid)?.keys().next().copied()
     }
 
     /// Number of its newest.
     #[must_use]
     pub fn newest(&self, tgid: u32) -> Option<u64> {
-        self.processes.get(&tgid)?.last().copied()
+        self.processes.get(&tgid)?.keys().next_back().copied()
     }
 
     /// `handler` serves several requests at once: what it writes says nothing.
@@ -237,12 +295,17 @@ impl Handlers {
     /// When it may be one, but which is not certain.
     pub fn current(&self, handler: Handler, threading: Threading) -> Result<Current, Refusal> {
         let found = match self.processes.get(&handler.task.tgid) {
-            None => self.inherited(handler).unwrap_or(Current::None),
+            None => match self.inherited(handler)? {
+                Some(found) => found,
+                None => Current::None,
+            },
             Some(_) if handler.fiber == 0 => self.of_thread(handler, threading)?,
             Some(_) => self.of_fiber(handler)?,
         };
         match found {
-            Current::Handling(node, ..) if self.doubted.contains(&node) => Err(Refusal::Ambiguous),
+            Current::Handling(node, ..) if self.doubted.contains(&node) && !handler.is_event() => {
+                Err(Refusal::Ambiguous)
+            }
             found => Ok(found),
         }
     }
@@ -253,15 +316,22 @@ impl Handlers {
             Threading::Unknown => Err(Refusal::UnknownRuntime),
             Threading::Bound => match self.only(handler)? {
                 Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),
+                // Requests are known by their events, and this is none of them.
+                None if self.has_events(handler.task.tgid) => Err(Refusal::Unrelated),
                 None => Ok(Current::None),
             },
         }
     }
 
+    fn has_events(&self, tgid: u32) -> bool {
+        let open = self.processes.get(&tgid).into_iter().flatten();
+        open.into_iter().any(|(_, (_, reader))| reader.is_event())
+    }
+
     fn of_fiber(&self, handler: Handler) -> Result<Current, Refusal> {
         match self.only(handler)? {
             Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Task)),
-            None => Ok(self.inherited(handler).unwrap_or(Current::Later)),
+            None => Ok(self.inherited(handler)?.unwrap_or(Current::Later)),
         }
     }
 
@@ -270,7 +340,7 @@ impl Handlers {
         let Some(work) = self.units.get(&handler.unit()) else {
             return Ok(None);
         };
-        let alone = self.processes.get(&handler.task.tgid).map(BTreeSet::len) == Some(1);
+        let alone = self.processes.get(&handler.task.tgid).map(BTreeMap::len) == Some(1);
         match work.open.as_slice() {
             [] => Ok(None),
             [only] if !work.event_loop || alone => Ok(Some(*only)),
@@ -279,10 +349,29 @@ impl Handlers {
     }
 
     /// The request that the maker of this task was handling when it made it.
-    fn inherited(&self, handler: Handler) -> Option<Current> {
-        let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;
-        made.request
-            .map(|(node, id)| Current::Handling(node, id, Evidence::Task))
+    fn inherited(&self, handler: Handler) -> Result<Option<Current>, Refusal> {
+        let tgid = handler.task.tgid;
+        let Some(made) = self.fibers.made_by(tgid, handler.fiber) else {
+            return Ok(None);
+        };
+        if made.unsure
+            && !made
+                .request
+                .is_some_and(|(node, _)| self.is_alone(tgid, node))
+        {
+            return Err(Refusal::Ambiguous);
+        }
+        let found = made.request;
+        Ok(found.map(|(node, id)| Current::Handling(node, id, Evidence::Task)))
+    }
+
+    /// `node` is the only open request of its process: nobody else can have put anything into a
+    /// queue and wait for it.
+    fn is_alone(&self, tgid: u32, node: NodeId) -> bool {
+        let Some(open) = self.processes.get(&tgid) else {
+            return false;
+        };
+        open.len() == 1 && open.values().all(|(only, _)| *only == node)
     }
 }
 

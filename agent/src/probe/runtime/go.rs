@@ -17,6 +17,7 @@ use std::collections::HashMap;
 pub(super) const WAY: Way = Way {
     library: None,
     look,
+    ready: None,
 };
 
 /// `newproc` runs this on the stack of the scheduler, and it calls the next.
@@ -61,6 +62,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         sites: sites(sections, &functions, parent != NOWHERE).into(),
         addresses: &[],
         lowest: sections.lowest(),
+        own: false,
     })
 }
 

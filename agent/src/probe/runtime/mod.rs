@@ -5,11 +5,12 @@
 //! when it does not.
 
 mod go;
+mod node;
 mod python;
 
 use super::site;
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, mappings};
+use crate::discovery::mapping::{FileId, Mapping, Region, mappings, regions};
 use crate::discovery::procs::{Proc, Process};
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
@@ -33,6 +34,8 @@ pub struct Plan {
     pub path: PathBuf,
     /// Those places.
     pub sites: Arc<[Site]>,
+    /// They are probed in this process alone, and only all of them together mean something.
+    pub own: bool,
 }
 
 /// Where a probe is put.
@@ -65,6 +68,8 @@ struct Found {
     addresses: &'static [usize],
     /// Lowest address of the file as linked.
     lowest: u64,
+    /// As in [`Plan`].
+    own: bool,
 }
 
 /// A runtime's way to find out.
@@ -73,6 +78,8 @@ struct Way {
     library: Option<fn(&Mapping) -> bool>,
     /// What is in it.
     look: fn(&Sections, &Process) -> Result<Found, String>,
+    /// May the process be probed as it has its memory now?
+    ready: Option<fn(&Mapping, &[Region]) -> Result<(), Refusal>>,
 }
 
 /// Makes plans; remembers files.
@@ -95,6 +102,7 @@ impl Planner {
         let way = match runtime {
             metadata::Runtime::Go => go::WAY,
             metadata::Runtime::Python => python::WAY,
+            metadata::Runtime::Node => node::WAY,
             _ => return Err(Refusal::None),
         };
         let maps = mappings(proc, process.tgid);
@@ -113,7 +121,12 @@ impl Planner {
             (way.look)(&sections, process)
         });
         match found {
-            Ok(found) => Ok(found.place(mapping, path)),
+            Ok(found) => {
+                if let Some(ready) = way.ready {
+                    ready(mapping, &regions(proc, process.tgid))?;
+                }
+                Ok(found.place(mapping, path))
+            }
             Err(_) if way.library.is_some() && library.is_none() => Err(Refusal::Early),
             Err(why) => Err(Refusal::Unknown(why.clone())),
         }
@@ -133,6 +146,7 @@ impl Found {
             file: mapping.file,
             path,
             sites: Arc::clone(&self.sites),
+            own: self.own,
         }
     }
 }

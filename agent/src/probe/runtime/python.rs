@@ -15,6 +15,7 @@ use agent_common::runtime::{FIELDS, NOWHERE, PYTHON, Runtime, python};
 pub(super) const WAY: Way = Way {
     library: Some(is_library),
     look,
+    ready: None,
 };
 
 const RUNTIME: &str = "_PyRuntime";
@@ -67,6 +68,7 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
         sites: site.into_iter().collect(),
         addresses: &[python::KEY],
         lowest: sections.lowest(),
+        own: false,
     })
 }
 
