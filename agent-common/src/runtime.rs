@@ -78,4 +78,6 @@ pub mod node {
     pub const ASYNC_IDS: usize = 5;
     /// `MemoryChunk::flags`, from the beginning of the page.
     pub const PAGE_FLAGS: usize = 6;
+    /// `node::Environment`, from the `uv_timer_t` of its timers.
+    pub const TIMER: usize = 7;
 }

@@ -86,6 +86,8 @@ pub static NODE_IDS: LruHashMap<Slot, Ids> = LruHashMap::with_max_entries(32768,
 pub struct NodeThread {
     /// The task of the event that the loop serves; 0 when it is none of ours.
     pub event: u64,
+    /// The task whose call the event answers, 0 when it answers none that is known.
+    pub asker: u64,
     /// The task whose code runs now.
     pub current: u64,
     /// The newest id of an asynchronous resource when the event began.
@@ -98,8 +100,8 @@ pub struct NodeThread {
     pub changed: u32,
     /// 1 while microtasks run.
     pub microtasks: u32,
-    /// 1 while timers run.
-    pub timers: u32,
+    /// 1 in an event of callbacks each of which is of whoever made its resource.
+    pub makers: u32,
     /// Always zero.
     pub reserved: u32,
     /// Entries of this thread that [`NODE_IDS`] has had.
@@ -153,6 +155,8 @@ pub struct Connection {
     pub next: [u64; 2],
     /// The task that connected it, until its first bytes went; 0 when none is known.
     pub opener: u64,
+    /// The task that sent last on it, if the process connected it; 0 when none is known.
+    pub asker: u64,
     /// Bytes still to copy in this turn.
     pub left: u32,
     /// Direction of the turn.
@@ -167,6 +171,8 @@ pub const FLAG_ANNOUNCED: u16 = 1;
 pub const FLAG_TCP: u16 = 2;
 /// The end of the received stream was reported.
 pub const FLAG_READ_TO_END: u16 = 4;
+/// The process connected it.
+pub const FLAG_CLIENT: u16 = 8;
 
 /// `struct sock *` → its state. Writer: socket I/O and lifecycle probes. Full: the least
 /// recently used one is forgotten and announced again when it is used again.

@@ -3,6 +3,7 @@
 //! Attached per process by `agent/src/probe/uprobes.rs`, at instructions at which the arguments
 //! are still in their registers.
 
+use agent_common::runtime::node::TIMER;
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 
@@ -77,11 +78,49 @@ pub fn node_drained(_: ProbeContext) -> u32 {
     0
 }
 
-/// Node.js: `void Environment::RunTimers(uv_timer_t *handle)`.
+/// Node.js: `void Environment::RunTimers(uv_timer_t *handle)`, `handle` in rdi, which lies within
+/// the environment.
 #[uprobe]
-pub fn node_timers(_: ProbeContext) -> u32 {
+pub fn node_timers(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let handle = unsafe { (*ctx.regs).rdi };
+        node::timers(runtime, handle.wrapping_add(runtime.at[TIMER]));
+    }
+    0
+}
+
+/// Node.js: `void AfterGetAddrInfo(uv_getaddrinfo_t *req, int status, struct addrinfo *res)`: a
+/// name is resolved.
+#[uprobe]
+pub fn node_resolved(_: ProbeContext) -> u32 {
     if node::runtime().is_some() {
-        node::timers();
+        node::makers();
+    }
+    0
+}
+
+/// Node.js: `void MessagePortData::AddToIncomingQueue(std::shared_ptr<Message> message)`, a pointer
+/// to `message` in rsi, its first word a pointer, too.
+#[uprobe]
+pub fn node_posted(ctx: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        // SAFETY: as above.
+        if let Some(message) = read_user::<u64>(unsafe { (*ctx.regs).rsi }) {
+            node::posted(message);
+        }
+    }
+    0
+}
+
+/// Node.js: `MaybeLocal<Value> Message::Deserialize(Environment *env, Local<Context> context,
+/// Local<Value> *ports)`, `this` in rdi, `env` in rsi: before a message is given to its listeners.
+#[uprobe]
+pub fn node_took(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let (rdi, rsi) = unsafe { ((*ctx.regs).rdi, (*ctx.regs).rsi) };
+        node::took(runtime, rdi, rsi);
     }
     0
 }

@@ -11,7 +11,7 @@ use rules::rules::{anchor, extend, without_fin};
 
 use crate::emit::{emit, header};
 use crate::kernel::{copy_kernel, fresh_id, offset, read};
-use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_TCP};
+use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_CLIENT, FLAG_TCP};
 
 /// `SOCK_STREAM` of `linux/net.h`.
 const STREAM: u16 = 1;
@@ -115,6 +115,7 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
         inode: socket.inode,
         next,
         opener: 0,
+        asker: 0,
         left: Policy::DEFAULT.turn,
         turn: direction,
         flags,
@@ -181,6 +182,7 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     if let Some(opener) = unsafe { CONNECTING.get(socket.sk) } {
         opened.role = ROLE_CLIENT;
         connection.opener = *opener;
+        connection.flags |= FLAG_CLIENT;
         let _ = CONNECTING.remove(socket.sk);
     }
     if socket.is_tcp() {

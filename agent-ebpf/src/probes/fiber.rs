@@ -11,7 +11,7 @@ use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{offset, read, read_user, task, tgid};
-use crate::maps::{ADOPTED, HANDED, InProcess, RUNTIMES};
+use crate::maps::{ADOPTED, Connection, HANDED, InProcess, RUNTIMES};
 use crate::probes::node;
 
 /// glibc, x86-64: `struct pthread.specific_1stblock`, pairs of sequence number and value.
@@ -21,10 +21,10 @@ const KEYS: u32 = 32;
 /// Most chunks of a Python stack that are walked; each holds 16 KiB of frames.
 const STACK_CHUNKS: u32 = 8;
 
-/// The task on whose behalf the current thread moves bytes in `direction`; 0 when nothing names
+/// The task on whose behalf the current thread moves bytes in `direction` of `connection`; 0 when nothing names
 /// one. `watch` holds the `watch::*` bits of the process.
 #[inline(always)]
-pub fn moving(watch: u32, r14: u64, direction: u16) -> u64 {
+pub fn moving(watch: u32, r14: u64, direction: u16, connection: &Connection) -> u64 {
     if watch & FIBERS == 0 {
         return 0;
     }
@@ -36,7 +36,7 @@ pub fn moving(watch: u32, r14: u64, direction: u16) -> u64 {
         return current(runtime, r14);
     }
     if direction == RECEIVED as u16 {
-        node::received()
+        node::received(connection)
     } else {
         node::current()
     }
@@ -108,6 +108,12 @@ pub fn runtime(kind: u32) -> Option<&'static Runtime> {
 #[inline(always)]
 pub fn goroutine(runtime: &Runtime, g: u64) -> Option<u64> {
     read_user(g.wrapping_add(runtime.at[go::GOID]))
+}
+
+/// Nobody known hands `object` on.
+#[inline(always)]
+pub fn unhand(object: u64) {
+    let _ = HANDED.remove(in_process(object));
 }
 
 /// The current task handed `object` on.

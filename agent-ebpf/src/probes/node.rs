@@ -12,13 +12,14 @@
 //! * Ticks (`process.nextTick`), which run when microtasks have changed the task. Each has an id
 //!   from a counter in plain memory; whoever was current when the counter had that value made it.
 //!
-//! Timers are of whoever made them, which their ids tell in the same way, over many events.
+//! Timers and resolved names are of whoever asked for them, which their ids tell in the same way,
+//! over many events; messages to a worker thread are of whoever sent them.
 //!
 //! Everything else that enters JavaScript (immediates, the thread pool, connections made, closed
-//! or accepted, messages) begins an event without a task: calls made there have no parent. What
-//! is done while the answer to a call is read is an event's like any other, but user space does not
-//! take it for the caller's: a callback there may be one that another request has put into a
-//! queue.
+//! or accepted) begins an event without a task: calls made there have no parent. What is done
+//! while the answer to a call is read is an event's like any other, but user space does not take it
+//! for the caller's: a callback there may be one that another request has put into a queue. Only
+//! the queue of `http.Agent` is known: it keeps a resource for each request that waits.
 //!
 //! The collector moves objects. When it is done, the place from which one moved still tells where
 //! it went; each kept object is followed. What cannot be followed is forgotten: entries of an
@@ -26,13 +27,13 @@
 
 use core::ffi::c_void;
 
-use agent_common::record::FIBER_EVENT;
+use agent_common::record::{FIBER_ANSWER, FIBER_EVENT};
 use agent_common::runtime::{NODE, Runtime, node};
 use aya_ebpf::helpers::generated::bpf_for_each_map_elem;
 
 use crate::kernel::{fresh_id, read_user, task_id};
 use crate::maps::{
-    Ids, InProcess, NODE_CHANGES, NODE_FRESH, NODE_IDS, NODE_LOG, NODE_REACTIONS, NODE_THREADS,
+    Connection, FLAG_CLIENT, Ids, InProcess, NODE_CHANGES, NODE_FRESH, NODE_IDS, NODE_LOG, NODE_REACTIONS, NODE_THREADS,
     NodeThread, Reaction, Slot,
 };
 use crate::probes::fiber;
@@ -95,7 +96,8 @@ fn begin(thread: &mut NodeThread, event: u64) {
     thread.since = newest(thread);
     thread.changed = 0;
     thread.microtasks = 0;
-    thread.timers = 0;
+    thread.makers = 0;
+    thread.asker = 0;
     if thread.ids != 0 {
         log(thread, thread.since, event);
     }
@@ -153,17 +155,19 @@ fn logged(thread: &NodeThread, id: u64) -> u64 {
     found
 }
 
-/// The current thread received bytes: an event begins, which is a task.
+/// The current thread received bytes on `connection`: an event begins, which is a task.
 #[inline(always)]
-pub fn received() -> u64 {
-    let event = fresh_id() | FIBER_EVENT;
-    match thread(true) {
-        Some(thread) => {
-            begin(thread, event);
-            event
-        }
-        None => 0,
+pub fn received(connection: &Connection) -> u64 {
+    let Some(thread) = thread(true) else {
+        return 0;
+    };
+    let mut event = fresh_id() & (FIBER_ANSWER - 1) | FIBER_EVENT;
+    if connection.flags & FLAG_CLIENT != 0 {
+        event |= FIBER_ANSWER;
     }
+    begin(thread, event);
+    thread.asker = connection.asker;
+    event
 }
 
 /// The loop of the current thread turns to an event that is no task of ours.
@@ -174,13 +178,46 @@ pub fn entered() {
     }
 }
 
-/// Timers are due: each is of whoever made it.
+/// Callbacks are due each of which is of whoever made its resource.
 #[inline(always)]
-pub fn timers() {
+pub fn makers() {
     if let Some(thread) = thread(false) {
         begin(thread, 0);
-        thread.timers = u32::from(thread.ids != 0);
+        thread.makers = u32::from(thread.ids != 0);
     }
+}
+
+/// Timers of `environment` are due.
+#[inline(always)]
+pub fn timers(runtime: &Runtime, environment: u64) {
+    if let Some(thread) = thread(true) {
+        learn_from(thread, runtime, environment);
+        makers();
+    }
+}
+
+/// The current thread puts `message` into the queue of another.
+#[inline(always)]
+pub fn posted(message: u64) {
+    match current() {
+        0 => fiber::unhand(message),
+        task => fiber::hand(message, task),
+    }
+}
+
+/// The current thread takes `message` up. A worker does what it was asked to; what its answer
+/// leads to, which comes to the main thread, may be another's that waited for a worker.
+#[inline(always)]
+pub fn took(runtime: &Runtime, message: u64, environment: u64) {
+    let Some(thread) = thread(true) else { return };
+    learn_from(thread, runtime, environment);
+    let main = task_id() >> 32 == task_id() & 0xffff_ffff;
+    let task = match fiber::handed(message) {
+        Some(task) if !main => task,
+        _ => 0,
+    };
+    fiber::unhand(message);
+    begin(thread, task);
 }
 
 /// The task on whose behalf the current thread runs JavaScript.
@@ -194,39 +231,34 @@ pub fn current() -> u64 {
 
 #[inline(always)]
 fn of(thread: &NodeThread) -> u64 {
-    if thread.changed == 0 && thread.timers == 0 {
+    if thread.changed == 0 && thread.makers == 0 && thread.asker == 0 {
         return thread.event;
     }
     let Some([id, trigger]) = read_user::<[u64; 2]>(thread.ids) else {
-        return 0;
+        return thread.unchanged();
     };
     if id == 0 {
         // Microtasks run under no resource, nor does what the loop itself does.
         return thread.current;
     }
     if id <= thread.since {
-        if thread.microtasks != 0 {
-            // Somebody has kept a resource for later, and runs what is not its own.
-            return 0;
-        }
-        if thread.timers != 0 {
-            return logged(thread, id);
-        }
-        // A resource of the connection: the event's own code.
-        return thread.event;
+        // Somebody has kept a resource for later, and runs what is not its own.
+        return if thread.microtasks != 0 {
+            0
+        } else {
+            older(thread, id)
+        };
     }
     let maker = maker(thread, id);
     if trigger == 0 {
         return maker;
     }
     if trigger <= thread.since {
-        // Made in the scope of an older resource: only a timer and the event's own code may.
-        return if maker != thread.event {
-            0
-        } else if thread.timers != 0 {
-            logged(thread, trigger)
+        // Made in the scope of an older resource: among microtasks somebody has kept it.
+        return if maker == thread.event {
+            older(thread, trigger)
         } else {
-            maker
+            0
         };
     }
     // Made in the scope of one that was itself made here.
@@ -234,6 +266,32 @@ fn of(thread: &NodeThread) -> u64 {
         maker
     } else {
         0
+    }
+}
+
+/// The task for which code runs that an event enters by the resource `id`, which is older.
+#[inline(always)]
+fn older(thread: &NodeThread, id: u64) -> u64 {
+    if thread.makers != 0 {
+        return logged(thread, id);
+    }
+    if thread.asker != 0 {
+        // While an answer is read, what waited for a free connection goes on. It has a resource
+        // for that, made by neither the one that asked nor in reading an earlier answer.
+        let maker = logged(thread, id);
+        if maker != 0 && maker & FIBER_ANSWER == 0 && maker != thread.asker {
+            return maker;
+        }
+    }
+    // A resource of the connection: the event's own code.
+    thread.event
+}
+
+impl NodeThread {
+    /// The task of the event, if nothing else has run in it.
+    #[inline(always)]
+    fn unchanged(&self) -> u64 {
+        if self.changed == 0 { self.event } else { 0 }
     }
 }
 
@@ -298,6 +356,15 @@ fn learn(thread: &mut NodeThread, runtime: &Runtime, context: u64) -> Option<()>
     let native: u64 = read_user(map.wrapping_add(runtime.at[node::MAP_CONTEXT]))?;
     let embedder: u64 = read_user(native.wrapping_add(runtime.at[node::EMBEDDER]))?;
     let environment: u64 = read_user(embedder.wrapping_add(runtime.at[node::ENVIRONMENT]))?;
+    learn_from(thread, runtime, environment)
+}
+
+/// The same from a `node::Environment *`.
+#[inline(always)]
+fn learn_from(thread: &mut NodeThread, runtime: &Runtime, environment: u64) -> Option<()> {
+    if thread.ids != 0 {
+        return Some(());
+    }
     let ids: u64 = read_user(environment.wrapping_add(runtime.at[node::ASYNC_IDS]))?;
     let counter: u64 = read_user(ids.wrapping_add(COUNTER))?;
     let running: u64 = read_user(ids)?;

@@ -12,7 +12,7 @@ use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout
 use crate::emit::{emit, emit_bytes, header, lost};
 use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
 use crate::maps::{
-    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_READ_TO_END, FLAG_TCP, POLICY, SCRATCH,
+    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_CLIENT, FLAG_READ_TO_END, FLAG_TCP, POLICY, SCRATCH,
     Scratch, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
@@ -83,11 +83,16 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     let mut fiber = if call.nr == NO_CALL {
         0
     } else {
-        fiber::moving(watch, call.r14, direction)
+        fiber::moving(watch, call.r14, direction, connection)
     };
-    // Whoever connected speaks first, if nobody else is known to.
-    if fiber == 0 && direction == SENT as u16 {
-        fiber = connection.opener;
+    if direction == SENT as u16 {
+        // Whoever connected speaks first, if nobody else is known to.
+        if fiber == 0 {
+            fiber = connection.opener;
+        }
+        if connection.flags & FLAG_CLIENT != 0 {
+            connection.asker = fiber;
+        }
     }
     connection.opener = 0;
     if fiber != 0 {

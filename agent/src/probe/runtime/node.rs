@@ -34,6 +34,12 @@ const ASYNC_ID: &str = "_ZN4node29AsyncHooksGetExecutionAsyncIdEPN2v87IsolateE";
 
 const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
 
+const RESOLVED: &str =
+    "_ZN4node10cares_wrap12_GLOBAL__N_116AfterGetAddrInfoEP16uv_getaddrinfo_siP8addrinfo";
+const POSTED: &str =
+    "_ZN4node6worker15MessagePortData18AddToIncomingQueueESt10shared_ptrINS0_7MessageEE";
+const TOOK: &str = "_ZN4node6worker7Message11DeserializeEPNS_11EnvironmentEN2v85LocalINS4_7ContextEEEPNS5_INS4_5ValueEEE";
+
 /// Where something else than received bytes enters JavaScript.
 const ENTRIES: [&str; 11] = [
     "_ZN4node11Environment14CheckImmediateEP10uv_check_s",
@@ -67,6 +73,9 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         COLLECTED,
         ASYNC_ID,
         TIMERS,
+        RESOLVED,
+        POSTED,
+        TOOK,
     ];
     names.extend(ENTRIES);
     let found = symbols::find(sections, &names);
@@ -155,6 +164,7 @@ impl Functions<'_> {
         let call = self.instructions(CALL)?;
         at[node::FUNCTION_CONTEXT] = load(&call, Register::RDI, Some(Register::RSI))?;
         at[node::MAP_CONTEXT] = native_context(&call)?;
+        at[node::TIMER] = environment(&self.instructions(TIMERS)?)?;
         at[node::PAGE_FLAGS] = page_flags(&self.instructions(THEN)?)?;
         let [embedder, environment, ids] = async_ids(&self.instructions(ASYNC_ID)?)?;
         at[node::EMBEDDER] = embedder;
@@ -187,10 +197,16 @@ impl Functions<'_> {
             let symbol = *self.found.get(name)?;
             sites.push(at_entry(self.sections, symbol, "node_entered")?);
         }
-        let timers = *self.found.get(TIMERS)?;
-        sites.push(at_entry(self.sections, timers, "node_timers")?);
-        let collected = *self.found.get(COLLECTED)?;
-        sites.push(at_entry(self.sections, collected, "node_collected")?);
+        for (name, program) in [
+            (TIMERS, "node_timers"),
+            (RESOLVED, "node_resolved"),
+            (POSTED, "node_posted"),
+            (TOOK, "node_took"),
+            (COLLECTED, "node_collected"),
+        ] {
+            let symbol = *self.found.get(name)?;
+            sites.push(at_entry(self.sections, symbol, program)?);
+        }
         sites.extend(self.drained()?);
         Some(sites)
     }
@@ -260,6 +276,13 @@ fn native_context(code: &[Instruction]) -> Option<u64> {
             && is_load(&pair[1], pair[0].op0_register())
     })?;
     Some(displacement(&pair[1]))
+}
+
+/// `lea r, [rdi-x]`: the environment that a handle lies in.
+fn environment(code: &[Instruction]) -> Option<u64> {
+    code.iter()
+        .find(|i| i.mnemonic() == Mnemonic::Lea && i.memory_base() == Register::RDI)
+        .map(displacement)
 }
 
 /// The write barrier tests a flag of the page that an object is in.
