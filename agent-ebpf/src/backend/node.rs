@@ -36,7 +36,7 @@ pub fn node_prototype_then(ctx: ProbeContext) -> u32 {
         // SAFETY: as above.
         let regs = unsafe { &*ctx.regs };
         if let Some(handlers) = read_user::<[u64; 2]>(regs.rsp + 16) {
-            node::attached_by_then(runtime, regs.rsi, handlers);
+            node::attached_by_then(runtime, regs.r13, regs.rsi, handlers);
         }
     }
     0
@@ -134,13 +134,12 @@ pub fn node_entered(_: ProbeContext) -> u32 {
     0
 }
 
-/// V8: `void Heap::GarbageCollectionEpilogue(GarbageCollector collector)`, `collector` in rsi.
-/// Objects have moved, and the places they left are still as they left them.
+/// V8: `void Heap::GarbageCollectionEpilogue(GarbageCollector collector)`. Objects have moved, and
+/// the places they left are still as they left them.
 #[uprobe]
-pub fn node_collected(ctx: ProbeContext) -> u32 {
+pub fn node_collected(_: ProbeContext) -> u32 {
     if let Some(runtime) = node::runtime() {
-        // SAFETY: as above.
-        node::collected(runtime, unsafe { (*ctx.regs).rsi });
+        node::collected(runtime);
     }
     0
 }

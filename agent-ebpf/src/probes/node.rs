@@ -23,7 +23,8 @@
 //!
 //! The collector moves objects. When it is done, the place from which one moved still tells where
 //! it went; each kept object is followed. What cannot be followed is forgotten: entries of an
-//! older epoch are not believed.
+//! older epoch are not believed. Reactions of no task are kept, too: so the place of one that
+//! was never run is not believed when another's object comes to it.
 
 use core::ffi::c_void;
 
@@ -49,8 +50,6 @@ const SHARED: u64 = 3;
 const PAGE: u64 = 0x4_0000;
 /// `MemoryChunk::FROM_PAGE`: what is left there is dead.
 const FROM_PAGE: u64 = 8;
-/// `GarbageCollector::SCAVENGER`.
-const SCAVENGER: u64 = 0;
 
 /// 1 and 2^52 as doubles: ids of resources are between.
 const FIRST_ID: u64 = 0x3ff0_0000_0000_0000;
@@ -416,7 +415,7 @@ fn keyed(object: u64, kind: u64) -> Option<InProcess> {
 /// A reaction is attached to a promise.
 #[inline(always)]
 pub fn attached(runtime: &Runtime, call: &Call) -> Option<()> {
-    let thread = thread(false)?;
+    let thread = thread(true)?;
     learn(thread, runtime, call.context);
     let key = key(runtime, call)?;
     keep(thread, key, false);
@@ -425,11 +424,21 @@ pub fn attached(runtime: &Runtime, call: &Call) -> Option<()> {
 
 /// A reaction is attached by `then`, whose result is not known yet.
 #[inline(always)]
-pub fn attached_by_then(runtime: &Runtime, context: u64, handlers: [u64; 2]) -> Option<()> {
-    let thread = thread(false)?;
+pub fn attached_by_then(
+    runtime: &Runtime,
+    root: u64,
+    context: u64,
+    handlers: [u64; 2],
+) -> Option<()> {
+    let thread = thread(true)?;
     learn(thread, runtime, context);
-    keep(thread, keyed(handlers[0], SHARED)?, true);
-    keep(thread, keyed(handlers[1], SHARED)?, true);
+    let undefined: u64 = read_user(root.wrapping_add(runtime.at[node::UNDEFINED]))?;
+    if handlers[0] != undefined {
+        keep(thread, keyed(handlers[0], SHARED)?, true);
+    }
+    if handlers[1] != undefined {
+        keep(thread, keyed(handlers[1], SHARED)?, true);
+    }
     Some(())
 }
 
@@ -451,11 +460,7 @@ fn keep(thread: &NodeThread, key: InProcess, shared: bool) {
             made.count = found.count.saturating_add(1);
         }
     }
-    if made.fiber == 0 && made.count == 1 && !shared {
-        let _ = NODE_REACTIONS.remove(key);
-    } else {
-        let _ = NODE_REACTIONS.insert(key, made, 0);
-    }
+    let _ = NODE_REACTIONS.insert(key, made, 0);
 }
 
 /// A reaction runs.
@@ -528,21 +533,19 @@ struct Walk {
     before: u64,
     after: u64,
     flags: u64,
-    scavenged: u64,
     tid: u32,
     reserved: u32,
 }
 
-/// `collector` has moved objects of this thread's heap.
+/// The collector has moved objects of this thread's heap.
 #[inline(always)]
-pub fn collected(runtime: &Runtime, collector: u64) -> Option<()> {
+pub fn collected(runtime: &Runtime) -> Option<()> {
     let thread = thread(false)?;
     let mut walk = Walk {
         tgid: fiber::in_process(0).tgid,
         before: thread.epoch,
         after: fresh_id(),
         flags: runtime.at[node::PAGE_FLAGS],
-        scavenged: u64::from(collector & 0xffff_ffff == SCAVENGER),
         tid: task_id() as u32,
         reserved: 0,
     };
@@ -584,13 +587,15 @@ extern "C" fn follow(
         let mut value = *value;
         value.epoch = walk.after;
         let _ = NODE_REACTIONS.insert(moved, value, 0);
-        return 0;
+    } else {
+        let flags: u64 = read_user((object & !(PAGE - 1)) + walk.flags).unwrap_or(FROM_PAGE);
+        if flags & FROM_PAGE == 0 {
+            // Dead or alive: whoever comes to its place is known by a key of his own.
+            value.epoch = walk.after;
+            return 0;
+        }
     }
-    let flags: u64 = read_user((object & !(PAGE - 1)) + walk.flags).unwrap_or(FROM_PAGE);
-    // The other collectors free what is dead wherever it is: its place may be another's soon.
-    if walk.scavenged != 0 && flags & FROM_PAGE == 0 {
-        value.epoch = walk.after;
-    }
+    let _ = NODE_REACTIONS.remove(*key);
     0
 }
 
