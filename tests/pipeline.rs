@@ -123,7 +123,7 @@ fn the_product_replays_the_same() -> Result<()> {
         );
         let mut spans = 0;
         let mut count = |output| {
-            if let weft::pipeline::Output::Trace { spans: found, .. } = output {
+            if let Output::Trace { spans: found, .. } = output {
                 spans += found.len();
             }
         };
@@ -383,7 +383,7 @@ fn left_at_once(watched: bool) -> usize {
             direction,
             offset: 0,
             opposite,
-            goroutine: 0,
+            fiber: 0,
             len: bytes.len() as u32,
             sequenced: true,
             unreadable: false,

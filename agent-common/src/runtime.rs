@@ -10,6 +10,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Most numbers that a kind needs.
 pub const FIELDS: usize = 14;
 
+/// Bit of an identity that holds only while the request it was made for is open: an address that
+/// may be somebody else's afterwards without that being seen.
+pub const WHILE_OPEN: u64 = 1 << 63;
+
 /// Offset that stands for "this build has no such field".
 pub const NOWHERE: u64 = u64::MAX;
 
@@ -59,6 +63,14 @@ pub mod python {
     pub const STACK: usize = 2;
     /// `PyContext.ctx_entered`.
     pub const ENTERED: usize = 3;
+    /// `PyThreadState.thread_id`.
+    pub const THREAD: usize = 4;
+    /// Address of the number of greenlet's module of thread-local storage, where it is loaded.
+    pub const GREENLET_MODULE: usize = 5;
+    /// Offset of greenlet's own state in that storage.
+    pub const GREENLET_STATE: usize = 6;
+    /// Zero where uvloop is loaded: a loop's thread sends for its tasks.
+    pub const UVLOOP: usize = 7;
 }
 
 /// Indices of [`Runtime::at`] for [`NODE`]. Offsets from tagged pointers of V8 are as its own code

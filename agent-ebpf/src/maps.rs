@@ -53,6 +53,12 @@ pub static HANDED: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(163
 #[map]
 pub static ADOPTED: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(16384, 0);
 
+/// Thread, and address of bytes that a task wrote to a uvloop stream → that task. Writer:
+/// runtime probes; taken out by the call that sends them. Full: the oldest is forgotten, and
+/// nothing is known of who sent it.
+#[map]
+pub static WRITTEN: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(16384, 0);
+
 /// Changes of context that are remembered of one event; a power of two.
 pub const NODE_CHANGES: usize = 32;
 

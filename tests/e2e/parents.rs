@@ -66,15 +66,10 @@ fn node_http_serially() {
     );
 }
 
-/// Go hands calls to other goroutines: no parent is better than a wrong one.
+/// Go hands calls to other goroutines, which are followed.
 #[test]
 fn go_http() {
-    let Some((outcome, _)) = run("go-http", |port, targets| {
-        concurrently(port, targets, THREADS)
-    }) else {
-        return;
-    };
-    assert!(outcome.wrong.is_empty(), "{outcome:#?}");
+    exact("go-http");
 }
 
 /// Threads that handle one request at a time: every parent is known and right.

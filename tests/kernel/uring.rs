@@ -102,7 +102,7 @@ fn paths(records: &[Vec<u8>], role: Role) -> Vec<String> {
     let run = recording::run(&frames, recording::options());
     let spans = run.traces.iter().flat_map(|trace| &trace.spans);
     let path = |attribute: &Attribute| match &attribute.value {
-        Value::Text(path) if attribute.key == URL_PATH => Some(path.clone()),
+        Value::Text(path) if attribute.key == URL_PATH => Some(path.to_string()),
         _ => None,
     };
     let mut paths: Vec<_> = spans

@@ -36,6 +36,16 @@ def below(top):
             yield os.path.join(folder, name)
 
 
+def named(library):
+    """A loaded library, and the links by whose names others ask for it."""
+    folder, file = os.path.split(library)
+    stem = file.partition(".so")[0] + ".so"
+    for name in os.listdir(folder):
+        path = os.path.join(folder, name)
+        if name.startswith(stem) and os.path.realpath(path) == library:
+            yield path
+
+
 def main(module):
     sys.path.insert(0, os.getcwd())
     # the worker's class is loaded by its name
@@ -59,7 +69,7 @@ def main(module):
         for line in maps:
             path = line.rstrip().partition("/")[2]
             if ".so" in path:
-                found.add("/" + path)
+                found.update(named("/" + path))
     for path in sorted(found):
         if os.path.isfile(path):
             print(path)

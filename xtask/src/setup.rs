@@ -31,6 +31,8 @@ pub(crate) enum Part {
     Mounts,
     /// Runtimes of the test services, and the services themselves.
     Services,
+    /// The services of the truth bench that take long. Only when asked for.
+    Truth,
     /// qemu, for other kernels. Only when asked for.
     Vm,
     /// A real OpenTelemetry Collector, for the tests of deploy/. Only when asked for.
@@ -164,6 +166,9 @@ pub(crate) fn try_all(only: &[Part]) -> Result<usize> {
     }
     if has(Part::Services) {
         missing += workloads::install_all();
+    }
+    if has(Part::Truth) {
+        missing += workloads::install_heavy();
     }
     if has(Part::Collector)
         && let Err(error) = collector::ensure()

@@ -4,12 +4,12 @@
 //! at which the arguments of the function are still in their registers. Each filters by process,
 //! as a file may be shared with processes that are not watched.
 
-use agent_common::runtime::{GO, PYTHON, Runtime};
+use agent_common::runtime::{GO, PYTHON, Runtime, WHILE_OPEN};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 
 use crate::kernel::read_user;
-use crate::probes::fiber;
+use crate::probes::{fiber, python};
 
 /// Go: `func (pc *persistConn) roundTrip(req *transportRequest) (resp *Response, err error)` of
 /// `net/http`. ABIInternal: `pc` in rax, `req` in rbx, `g` in r14. The first field of a
@@ -26,9 +26,14 @@ fn round_trip(ctx: &ProbeContext) -> Option<()> {
     // SAFETY: the context of a uprobe is the registers of the probed thread.
     let (rbx, r14) = unsafe { ((*ctx.regs).rbx, (*ctx.regs).r14) };
     let request: u64 = read_user(rbx)?;
-    let asker = match request_context(runtime, request).and_then(known_context) {
-        Some(context) => context,
-        None => fiber::goroutine(runtime, r14)?,
+    let goroutine = fiber::goroutine(runtime, r14)?;
+    // A goroutine that serves a request, or that was made for one, says so itself.
+    let asker = match fiber::handed(goroutine) {
+        Some(_) => goroutine,
+        None => match request_context(runtime, request).and_then(known_context) {
+            Some(context) => context | WHILE_OPEN,
+            None => goroutine,
+        },
     };
     fiber::hand(request, asker);
     Some(())
@@ -49,8 +54,10 @@ fn serve(ctx: &ProbeContext) -> Option<()> {
     // SAFETY: as above.
     let (rdi, r14) = unsafe { ((*ctx.regs).rdi, (*ctx.regs).r14) };
     let context = request_context(runtime, rdi)?;
-    fiber::made(context, fiber::goroutine(runtime, r14)?);
-    fiber::hand(context, context);
+    let goroutine = fiber::goroutine(runtime, r14)?;
+    fiber::hand(goroutine, context);
+    fiber::hand(context, read_user(context + 8)?);
+    fiber::made(context | WHILE_OPEN, goroutine);
     Some(())
 }
 
@@ -66,16 +73,18 @@ const CONTEXTS: u32 = 16;
 
 /// The context of a server's request that `context` was made from. Every type of the package
 /// `context` has its parent for its first field, an interface whose data pointer is its second
-/// word.
+/// word. That of a request's context is the context of its connection: a context at the address
+/// of a former request's has another parent, or is told by that request being over.
 #[inline(always)]
 fn known_context(context: u64) -> Option<u64> {
     let mut context = context;
     let mut i = 0;
     while i < CONTEXTS {
-        if fiber::handed(context) == Some(context) {
+        let parent = read_user(context + 8)?;
+        if fiber::handed(context) == Some(parent) {
             return Some(context);
         }
-        context = read_user(context + 8)?;
+        context = parent;
         i += 1;
     }
     None
@@ -114,6 +123,10 @@ fn goroutine_made(ctx: &ProbeContext) -> Option<()> {
     let g = unsafe { (*ctx.regs).rbx };
     let made = fiber::goroutine(runtime, g)?;
     let maker: u64 = read_user(g.wrapping_add(runtime.at[agent_common::runtime::go::PARENT]))?;
+    match fiber::handed(maker) {
+        Some(context) => fiber::hand(made, context),
+        None => fiber::forget(made),
+    }
     fiber::made(made, maker);
     Some(())
 }
@@ -131,7 +144,79 @@ fn context_copied(ctx: &RetProbeContext) -> Option<()> {
     let runtime = fiber::runtime(PYTHON)?;
     let copy: u64 = ctx.ret();
     if copy != 0 {
-        fiber::made(copy, fiber::python_task(runtime)?);
+        fiber::made(copy, python::acting(runtime).unwrap_or(0));
     }
+    Some(())
+}
+
+/// CPython: `PyObject *_queue_SimpleQueue_put(simplequeueobject *self, PyObject *const *args,
+/// Py_ssize_t nargs, PyObject *kwnames)`; `args` in rsi. An executor's work item becomes a task
+/// of its own, which whoever submits it makes.
+#[uprobe]
+pub fn python_item_put(ctx: ProbeContext) -> u32 {
+    item_put(&ctx);
+    0
+}
+
+#[inline(always)]
+fn item_put(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    // SAFETY: as above.
+    let args = unsafe { (*ctx.regs).rsi };
+    let item = python::work_item(read_user(args)?)?;
+    let maker = python::acting(runtime).unwrap_or(0);
+    fiber::made(item, maker);
+    fiber::hand(item, item);
+    Some(())
+}
+
+/// CPython: return of `_queue_SimpleQueue_get` and `_queue_SimpleQueue_get_nowait`: from now on
+/// this thread works on the item, until it asks for the next.
+#[uretprobe]
+pub fn python_item_got(ctx: RetProbeContext) -> u32 {
+    item_got(&ctx);
+    0
+}
+
+#[inline(always)]
+fn item_got(ctx: &RetProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    fiber::take_once(ctx.ret(), python::running(runtime)?.own);
+    Some(())
+}
+
+/// greenlet: the jump in `static PyObject *green_new(PyTypeObject *type, PyObject *args,
+/// PyObject *kwargs)` behind the making of the object, which is in rax.
+#[uprobe]
+pub fn python_greenlet_made(ctx: ProbeContext) -> u32 {
+    greenlet_made(&ctx);
+    0
+}
+
+#[inline(always)]
+fn greenlet_made(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    // SAFETY: as above.
+    let greenlet = unsafe { (*ctx.regs).rax };
+    if greenlet != 0 {
+        fiber::made(greenlet, python::acting(runtime).unwrap_or(0));
+    }
+    Some(())
+}
+
+/// uvloop: `UVStream._buffer_write(self, data)`; `data` in rsi. The bytes are sent when the loop
+/// has run what is ready.
+#[uprobe]
+pub fn python_stream_written(ctx: ProbeContext) -> u32 {
+    stream_written(&ctx);
+    0
+}
+
+#[inline(always)]
+fn stream_written(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(PYTHON)?;
+    // SAFETY: as above.
+    let data = unsafe { (*ctx.regs).rsi };
+    python::write(data, python::acting(runtime)?);
     Some(())
 }

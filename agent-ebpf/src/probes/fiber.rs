@@ -2,29 +2,23 @@
 //!
 //! Read from the process's own memory at the moment of the call, by the map `RUNTIMES`; nothing
 //! is probed for it. Where tasks hand work to each other, the probes of `runtime` say on whose
-//! behalf the current one works.
+//! behalf the current one works. Not here: how CPython's tasks are found.
 
-use agent_common::record::{LINKED, Linked};
 use agent_common::conn::RECEIVED;
-use agent_common::runtime::{GO, NODE, NOWHERE, PYTHON, Runtime, go, python};
+use agent_common::record::{LINKED, Linked};
+use agent_common::runtime::{GO, NODE, PYTHON, Runtime, go};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
-use crate::kernel::{offset, read, read_user, task, tgid};
+use crate::kernel::{read_user, tgid};
 use crate::maps::{ADOPTED, Connection, HANDED, InProcess, RUNTIMES};
-use crate::probes::node;
+use crate::probes::{node, python};
 
-/// glibc, x86-64: `struct pthread.specific_1stblock`, pairs of sequence number and value.
-const SPECIFIC: u64 = 0x310;
-/// Keys of that block (`PTHREAD_KEY_2NDLEVEL_SIZE`).
-const KEYS: u32 = 32;
-/// Most chunks of a Python stack that are walked; each holds 16 KiB of frames.
-const STACK_CHUNKS: u32 = 8;
-
-/// The task on whose behalf the current thread moves bytes in `direction` of `connection`; 0 when nothing names
-/// one. `watch` holds the `watch::*` bits of the process.
+/// The task on whose behalf the current thread moves bytes in `direction` of `connection`; 0 when
+/// nothing names one. `watch` holds the `watch::*` bits of the process, `sent` the address of the
+/// first byte that is sent, or 0.
 #[inline(always)]
-pub fn moving(watch: u32, r14: u64, direction: u16, connection: &Connection) -> u64 {
+pub fn moving(watch: u32, r14: u64, sent: u64, direction: u16, connection: &Connection) -> u64 {
     if watch & FIBERS == 0 {
         return 0;
     }
@@ -32,14 +26,14 @@ pub fn moving(watch: u32, r14: u64, direction: u16, connection: &Connection) -> 
     let Some(runtime) = (unsafe { RUNTIMES.get(tgid()) }) else {
         return 0;
     };
-    if runtime.kind != NODE {
-        return current(runtime, r14);
-    }
-    if direction == RECEIVED as u16 {
-        node::received(connection)
-    } else {
-        node::current()
-    }
+    let found = match runtime.kind {
+        GO => goroutine(runtime, r14).map(acting),
+        PYTHON => python::current(runtime, sent),
+        NODE if direction == RECEIVED as u16 => Some(node::received(connection)),
+        NODE => Some(node::current()),
+        _ => None,
+    };
+    found.unwrap_or(0)
 }
 
 /// The task on whose behalf the current thread connects, where its first bytes may go out on
@@ -60,9 +54,9 @@ pub fn read_nothing(watch: u32) {
     }
 }
 
+/// The task that `own` works for at present: itself, if nobody handed it anything.
 #[inline(always)]
-fn current(runtime: &Runtime, r14: u64) -> u64 {
-    let own = own(runtime, r14).unwrap_or(0);
+pub fn acting(own: u64) -> u64 {
     if own == 0 {
         return 0;
     }
@@ -70,16 +64,6 @@ fn current(runtime: &Runtime, r14: u64) -> u64 {
     match unsafe { ADOPTED.get(in_process(own)) } {
         Some(other) => *other,
         None => own,
-    }
-}
-
-/// The task that runs on the current thread.
-#[inline(always)]
-fn own(runtime: &Runtime, r14: u64) -> Option<u64> {
-    match runtime.kind {
-        GO => goroutine(runtime, r14),
-        PYTHON => python_task(runtime),
-        _ => None,
     }
 }
 
@@ -110,12 +94,6 @@ pub fn goroutine(runtime: &Runtime, g: u64) -> Option<u64> {
     read_user(g.wrapping_add(runtime.at[go::GOID]))
 }
 
-/// Nobody known hands `object` on.
-#[inline(always)]
-pub fn unhand(object: u64) {
-    let _ = HANDED.remove(in_process(object));
-}
-
 /// The current task handed `object` on.
 #[inline(always)]
 pub fn hand(object: u64, fiber: u64) {
@@ -127,6 +105,12 @@ pub fn hand(object: u64, fiber: u64) {
 pub fn handed(object: u64) -> Option<u64> {
     // SAFETY: a map value read once.
     unsafe { HANDED.get(in_process(object)) }.copied()
+}
+
+/// `object` is not what it was.
+#[inline(always)]
+pub fn forget(object: u64) {
+    let _ = HANDED.remove(in_process(object));
 }
 
 /// Task `fiber` took `object` up: it works for whoever handed it on, or for itself.
@@ -145,7 +129,14 @@ pub fn take(object: u64, fiber: u64) {
     }
 }
 
-/// `maker` made the task `fiber`.
+/// As [`take`], of an object that is handed on once: its address may be another's afterwards.
+#[inline(always)]
+pub fn take_once(object: u64, fiber: u64) {
+    take(object, fiber);
+    let _ = HANDED.remove(in_process(object));
+}
+
+/// `maker` made the task `fiber`; 0 when that is nobody.
 #[inline(always)]
 pub fn made(fiber: u64, maker: u64) {
     // A new task has not been handed anything, whoever had its identity before.
@@ -155,47 +146,4 @@ pub fn made(fiber: u64, maker: u64) {
         fiber,
         maker,
     });
-}
-
-/// The Python task on this thread: the `contextvars` context that it was entered with, which
-/// asyncio gives each of its tasks for its own; else the root of its stack of frames, which each
-/// thread and each greenlet has for its own.
-#[inline(always)]
-pub fn python_task(runtime: &Runtime) -> Option<u64> {
-    let state = python_state(runtime)?;
-    let context: u64 = read_user(state.wrapping_add(runtime.at[python::CONTEXT]))?;
-    if context != 0 {
-        let entered: u32 = read_user(context.wrapping_add(runtime.at[python::ENTERED]))?;
-        if entered == 1 {
-            return Some(context);
-        }
-    }
-    if runtime.at[python::STACK] == NOWHERE {
-        return None;
-    }
-    let mut chunk: u64 = read_user(state.wrapping_add(runtime.at[python::STACK]))?;
-    let mut i = 0;
-    while i < STACK_CHUNKS {
-        // `struct _PyStackChunk { struct _PyStackChunk *previous; ... }`
-        let previous: u64 = read_user(chunk)?;
-        if previous == 0 {
-            return Some(chunk);
-        }
-        chunk = previous;
-        i += 1;
-    }
-    None
-}
-
-/// `PyThreadState *` of the current thread.
-#[inline(always)]
-fn python_state(runtime: &Runtime) -> Option<u64> {
-    // `Py_tss_t { int _is_initialized; pthread_key_t _key; }`
-    let [made, key]: [u32; 2] = read_user(runtime.at[python::KEY])?;
-    if made != 1 || key >= KEYS {
-        return None;
-    }
-    let thread: u64 = read(task(), offset!(task_fsbase))?;
-    let state: u64 = read_user(thread + SPECIFIC + u64::from(key) * 16 + 8)?;
-    if state == 0 { None } else { Some(state) }
 }

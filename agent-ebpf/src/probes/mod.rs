@@ -6,4 +6,5 @@ pub mod file;
 pub mod lifecycle;
 pub mod node;
 pub mod process;
+pub mod python;
 pub mod socket_io;

@@ -199,7 +199,7 @@ pub fn timers(runtime: &Runtime, environment: u64) {
 #[inline(always)]
 pub fn posted(message: u64) {
     match current() {
-        0 => fiber::unhand(message),
+        0 => fiber::forget(message),
         task => fiber::hand(message, task),
     }
 }
@@ -215,7 +215,7 @@ pub fn took(runtime: &Runtime, message: u64, environment: u64) {
         Some(task) if !main => task,
         _ => 0,
     };
-    fiber::unhand(message);
+    fiber::forget(message);
     begin(thread, task);
 }
 

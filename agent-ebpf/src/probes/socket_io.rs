@@ -83,7 +83,8 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     let mut fiber = if call.nr == NO_CALL {
         0
     } else {
-        fiber::moving(watch, call.r14, direction, connection)
+        let sent = first_byte(call, direction);
+        fiber::moving(watch, call.r14, sent, direction, connection)
     };
     if direction == SENT as u16 {
         // Whoever connected speaks first, if nobody else is known to.
@@ -132,6 +133,22 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         (&raw const *scratch).cast(),
         size_of::<Chunk>() as u64 + captured,
     );
+}
+
+/// Address of the first byte that `call` sent; 0 when it received, or when that is not told.
+#[inline(always)]
+fn first_byte(call: &Call, direction: u16) -> u64 {
+    if direction != SENT as u16 {
+        return 0;
+    }
+    let pointer = call.args[1];
+    let vector = match layout(call.nr) {
+        Layout::Buffer => return pointer,
+        Layout::Vector => pointer,
+        Layout::Message => message(pointer).0,
+        Layout::Batch | Layout::Nowhere => return 0,
+    };
+    read_user(vector).unwrap_or(0)
 }
 
 /// How many bytes of this call to copy, by the connection's policy; moves the turn.

@@ -332,7 +332,7 @@ impl Capture {
             }
             if let Some(plan) = &found.tasks {
                 let whole = self.loaded.probe(found.tgid, plan);
-                if plan.own && !whole {
+                if !whole && plan.files.iter().any(|part| part.own) {
                     tracing::warn!(found.tgid, "tasks are not told apart: not all is probed");
                 } else if let Err(error) = self.control.name_tasks(found.tgid, plan.runtime) {
                     tracing::warn!(found.tgid, %error, "tasks are not told apart");

@@ -142,18 +142,27 @@ impl Listening {
     }
 }
 
-/// Plans for the tasks of processes. A library that holds the runtime is mapped a moment after its
-/// program starts: such processes are looked at again, each time after a longer wait.
+/// Plans for the tasks of processes. Libraries that hold a runtime or a part of it are mapped a
+/// while after their program starts: such processes are looked at again, each time after a longer
+/// wait.
 #[derive(Default)]
 struct Tasks {
     planner: Planner,
-    /// Processes to look at again: when, and after which wait.
-    early: Vec<(u32, Instant, Duration)>,
+    early: Vec<Early>,
+}
+
+/// A process to look at again.
+struct Early {
+    tgid: u32,
+    due: Instant,
+    wait: Duration,
+    /// Files of the plan that it has already.
+    files: usize,
 }
 
 /// The first wait for a library, and the longest.
 const EARLY: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tasks {
     /// Completes `found` by a plan.
@@ -166,33 +175,48 @@ impl Tasks {
         };
         let runtime = found.service.runtime;
         match self.planner.plan(&discovery.proc, &process, runtime) {
-            Ok(plan) => found.tasks = Some(plan),
-            Err(Refusal::None) => {}
-            Err(Refusal::Early) if wait < PATIENCE && self.early.len() < QUEUE => {
-                self.early.push((found.tgid, Instant::now() + wait, wait));
+            Ok(plan) => {
+                if plan.awaited {
+                    self.wait_for(found.tgid, wait, plan.files.len());
+                }
+                found.tasks = Some(plan);
             }
+            Err(Refusal::None) => {}
+            Err(Refusal::Early) if wait < PATIENCE => self.wait_for(found.tgid, wait, 0),
             Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
         }
         found
     }
 
+    fn wait_for(&mut self, tgid: u32, wait: Duration, files: usize) {
+        if wait < PATIENCE && self.early.len() < QUEUE {
+            self.early.push(Early {
+                tgid,
+                due: Instant::now() + wait,
+                wait,
+                files,
+            });
+        }
+    }
+
     /// When the next process is to be looked at again.
     fn next(&self) -> Duration {
-        let next = self.early.iter().map(|(_, due, _)| *due).min();
+        let next = self.early.iter().map(|early| early.due).min();
         next.map_or(RESCAN, |due| due.saturating_duration_since(Instant::now()))
             .min(RESCAN)
     }
 
-    /// Looks again at those that are due; tells of those that have a plan now.
+    /// Looks again at those that are due; tells of those whose plan is new or has grown.
     fn again(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
         let now = Instant::now();
-        let due: Vec<_> = self.early.extract_if(.., |early| early.1 <= now).collect();
-        for (tgid, _, wait) in due {
-            let Some(found) = discovery.find(tgid, &[]) else {
+        let due: Vec<Early> = self.early.extract_if(.., |early| early.due <= now).collect();
+        for early in due {
+            let Some(found) = discovery.find(early.tgid, &[]) else {
                 continue;
             };
-            let found = self.plan(discovery, found, wait * 3);
-            if found.tasks.is_some() && !tell(found) {
+            let found = self.plan(discovery, found, early.wait * 3);
+            let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
+            if files > early.files && !tell(found) {
                 return false;
             }
         }

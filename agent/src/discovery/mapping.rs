@@ -4,10 +4,14 @@
 
 use super::files::head;
 use super::procs::Proc;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Most bytes of `maps` that are read.
 const BYTES: usize = 4 * 1024 * 1024;
+
+/// Most entries of a folder that are looked at.
+const ENTRIES: usize = 1024;
 
 /// A file that a process has mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,24 @@ impl Mapping {
         let inner = self.path.trim_start_matches('/');
         proc.path(tgid, "root").join(inner)
     }
+}
+
+/// The file in the folder of `path` whose name begins with `name`.
+#[must_use]
+pub fn sibling(path: &Path, name: &str) -> Option<(FileId, PathBuf)> {
+    let entries = std::fs::read_dir(path.parent()?).ok()?;
+    let mut found = entries.take(ENTRIES).flatten();
+    let found = found.find(|entry| entry.file_name().to_string_lossy().starts_with(name))?;
+    let status = found.metadata().ok()?;
+    let device = status.dev();
+    // `makedev(3)`
+    let major = (device >> 8 & 0xfff | device >> 32 & 0xffff_f000) as u32;
+    let minor = (device & 0xff | device >> 12 & 0xffff_ff00) as u32;
+    let file = FileId {
+        device: (major, minor),
+        inode: status.ino(),
+    };
+    Some((file, found.path()))
 }
 
 /// The files that process `tgid` has mapped from their beginning.
@@ -130,6 +152,20 @@ mod tests {
         let found = found.as_ref();
         let found = found.map(|found| (found.start, found.file.inode, found.path.as_str()));
         assert_eq!(found, expected, "{line}");
+    }
+
+    #[test]
+    fn a_sibling_is_the_file_that_maps_name() {
+        let proc = Proc::at("/proc");
+        let all = mappings(&proc, std::process::id());
+        // The C library: nothing else in its folder begins with its name.
+        let own = all.iter().find(|own| own.path.ends_with("/libc.so.6"));
+        let own = own.unwrap();
+        let path = Path::new(&own.path);
+        let name = path.file_name().unwrap().to_string_lossy();
+        let (file, found) = sibling(path, &name).unwrap();
+        assert_eq!((file.inode, found.as_path()), (own.file.inode, path));
+        assert!(sibling(path, "no such file").is_none());
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub(crate) mod fixture;
 pub mod glob;
 pub mod mapping;
 pub mod pclntab;
+pub mod pointers;
 pub mod procs;
 pub mod runtime;
 pub mod select;

@@ -3,6 +3,7 @@
 use super::attach::{self, Report};
 use super::btf;
 use super::hooks::SUBJECTS;
+use super::multi::Multi;
 use super::offsets;
 use super::runtime::Plan;
 use super::uprobes::Uprobes;
@@ -109,9 +110,10 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
             attach::attach(&mut ebpf, typed.as_ref(), subject, forced)
         })
         .collect();
+    let uprobes = Uprobes::new(Multi::of(OBJECT, &ebpf));
     Ok(Loaded {
         ebpf,
-        uprobes: Uprobes::default(),
+        uprobes,
         reports,
     })
 }

@@ -4,7 +4,7 @@
 //! times as much. So the first one that it emulates is looked for, as long as the function has
 //! not changed the registers of its arguments.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, Register};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 
 /// Bytes of a function that are looked through.
 pub const PROLOGUE: usize = 64;
@@ -78,7 +78,7 @@ fn is_neutral(instruction: &Instruction) -> bool {
     match instruction.mnemonic() {
         Mnemonic::Endbr64 | Mnemonic::Cmp | Mnemonic::Test => true,
         Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::And | Mnemonic::Lea => {
-            instruction.op0_kind() == iced_x86::OpKind::Register
+            instruction.op0_kind() == OpKind::Register
                 && FREE.contains(&instruction.op0_register())
         }
         // Forwards only: a loop would be passed more than once.
@@ -123,6 +123,35 @@ pub fn call(code: &[u8], address: u64, target: u64) -> Option<u64> {
         .map(|found| found.ip() - address)
 }
 
+/// Offset in `code` of the conditional jump behind a call through a table, at `slot` in it: there
+/// what the call answered is in rax. Only tests and copies of rax may stand between.
+#[must_use]
+pub fn answered(code: &[u8], slot: u64) -> Option<u64> {
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let is_call = |found: &Instruction| {
+        found.code() == Code::Call_rm64
+            && found.op0_kind() == OpKind::Memory
+            && found.memory_base() != Register::RIP
+            && found.memory_displacement64() == slot
+    };
+    let mut found = decoder.iter().skip_while(|found| !is_call(found)).skip(1);
+    let behind = found.find(|found| !keeps_answer(found))?;
+    let is_jump = matches!(
+        behind.code(),
+        Code::Je_rel8_64 | Code::Je_rel32_64 | Code::Jne_rel8_64 | Code::Jne_rel32_64
+    );
+    is_jump.then(|| behind.ip())
+}
+
+fn keeps_answer(instruction: &Instruction) -> bool {
+    let of = [instruction.op0_register(), instruction.op1_register()];
+    match instruction.mnemonic() {
+        Mnemonic::Test => of == [Register::RAX, Register::RAX],
+        Mnemonic::Mov => of[0] != Register::RAX && of[1] == Register::RAX,
+        _ => false,
+    }
+}
+
 fn decode(code: &[u8]) -> impl Iterator<Item = Instruction> {
     let code = code.get(..PROLOGUE).unwrap_or(code);
     let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
@@ -151,7 +180,7 @@ fn keeps_arguments(instruction: &Instruction) -> bool {
             let to = instruction.op0_register();
             matches!(to, Register::R12 | Register::R13)
         }
-        Mnemonic::Mov => instruction.op0_kind() == iced_x86::OpKind::Memory,
+        Mnemonic::Mov => instruction.op0_kind() == OpKind::Memory,
         _ => false,
     }
 }
@@ -206,6 +235,21 @@ mod tests {
             assert_eq!(covering(code), offsets, "{code:x?}");
         }
         assert_eq!(covering(&[0x85; 2 * 2 * LOOKED_AT]), [0]);
+    }
+
+    #[test]
+    fn the_jump_behind_a_call_is_found() {
+        // call [rax+0x138]; mov r12, rax; test rax, rax; je +0
+        let code = [
+            0x90, 0xff, 0x90, 0x38, 1, 0, 0, 0x49, 0x89, 0xc4, 0x48, 0x85, 0xc0, 0x0f, 0x84, 0, 0,
+            0, 0,
+        ];
+        assert_eq!(answered(&code, 0x138), Some(13));
+        assert_eq!(answered(&code, 0x130), None);
+        assert_eq!(answered(&code[..13], 0x138), None);
+        // xor eax, eax between them
+        let code = [0xff, 0x90, 0x38, 1, 0, 0, 0x31, 0xc0, 0x74, 0];
+        assert_eq!(answered(&code, 0x138), None);
     }
 
     #[test]

@@ -2,17 +2,18 @@
 //!
 //! In: plans. Out: attached programs, once per file however many processes run it. Files that
 //! nobody runs any more keep their probes for a while, as most programs come back; then the
-//! oldest are given up, on a thread of their own: detaching one takes the kernel a tenth of a
-//! second.
+//! oldest are given up, on a thread of their own: before uprobe_multi (Linux 6.6) the kernel takes
+//! a tenth of a second to detach one.
 
-use super::runtime::{Plan, Site};
+use super::multi::{self, Multi};
+use super::runtime::{Part, Plan, Site};
 use crate::discovery::mapping::FileId;
 use aya::Ebpf;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
-use std::thread;
+use std::{io, thread};
 
 /// Files that are probed at once; those that nobody runs make room.
 const FILES: usize = 64;
@@ -20,7 +21,7 @@ const FILES: usize = 64;
 /// The probes of one file.
 #[derive(Default)]
 struct Probed {
-    links: Vec<UProbeLink>,
+    links: Vec<Link>,
     /// Processes that run it.
     users: HashSet<u32>,
     /// When it was last asked for, counted in plans.
@@ -30,9 +31,18 @@ struct Probed {
 /// A file, in the one process that it is probed in or in all.
 type Place = (FileId, Option<u32>);
 
+/// What holds one or more sites; dropping it detaches them.
+#[expect(dead_code, reason = "held for their ends")]
+enum Link {
+    Single(UProbeLink),
+    Multi(multi::Link),
+}
+
 /// All probed files.
 #[derive(Default)]
 pub struct Uprobes {
+    /// Until the kernel refuses it.
+    multi: Option<Multi>,
     files: HashMap<Place, Probed>,
     plans: u64,
     /// Sites that the kernel refused.
@@ -40,23 +50,31 @@ pub struct Uprobes {
 }
 
 impl Uprobes {
-    /// Probes the file of `plan`, which process `tgid` runs; answers whether all sites are
+    /// Probes the files of `plan`, which process `tgid` runs; answers whether all sites are
     /// probed.
     pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
+        let mut all = true;
+        for part in &plan.files {
+            all &= self.probe(ebpf, tgid, part);
+        }
+        all
+    }
+
+    fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part) -> bool {
         self.plans += 1;
-        let own = plan.own.then_some(tgid);
-        let place = (plan.file, own);
+        let own = part.own.then_some(tgid);
+        let place = (part.file, own);
         if !self.files.contains_key(&place) && self.files.len() >= FILES && !self.make_room() {
-            return plan.sites.is_empty();
+            return part.sites.is_empty();
         }
         let probed = self.files.entry(place).or_insert_with(|| {
             let mut probed = Probed::default();
-            for site in plan.sites.iter() {
-                match attach(ebpf, plan, site, own) {
+            for site in part.sites.iter() {
+                match attach(&mut self.multi, ebpf, part, site, own) {
                     Ok(link) => probed.links.push(link),
                     Err(why) => {
                         self.refused += 1;
-                        let path = plan.path.display();
+                        let path = part.path.display();
                         tracing::warn!(program = site.program, %path, why, "not probed");
                     }
                 }
@@ -65,7 +83,16 @@ impl Uprobes {
         });
         probed.users.insert(tgid);
         probed.used = self.plans;
-        probed.links.len() == plan.sites.len()
+        probed.links.len() == part.sites.len()
+    }
+
+    /// No file is probed yet; by `multi` where the kernel takes it.
+    #[must_use]
+    pub fn new(multi: Option<Multi>) -> Self {
+        Self {
+            multi,
+            ..Self::default()
+        }
     }
 
     /// A process ended or runs another program.
@@ -105,7 +132,7 @@ impl Uprobes {
 }
 
 /// Takes probes away without waiting for it.
-fn detach(links: Vec<UProbeLink>) {
+fn detach(links: Vec<Link>) {
     let name = "weft-detach".to_owned();
     if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
         tracing::debug!(%error, "detached on the spot");
@@ -113,8 +140,27 @@ fn detach(links: Vec<UProbeLink>) {
 }
 
 fn attach(
+    multi: &mut Option<Multi>,
     ebpf: &mut Ebpf,
-    plan: &Plan,
+    part: &Part,
+    site: &Site,
+    own: Option<u32>,
+) -> Result<Link, String> {
+    // Before Linux 6.10 a link for many that is bound to a process sees its main thread alone.
+    if let Some(many) = multi.as_mut().filter(|_| own.is_none()) {
+        match many.attach(site.program, &part.path, &[site.offset], site.returns) {
+            Ok(link) => return Ok(Link::Multi(link)),
+            // Another kernel than it is for; or a file that is gone, of which the other way tells.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => *multi = None,
+            Err(error) => tracing::debug!(program = site.program, %error, "no link for many"),
+        }
+    }
+    attach_single(ebpf, part, site, own).map(Link::Single)
+}
+
+fn attach_single(
+    ebpf: &mut Ebpf,
+    part: &Part,
     site: &Site,
     own: Option<u32>,
 ) -> Result<UProbeLink, String> {
@@ -129,7 +175,7 @@ fn attach(
     let location = UProbeAttachLocation::AbsoluteOffset(site.offset);
     let own = own.and_then(NonZeroU32::new);
     let scope = own.map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
-    let link = program.attach(location, &plan.path, scope);
+    let link = program.attach(location, &part.path, scope);
     let link = link.map_err(super::attach::words)?;
     program.take_link(link).map_err(super::attach::words)
 }

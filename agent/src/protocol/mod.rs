@@ -70,6 +70,11 @@ pub trait Conversation: Send {
     /// still wait for their answers. Called before anything is fed.
     fn joined_midway(&mut self) {}
 
+    /// Were sync lost now, would requests be left whose answers have not begun?
+    fn leaves_requests(&self) -> bool {
+        false
+    }
+
     /// Offers `bytes` of one direction, the first at `moment.offset`. They begin with what an
     /// earlier call left. `moment` is of the call that moved the *first* of them, `last` of the
     /// call that moved the last of them.

@@ -29,6 +29,8 @@ pub struct Session {
     losses: u32,
     /// Bytes may have gone before, or were not understood: requests may be open unseen.
     midway: bool,
+    /// The direction of the answers, once a conversation has told.
+    answers: Option<Direction>,
 }
 
 enum Talk {
@@ -71,9 +73,16 @@ pub enum Change {
 }
 
 impl Session {
-    /// The connection is older than its first piece.
+    /// The connection is older than its first piece, which is still to come.
     pub const fn joined_midway(&mut self) {
-        self.midway = true;
+        self.midway |= self.last.is_none();
+    }
+
+    /// Bytes of `direction` were not looked at: a request may have been among them.
+    fn overlook(&mut self, direction: Direction) {
+        if self.answers != Some(direction) {
+            self.midway = true;
+        }
     }
 
     /// Takes one piece; reports go to `out`.
@@ -108,7 +117,10 @@ impl Session {
                 missing,
                 moment,
             } => self.gap(direction, missing, moment, out),
-            Piece::Torn { moment, .. } => self.lose(moment, out),
+            Piece::Torn { direction, moment } => {
+                self.midway = true;
+                self.lose(direction, moment, out)
+            }
             Piece::Waiting { .. } => Change::None,
             Piece::End { direction, moment } => {
                 if let Talk::Talking(talking) = &mut self.talk {
@@ -147,7 +159,7 @@ impl Session {
     ) -> Change {
         let half = &mut self.halves[direction.index()];
         if half.kept.is_empty() && !call_start {
-            self.midway = true;
+            self.overlook(direction);
             return Change::None;
         }
         let seen: &[u8] = if half.kept.is_empty() {
@@ -157,13 +169,18 @@ impl Session {
             &half.kept
         };
         let mut found = recognise(direction, seen);
+        let mut overlooked = false;
         if matches!(found, Recognised::No) && !half.kept.is_empty() {
             // What was kept led nowhere, but this call may begin a request.
             half.clear();
-            self.midway = true;
+            overlooked = true;
             found = recognise(direction, bytes);
         }
         let seen = half.kept.len().max(bytes.len());
+        if overlooked {
+            self.overlook(direction);
+        }
+        let half = &mut self.halves[direction.index()];
         match found {
             Recognised::Yes(protocol, role) => {
                 let fresh = half.kept.is_empty();
@@ -172,12 +189,15 @@ impl Session {
                 if self.midway {
                     conversation.joined_midway();
                 }
+                let answers = match role {
+                    Role::Server => Direction::Sent,
+                    Role::Client => Direction::Received,
+                };
+                self.answers = Some(answers);
+                self.midway = false;
                 self.talk = Talk::Talking(Box::new(Talking {
                     conversation,
-                    answers: match role {
-                        Role::Server => Direction::Sent,
-                        Role::Client => Direction::Received,
-                    },
+                    answers,
                     first,
                 }));
                 self.halves[direction.opposite().index()].clear();
@@ -195,7 +215,7 @@ impl Session {
             }
             Recognised::More | Recognised::No => {
                 half.clear();
-                self.midway = true;
+                self.overlook(direction);
                 if turns > PATIENCE || is_tls(bytes) {
                     self.talk = Talk::Opaque;
                     self.halves = Default::default();
@@ -242,7 +262,7 @@ impl Session {
                     return Change::None;
                 }
                 Progress::Took(n) => taken += n.min(bytes.len() - taken),
-                Progress::Lost => return self.lose(first, out),
+                Progress::Lost => return self.lose(direction, first, out),
                 Progress::Opaque => return self.close(),
             }
         }
@@ -273,12 +293,12 @@ impl Session {
             {
                 Progress::Took(0) | Progress::Want => {
                     if half.kept.len() > limits.head + UNDECIDED {
-                        return self.lose(first, out);
+                        return self.lose(direction, first, out);
                     }
                     return Change::None;
                 }
                 Progress::Took(n) => half.drop_front(n),
-                Progress::Lost => return self.lose(first, out),
+                Progress::Lost => return self.lose(direction, first, out),
                 Progress::Opaque => return self.close(),
             }
         }
@@ -296,12 +316,12 @@ impl Session {
         let had = !half.kept.is_empty();
         half.clear();
         let Talk::Talking(talking) = &mut self.talk else {
-            self.midway = true;
+            self.overlook(direction);
             return Change::None;
         };
         if had {
             // Part of a head, and then a hole.
-            return self.lose(moment, out);
+            return self.lose(direction, moment, out);
         }
         let mut left = missing;
         while left > 0 {
@@ -313,16 +333,18 @@ impl Session {
                 Progress::Took(n) if n > 0 => left -= (n as u64).min(left),
                 Progress::Opaque => return self.close(),
                 Progress::Took(_) | Progress::Want | Progress::Lost => {
-                    return self.lose(at, out);
+                    return self.lose(direction, at, out);
                 }
             }
         }
         Change::None
     }
 
-    /// Sync is lost: what is open is given up, and the next request is sought.
-    fn lose(&mut self, moment: Moment, out: &mut Vec<Report>) -> Change {
+    /// Sync is lost in `direction`: what is open is given up, and the next request is sought.
+    fn lose(&mut self, direction: Direction, moment: Moment, out: &mut Vec<Report>) -> Change {
+        self.overlook(direction);
         if let Talk::Talking(talking) = &mut self.talk {
+            self.midway |= talking.conversation.leaves_requests();
             talking.conversation.abandon(moment, out);
             self.losses += 1;
         } else if matches!(self.talk, Talk::Opaque) {
@@ -333,7 +355,6 @@ impl Session {
             return self.close();
         }
         self.talk = Talk::default();
-        self.midway = true;
         Change::Lost
     }
 

@@ -249,6 +249,44 @@ fn after_a_loss_the_next_request_is_found() {
 }
 
 #[test]
+fn after_the_loss_of_an_answer_s_head_requests_in_a_row_are_paired() {
+    const CUT: &str = "HTTP/1.1 200 OK\r\nServ";
+    let both = [A, B].concat();
+    check(
+        "the last answer",
+        "/a@1 unknown /a@4 /b@4 ok ok Lost",
+        |wire| {
+            wire.ask(A)
+                .tell(CUT)
+                .gap(Sent, 5000)
+                .ask(&both)
+                .tell(OK)
+                .tell(OK);
+        },
+    );
+    check(
+        "bytes of that answer follow",
+        "/a@1 unknown /a@5 /b@5 ok ok Lost",
+        |wire| {
+            wire.ask(A).tell(CUT).gap(Sent, 5000).tell("rest");
+            wire.ask(&both).tell(OK).tell(OK);
+        },
+    );
+    check(
+        "not the last answer",
+        "/a@1 /b@1 unknown unknown /a@4 /b@4 dropped answer_of_unknown_request unknown unknown \
+         Lost",
+        |wire| {
+            wire.ask(&both)
+                .tell(CUT)
+                .gap(Sent, 5000)
+                .ask(&both)
+                .tell(OK);
+        },
+    );
+}
+
+#[test]
 fn bodies_may_be_gaps() {
     check("cut after the head", "/a@1 ok /b@4 ok", |wire| {
         wire.ask(A)

@@ -4,17 +4,19 @@
 //! as one batch when nothing in it is open and nothing more is expected; what is finished in a
 //! tree that stays open for long leaves before the rest.
 
+use super::answered::Answered;
 use super::context::{self, Context};
 use super::departed::{Departed, Gone};
-use super::fibers::Made;
+use super::events::Purpose;
 use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
 use super::parent::{self, Parent, Refusal};
 use super::waiting::{self, Waiting};
-use crate::protocol::exchange::{Answer, Request, Role};
+use crate::protocol::exchange::{Answer, Moment, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened};
 use crate::span::{Evidence, SpanId, TraceId};
+use agent_common::runtime::WHILE_OPEN;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -75,6 +77,8 @@ pub struct Node {
     pub tgid: u32,
     context: Option<Context>,
     handler: Handler,
+    /// Since when the handler's task has its identity.
+    handler_born: Nanos,
     pair: Option<PairKey>,
     /// The server's end of a client's request, once both were seen.
     server: Option<(NodeId, SpanId)>,
@@ -156,6 +160,7 @@ pub struct Assembly {
     pairs: Pairs,
     handlers: Handlers,
     waiting: Waiting,
+    answered: Answered,
     /// The last open request of each connection whose bytes runtime tasks move.
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
@@ -199,6 +204,7 @@ impl Assembly {
             pairs: Pairs::default(),
             handlers: Handlers::default(),
             waiting: Waiting::default(),
+            answered: Answered::default(),
             serving: HashMap::new(),
             served: 0,
             departed: Departed::default(),
@@ -272,6 +278,7 @@ impl Assembly {
         }
         let fiber = request.start.fiber;
         let pipelined = self.serving.contains_key(&info.conn);
+        let handler_born = self.handlers.fibers.born(reader.task.tgid, reader.fiber);
         let node = self.insert(Node {
             id,
             parent: None,
@@ -281,6 +288,7 @@ impl Assembly {
             answer: None,
             context,
             handler: reader,
+            handler_born,
             pair,
             server: None,
             lonely: false,
@@ -310,9 +318,9 @@ impl Assembly {
         }
         match role {
             Role::Server => {
-                self.handlers.begin((node, id), self.served, reader, start);
+                self.handlers.begin(node, id, self.served, reader);
                 if pipelined && reader.is_event() {
-                    self.handlers.mix(reader);
+                    self.handlers.brought(reader, Purpose::Several);
                 }
                 self.settle_server(node, other);
             }
@@ -364,14 +372,11 @@ impl Assembly {
             }
             (Role::Client, None) => {}
         }
-        if let (Role::Client, Some(request)) = (role, above) {
-            for moment in events {
-                let reader = Handler {
-                    task: moment.task,
-                    fiber: moment.fiber,
-                };
+        if let (Role::Client, Some((node, id))) = (role, above) {
+            for Moment { task, fiber, .. } in events {
+                let reader = Handler { task, fiber };
                 if reader.is_event() {
-                    self.handlers.answered(reader, request, moment.at);
+                    self.handlers.brought(reader, Purpose::Answer(node, id));
                 }
             }
         }
@@ -410,6 +415,7 @@ impl Assembly {
     /// A process ended: it handles nothing any more.
     pub fn exited(&mut self, tgid: u32) {
         self.handlers.exited(tgid);
+        self.answered.exited(tgid);
         self.give_up(tgid);
     }
 
@@ -431,23 +437,18 @@ impl Assembly {
         match (entry.request.role, entry.above) {
             (Role::Server, _) => {
                 let request = self.serving.get(&conn).map(|node| (*node, entry.id));
-                if let Some(request) = request {
-                    self.handlers.serve(handler, request, at);
+                match request {
+                    Some((node, id)) if handler.is_event() => {
+                        self.handlers.brought(handler, Purpose::Request(node, id));
+                    }
+                    Some(request) => self.handlers.serve(handler, request, at),
+                    None => {}
                 }
             }
             // An event is told when it has brought the whole answer.
             (Role::Client, _) if handler.is_event() => {}
             (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
-            (Role::Client, None) => {
-                let made = Made {
-                    maker: asker,
-                    at: entry.start(),
-                    request: None,
-                    unsure: false,
-                };
-                let fibers = &mut self.handlers.fibers;
-                fibers.insert(handler.task.tgid, handler.fiber, made);
-            }
+            (Role::Client, None) => self.handlers.assist(handler, asker, entry.start()),
         }
     }
 
@@ -456,23 +457,30 @@ impl Assembly {
     fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
         let Some(entry) = self.node(node) else { return };
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
-        // What an event writes is for several requests, as is what a loop does.
-        let sure = |handler: Handler| {
-            if handler.is_event() || self.handlers.is_loop(handler) {
-                0
-            } else {
-                handler.fiber
-            }
+        let fibers = &self.handlers.fibers;
+        let sure = |handler: Handler, born| match self.handlers.is_loop(handler) {
+            true => (0, 0),
+            false => (handler.fiber, born),
         };
-        let by = [sure(entry.handler), writer.map_or(0, sure)];
+        // An event writes answers to whichever requests.
+        let answered = |writer: Handler| match writer.is_event() {
+            true => (0, 0),
+            false => sure(writer, fibers.born(tgid, writer.fiber)),
+        };
+        let by = [
+            sure(entry.handler, entry.handler_born),
+            writer.map_or((0, 0), answered),
+        ];
         if start >= self.lossy_until {
-            let fibers = &self.handlers.fibers;
             let calls = self.waiting.claim(tgid, |call| {
                 (start..=end).contains(&call.at)
-                    && fibers.works_for(tgid, call.fiber, id, by, (start, end))
+                    && call.by.works_for(id, by, (start, end))
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
+            }
+            for task in by {
+                self.answered.insert(tgid, task, (start, end), (node, id));
             }
         }
         self.give_up(tgid);
@@ -644,13 +652,21 @@ impl Assembly {
         let header = entry.context.clone();
         let handling = match self.current(handler, threading, asked) {
             Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
-            Ok(Current::Later) if header.is_none() => {
-                self.wait(node, handler, asked);
-                None
+            Ok(Current::Later | Current::None) if header.is_none() && handler.fiber != 0 => {
+                let tgid = handler.task.tgid;
+                let lineage = self.handlers.fibers.lineage(tgid, handler.fiber, asked);
+                match self.answered.find(tgid, &lineage, asked) {
+                    Some(request) => self.follow(node, request),
+                    None => self.wait(node, handler, asked),
+                }
+                return;
             }
             Ok(_) => None,
-            Err(Refusal::Late) if header.is_none() => {
-                self.follow(node, handler, threading);
+            Err(Refusal::Late) if header.is_none() && handler.fiber & WHILE_OPEN == 0 => {
+                match self.handlers.current(handler, threading) {
+                    Ok(Current::Handling(found, id, _)) => self.follow(node, (found, id)),
+                    _ => self.refuse(Refusal::Late),
+                }
                 return;
             }
             Err(refusal) => {
@@ -666,14 +682,15 @@ impl Assembly {
     }
 
     /// The task of the call `node` has outlived its request, which may have left.
-    fn follow(&mut self, node: NodeId, handler: Handler, threading: Threading) {
-        let gone = match self.handlers.current(handler, threading) {
-            Ok(Current::Handling(_, id, _)) => self.departed.find(id).cloned(),
-            _ => None,
+    fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId)) {
+        let parent = if self.node(found).is_some_and(|above| above.id == id) {
+            Some(Parent::Local(found, Evidence::Task))
+        } else {
+            self.departed.find(id).cloned().map(Parent::Departed)
         };
-        match gone {
-            Some(gone) => {
-                self.adopt(node, Some(Parent::Departed(gone)));
+        match parent {
+            Some(parent) => {
+                self.adopt(node, Some(parent));
             }
             None => self.refuse(Refusal::Late),
         }
@@ -690,12 +707,19 @@ impl Assembly {
         let Current::Handling(found, id, _) = current else {
             return Ok(current);
         };
+        // The record of the call came late: its task's identity is another's by now.
+        if self.handlers.fibers.born(handler.task.tgid, handler.fiber) > asked {
+            return Err(Refusal::Ambiguous);
+        }
         if asked < self.lossy_until {
             return Err(Refusal::Lossy);
         }
         // A task may outlive the request that it was made for, whose node is another's by now.
         let above = self.node(found).filter(|above| above.id == id);
         let above = above.ok_or(Refusal::Late)?;
+        if handler.fiber & WHILE_OPEN != 0 && above.answer.is_some() {
+            return Err(Refusal::Late);
+        }
         // What the table held back may come when the thread has gone on to another request.
         if above.start() > asked {
             return Err(Refusal::Ambiguous);
@@ -712,7 +736,7 @@ impl Assembly {
         let call = waiting::Call {
             node,
             id: entry.id,
-            fiber: handler.fiber,
+            by: self.handlers.fibers.lineage(tgid, handler.fiber, at),
             at,
             newest,
         };

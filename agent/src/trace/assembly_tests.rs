@@ -435,7 +435,7 @@ fn a_call_that_nobody_claims_has_no_parent() {
 
 /// The writer of a request's answer made a task for an earlier request; it calls only now.
 #[test]
-fn a_task_that_outlives_its_request_works_for_no_other() {
+fn a_task_that_outlives_its_request_still_works_for_it() {
     let steps = [
         Ask(server(1, 1, 100).on(1)),
         Made(40, 30),
@@ -446,7 +446,24 @@ fn a_task_that_outlives_its_request_works_for_no_other() {
         By(2, 30),
         Due(900),
     ];
-    assert_eq!(check(&steps, "[1] [3] [2]").refused[1], 1);
+    check(&steps, "[1 3<1:task] [2]");
+}
+
+/// A task's identity came to another one while its call waited.
+#[test]
+fn the_heir_of_an_identity_inherits_no_calls() {
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Ask(server(2, 2, 100).on(2)),
+        Made(40, 30),
+        Ask(client(3, 3, 100).on(40)),
+        Answered(3),
+        Made(40, 50),
+        By(2, 40),
+        By(1, 30),
+        Due(900),
+    ];
+    check(&steps, "[2] [1 3<1:task]");
 }
 
 /// The request whose task made it has left, and its node is another's.
@@ -462,6 +479,23 @@ fn a_task_that_outlives_its_trace_still_belongs_to_it() {
         Due(900),
     ];
     check(&steps, "[1] [2<1:task]");
+}
+
+/// The address of its context may be another's once its request is over.
+#[test]
+fn an_identity_for_one_request_ends_with_it() {
+    let context = WHILE_OPEN | 0xc000_1000;
+    let steps = [
+        Ask(server(1, 1, 100).on(1)),
+        Made(context, 1),
+        Ask(client(2, 2, 100).on(context)),
+        Answered(2),
+        Answered(1),
+        Ask(client(3, 3, 100).on(context)),
+        Answered(3),
+        Due(900),
+    ];
+    assert_eq!(check(&steps, "[1 2<1:task] [3]").refused[4], 1);
 }
 
 /// A task that reads several requests at once is a loop, whatever it answers.

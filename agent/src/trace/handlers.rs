@@ -7,12 +7,13 @@
 //! believed by their threads at all.
 
 use super::assembly::NodeId;
+use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
 use super::parent::Refusal;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
-use agent_common::record::FIBER_EVENT;
 use foldhash::{HashMap, HashSet};
+use agent_common::record::FIBER_EVENT;
 use std::collections::BTreeMap;
 
 /// Most units that are remembered as event loops while they handle nothing: the end of a thread
@@ -86,6 +87,8 @@ pub struct Handlers {
     units: HashMap<Unit, Work>,
     /// Which task made which.
     pub fibers: Fibers,
+    /// What events of event loops are for.
+    events: Events,
     /// Open server requests by process and number, and who read them.
     processes: HashMap<u32, BTreeMap<u64, (NodeId, Handler)>>,
     /// Open server requests of which it is not certain that they are still handled.
@@ -94,13 +97,13 @@ pub struct Handlers {
 
 impl Handlers {
     /// `node`, the `number`th server request of all, was read by `handler`.
-    pub fn begin(
-        &mut self,
-        (node, id): (NodeId, SpanId),
-        number: u64,
-        handler: Handler,
-        at: Nanos,
-    ) {
+    pub fn begin(&mut self, node: NodeId, id: SpanId, number: u64, handler: Handler) {
+        let open = self.processes.entry(handler.task.tgid).or_default();
+        open.insert(number, (node, handler));
+        if handler.is_event() {
+            self.brought(handler, Purpose::Request(node, id));
+            return;
+        }
         let unit = handler.unit();
         if self.units.len() >= 2 * IDLE_LOOPS && !self.units.contains_key(&unit) {
             self.forget_idle();
@@ -108,21 +111,12 @@ impl Handlers {
         let work = self.units.entry(unit).or_default();
         work.open.push((node, id));
         work.event_loop |= work.open.len() > 1;
-        let mixed = work.event_loop;
-        self.processes
-            .entry(handler.task.tgid)
-            .or_default()
-            .insert(number, (node, handler));
-        if handler.is_event() {
-            // No other request will ever have this identity: it outlives the answer.
-            let made = Made {
-                maker: 0,
-                at,
-                request: (!mixed).then_some((node, id)),
-                unsure: mixed,
-            };
-            self.fibers.insert(handler.task.tgid, handler.fiber, made);
-        }
+    }
+
+    /// The event `handler` has brought something.
+    pub fn brought(&mut self, handler: Handler, purpose: Purpose) {
+        let tgid = handler.task.tgid;
+        self.events.insert(tgid, handler.fiber, purpose);
     }
 
     /// `handler` moved bytes that cannot be told yet, because a record before them is late or
@@ -173,6 +167,7 @@ impl Handlers {
             false
         });
         self.fibers.exited(tgid);
+        self.events.exited(tgid);
         self.processes.remove(&tgid);
     }
 
@@ -200,9 +195,10 @@ impl Handlers {
         };
         let made = Made {
             maker,
+            maker_born: self.fibers.born(tgid, maker),
             at,
             request,
-            unsure: false,
+            born: at,
         };
         self.fibers.insert(tgid, fiber, made);
     }
@@ -212,42 +208,18 @@ impl Handlers {
     /// so themselves.
     pub fn serve(&mut self, handler: Handler, request: (NodeId, SpanId), at: Nanos) {
         if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
-            let made = Made {
-                maker: 0,
-                at,
-                request: Some(request),
-                unsure: false,
-            };
-            self.fibers.insert(handler.task.tgid, handler.fiber, made);
+            let tgid = handler.task.tgid;
+            self.fibers.works(tgid, handler.fiber, 0, Some(request), at);
         }
     }
 
-    /// The event `handler` brought the answer to a call that was made for `request`. A callback
-    /// may run there that another request has put into a queue.
-    pub fn answered(&mut self, handler: Handler, request: (NodeId, SpanId), at: Nanos) {
-        let made = Made {
-            maker: 0,
-            at,
-            request: Some(request),
-            unsure: true,
-        };
-        self.fibers.insert(handler.task.tgid, handler.fiber, made);
-    }
-
-    /// The event `handler` brought more than one request, or parts of several: which of them it
-    /// works for at a moment cannot be told.
-    pub fn mix(&mut self, handler: Handler) {
-        let unit = handler.unit();
-        if let Some(work) = self.units.get_mut(&unit) {
-            work.event_loop = true;
+    /// `handler` received bytes that task `asker` asked for at `at`: it works for it, unless it
+    /// handles requests of its own.
+    pub fn assist(&mut self, handler: Handler, asker: u64, at: Nanos) {
+        if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
+            let tgid = handler.task.tgid;
+            self.fibers.works(tgid, handler.fiber, asker, None, at);
         }
-        let made = Made {
-            maker: 0,
-            at: 0,
-            request: None,
-            unsure: true,
-        };
-        self.fibers.insert(handler.task.tgid, handler.fiber, made);
     }
 
     /// Too many units: those that handle nothing are seen anew when they come back.
@@ -285,6 +257,10 @@ impl Handlers {
     /// `handler` serves several requests at once: what it writes says nothing.
     #[must_use]
     pub fn is_loop(&self, handler: Handler) -> bool {
+        if handler.is_event() {
+            let purpose = self.events.find(handler.task.tgid, handler.fiber);
+            return !matches!(purpose, Some(Purpose::Request(..)));
+        }
         let work = self.units.get(&handler.unit());
         work.is_some_and(|work| work.event_loop)
     }
@@ -294,18 +270,16 @@ impl Handlers {
     /// # Errors
     /// When it may be one, but which is not certain.
     pub fn current(&self, handler: Handler, threading: Threading) -> Result<Current, Refusal> {
+        if handler.is_event() {
+            return self.of_event(handler);
+        }
         let found = match self.processes.get(&handler.task.tgid) {
-            None => match self.inherited(handler)? {
-                Some(found) => found,
-                None => Current::None,
-            },
+            None => self.inherited(handler).unwrap_or(Current::None),
             Some(_) if handler.fiber == 0 => self.of_thread(handler, threading)?,
             Some(_) => self.of_fiber(handler)?,
         };
         match found {
-            Current::Handling(node, ..) if self.doubted.contains(&node) && !handler.is_event() => {
-                Err(Refusal::Ambiguous)
-            }
+            Current::Handling(node, ..) if self.doubted.contains(&node) => Err(Refusal::Ambiguous),
             found => Ok(found),
         }
     }
@@ -324,14 +298,30 @@ impl Handlers {
     }
 
     fn has_events(&self, tgid: u32) -> bool {
-        let open = self.processes.get(&tgid).into_iter().flatten();
-        open.into_iter().any(|(_, (_, reader))| reader.is_event())
+        let open = self.processes.get(&tgid);
+        open.is_some_and(|open| open.values().any(|(_, reader)| reader.is_event()))
+    }
+
+    fn of_event(&self, handler: Handler) -> Result<Current, Refusal> {
+        let tgid = handler.task.tgid;
+        let open = self.processes.get(&tgid);
+        let alone = |node| open.is_some_and(|open| open.len() == 1 && is_first(open, node));
+        match self.events.find(tgid, handler.fiber) {
+            Some(Purpose::Request(node, id)) => Ok(Current::Handling(node, id, Evidence::Task)),
+            // Nobody else can wait in a queue.
+            Some(Purpose::Answer(node, id)) if alone(node) => {
+                Ok(Current::Handling(node, id, Evidence::Task))
+            }
+            Some(_) => Err(Refusal::Ambiguous),
+            None if open.is_some() => Ok(Current::Later),
+            None => Ok(Current::None),
+        }
     }
 
     fn of_fiber(&self, handler: Handler) -> Result<Current, Refusal> {
         match self.only(handler)? {
             Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Task)),
-            None => Ok(self.inherited(handler)?.unwrap_or(Current::Later)),
+            None => Ok(self.inherited(handler).unwrap_or(Current::Later)),
         }
     }
 
@@ -349,30 +339,15 @@ impl Handlers {
     }
 
     /// The request that the maker of this task was handling when it made it.
-    fn inherited(&self, handler: Handler) -> Result<Option<Current>, Refusal> {
-        let tgid = handler.task.tgid;
-        let Some(made) = self.fibers.made_by(tgid, handler.fiber) else {
-            return Ok(None);
-        };
-        if made.unsure
-            && !made
-                .request
-                .is_some_and(|(node, _)| self.is_alone(tgid, node))
-        {
-            return Err(Refusal::Ambiguous);
-        }
-        let found = made.request;
-        Ok(found.map(|(node, id)| Current::Handling(node, id, Evidence::Task)))
+    fn inherited(&self, handler: Handler) -> Option<Current> {
+        let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;
+        made.request
+            .map(|(node, id)| Current::Handling(node, id, Evidence::Task))
     }
+}
 
-    /// `node` is the only open request of its process: nobody else can have put anything into a
-    /// queue and wait for it.
-    fn is_alone(&self, tgid: u32, node: NodeId) -> bool {
-        let Some(open) = self.processes.get(&tgid) else {
-            return false;
-        };
-        open.len() == 1 && open.values().all(|(only, _)| *only == node)
-    }
+fn is_first(open: &BTreeMap<u64, (NodeId, Handler)>, node: NodeId) -> bool {
+    open.values().next().is_some_and(|(first, _)| *first == node)
 }
 
 #[cfg(test)]

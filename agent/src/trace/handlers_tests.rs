@@ -62,7 +62,7 @@ fn an_event_loop_is_believed_only_with_one_request() {
         check(&handlers, one, Err(Some(Refusal::Ambiguous)));
         handlers.finish(NodeId(1), 1, one);
         check(&handlers, one, Ok(2));
-        handlers.begin((NodeId(3), span(3)), 3, thread(2), 0);
+        handlers.begin(NodeId(3), span(3), 3, thread(2));
         check(&handlers, one, Err(Some(Refusal::Ambiguous)));
     }
 }
@@ -96,7 +96,7 @@ fn a_new_task_works_for_its_makers_request() {
     check(&handlers, fiber(12), Err(None));
     // What a task was made for does not change with what its maker does next.
     handlers.finish(NodeId(1), 1, fiber(10));
-    handlers.begin((NodeId(3), span(3)), 3, fiber(10), 0);
+    handlers.begin(NodeId(3), span(3), 3, fiber(10));
     check(&handlers, fiber(11), Ok(1));
 }
 
@@ -117,7 +117,7 @@ fn what_is_doubted_is_nobodys_parent() {
     check(&handlers, thread(1), Err(Some(Refusal::Ambiguous)));
     check(&handlers, thread(2), Ok(2));
     handlers.finish(NodeId(1), 1, thread(1));
-    handlers.begin((NodeId(3), span(3)), 3, thread(1), 0);
+    handlers.begin(NodeId(3), span(3), 3, thread(1));
     check(&handlers, thread(1), Ok(3));
 }
 
@@ -125,8 +125,8 @@ fn what_is_doubted_is_nobodys_parent() {
 fn idle_event_loops_are_bounded() {
     let mut handlers = Handlers::default();
     for tid in 0..100_000 {
-        handlers.begin((NodeId(1), span(1)), 1, thread(tid), 0);
-        handlers.begin((NodeId(2), span(2)), 2, thread(tid), 0);
+        handlers.begin(NodeId(1), span(1), 1, thread(tid));
+        handlers.begin(NodeId(2), span(2), 2, thread(tid));
         handlers.finish(NodeId(1), 1, thread(tid));
         handlers.finish(NodeId(2), 2, thread(tid));
     }

@@ -4,9 +4,11 @@
 //! spans. Each parent is a fact with its evidence, or there is none: what is ambiguous is refused
 //! and counted. Time alone is never evidence. Not here: names and attributes (`span`).
 
+pub mod answered;
 pub mod assembly;
 pub mod context;
 pub mod departed;
+pub mod events;
 pub mod fibers;
 pub mod handlers;
 pub mod id;

@@ -5,19 +5,20 @@
 //! that were open when it was made: when none of them is open any more, nobody will claim it.
 
 use super::assembly::NodeId;
+use super::fibers::Lineage;
 use crate::record::Nanos;
 use crate::span::SpanId;
 use foldhash::HashMap;
 
 /// A call that waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     /// Its node.
     pub node: NodeId,
     /// Its span: the node may be another's by now.
     pub id: SpanId,
     /// The task that made it.
-    pub fiber: u64,
+    pub by: Lineage,
     /// When.
     pub at: Nanos,
     /// Number of the newest server request that was open then.

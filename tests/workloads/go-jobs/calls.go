@@ -45,9 +45,10 @@ type result struct {
 }
 
 type job struct {
-	ctx    context.Context
-	path   string
-	result chan result
+	ctx     context.Context
+	timeout time.Duration
+	path    string
+	result  chan result
 }
 
 // pool hands calls to workers over a channel.
@@ -67,10 +68,7 @@ func newPool(workers int, carry bool) *pool {
 
 func (p *pool) work() {
 	for j := range p.jobs {
-		ctx, cancel := j.ctx, context.CancelFunc(func() {})
-		if ctx == nil {
-			ctx, cancel = context.WithTimeout(context.Background(), 50*time.Millisecond)
-		}
+		ctx, cancel := context.WithTimeout(j.ctx, j.timeout)
 		status, err := direct{}.fetch(ctx, j.path)
 		cancel()
 		j.result <- result{status, err}
@@ -78,9 +76,11 @@ func (p *pool) work() {
 }
 
 func (p *pool) fetch(ctx context.Context, path string) (int, error) {
-	j := job{path: path, result: make(chan result, 1)}
+	j := job{ctx: context.Background(), timeout: 30 * time.Second, path: path, result: make(chan result, 1)}
 	if p.carry {
 		j.ctx = ctx
+	} else if deadline, ok := ctx.Deadline(); ok {
+		j.timeout = time.Until(deadline)
 	}
 	p.jobs <- j
 	r := <-j.result

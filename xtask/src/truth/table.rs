@@ -33,8 +33,9 @@ after it has answered; the upstream answers out of order.
 
 A cell is **precision / recall** in per cent of the links from a call to the request that caused it,
 at so many requests open at once: of the links made, those that are right; of the links that should
-be, those that are there. What is missing was refused, not guessed. Evidence is what the links stand
-on. *pair* is the same for links from the upstream's span to the call, over the connection.
+be, those that are there. A precision below 100 is a defect: a call stands under a request that did not
+make it. A recall below 100 is a parent that weft did not name. Evidence is what the links stand on. *pair*
+is the same for links from the upstream's span to the call, over the connection.
 
 There is no row of .NET: its SDK is in none of the package sources that `cargo xtask setup` uses.
 

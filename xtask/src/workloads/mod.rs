@@ -27,30 +27,81 @@ pub(crate) fn install_all() -> usize {
         }
     };
     report(python_environment());
-    match light() {
+    match chosen(false) {
         Ok(names) => names.iter().for_each(|name| report(install(name))),
         Err(error) => report(Err(error)),
     }
     failed
 }
 
-/// Installs one service, whatever it takes.
+/// Installs the services that take long; returns how many failed.
+#[must_use]
+pub(crate) fn install_heavy() -> usize {
+    let mut failed = 0;
+    for name in chosen(true).unwrap_or_default() {
+        if let Err(error) = install(&name) {
+            step::warn(format!("{error:#}"));
+            failed += 1;
+        }
+    }
+    failed
+}
+
+/// Installs one service, whatever it takes, and looks for its Python packages.
 ///
 /// # Errors
 /// When it cannot be installed here.
 pub(crate) fn ensure(name: &str) -> Result<()> {
-    install(name)
+    install(name)?;
+    let source = workspace::workload_sources().join(name);
+    let list = source.join("requirements.txt");
+    if !list.is_file() || manifest::read(&source)?.heavy {
+        return Ok(());
+    }
+    let list = fs::read_to_string(list)?;
+    let installed = python_packages()?;
+    let missing: Vec<&str> = list
+        .lines()
+        .filter(|line| !installed.contains(&dist_info(line)))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "service {name} lacks Python's {}\nhint: cargo xtask setup",
+        missing.join(", ")
+    )
 }
 
-/// The services that are installed without being asked for.
-fn light() -> Result<Vec<String>> {
-    let mut light = Vec::new();
-    for name in names()? {
-        if !manifest::read(&workspace::workload_sources().join(&name))?.heavy {
-            light.push(name);
+/// `some-name==1.0` is installed as this folder.
+fn dist_info(requirement: &str) -> String {
+    let (name, version) = requirement
+        .trim()
+        .split_once("==")
+        .unwrap_or((requirement, ""));
+    format!("{}-{version}.dist-info", name.replace('-', "_")).to_lowercase()
+}
+
+/// The folders of packages in the shared environment, in small letters.
+fn python_packages() -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    for python in fs::read_dir(workspace::venv().join("lib"))? {
+        for package in fs::read_dir(python?.path().join("site-packages"))? {
+            found.push(package?.file_name().to_string_lossy().to_lowercase());
         }
     }
-    Ok(light)
+    Ok(found)
+}
+
+/// The services that take long to install, or the others.
+fn chosen(heavy: bool) -> Result<Vec<String>> {
+    let mut chosen = Vec::new();
+    for name in names()? {
+        if manifest::read(&workspace::workload_sources().join(&name))?.heavy == heavy {
+            chosen.push(name);
+        }
+    }
+    Ok(chosen)
 }
 
 /// The services there are: every folder that has a `run`, named by its path.
@@ -304,4 +355,20 @@ fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_known_by_their_folders() {
+        let check = |line, want| assert_eq!(dist_info(line), want);
+        check("flask==3.1.2", "flask-3.1.2.dist-info");
+        check("PyYAML==6.0.3 ", "pyyaml-6.0.3.dist-info");
+        check(
+            "charset-normalizer==3.5.2",
+            "charset_normalizer-3.5.2.dist-info",
+        );
+    }
 }

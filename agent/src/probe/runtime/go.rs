@@ -17,7 +17,8 @@ use std::collections::HashMap;
 pub(super) const WAY: Way = Way {
     library: None,
     look,
-    ready: None,
+    modules: &[],
+    check: None,
 };
 
 /// `newproc` runs this on the stack of the scheduler, and it calls the next.
@@ -93,6 +94,7 @@ fn made(sections: &Sections, newproc: Symbol, runqput: u64) -> Option<Site> {
     Some(Site {
         program: "go_goroutine_made",
         offset: offset + call,
+        returns: false,
     })
 }
 

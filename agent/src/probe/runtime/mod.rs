@@ -10,14 +10,14 @@ mod python;
 
 use super::site;
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, Region, mappings, regions};
+use crate::discovery::mapping::{FileId, Mapping, mappings, sibling};
 use crate::discovery::procs::{Proc, Process};
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
-use agent_common::runtime::Runtime;
+use agent_common::runtime::{NOWHERE, Runtime};
 use std::collections::HashMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Files whose plans are remembered.
@@ -28,11 +28,20 @@ const FILES: usize = 1024;
 pub struct Plan {
     /// How its tasks are named.
     pub runtime: Runtime,
-    /// Where probes are put, in this file.
+    /// The file of the runtime, then those of its modules.
+    pub files: Vec<Part>,
+    /// Modules that may still come: ask again.
+    pub awaited: bool,
+}
+
+/// A file and where it is probed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Which.
     pub file: FileId,
-    /// The file as this process can open it now.
+    /// As this process can open it now.
     pub path: PathBuf,
-    /// Those places.
+    /// Where probes are put.
     pub sites: Arc<[Site]>,
     /// They are probed in this process alone, and only all of them together mean something.
     pub own: bool,
@@ -45,6 +54,8 @@ pub struct Site {
     pub program: &'static str,
     /// Offset in the file.
     pub offset: u64,
+    /// The probe fires when the function there returns.
+    pub returns: bool,
 }
 
 /// Why a process has no plan.
@@ -61,14 +72,14 @@ pub enum Refusal {
 /// What was found out about a file, before it is placed in a process.
 #[derive(Clone)]
 struct Found {
-    /// Addresses in it are relative to where it is loaded.
+    /// Addresses in it are relative to where it is loaded. Of a module: what it adds.
     runtime: Runtime,
     sites: Arc<[Site]>,
     /// Indices of [`Runtime::at`] that are addresses in the file.
     addresses: &'static [usize],
     /// Lowest address of the file as linked.
     lowest: u64,
-    /// As in [`Plan`].
+    /// As in [`Part`].
     own: bool,
 }
 
@@ -78,8 +89,20 @@ struct Way {
     library: Option<fn(&Mapping) -> bool>,
     /// What is in it.
     look: fn(&Sections, &Process) -> Result<Found, String>,
-    /// May the process be probed as it has its memory now?
-    ready: Option<fn(&Mapping, &[Region]) -> Result<(), Refusal>>,
+    /// Libraries that a program loads when it needs them.
+    modules: &'static [Module],
+    /// Is the runtime of this process what the file says?
+    check: Option<fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>>,
+}
+
+/// A library that holds a part of the runtime.
+struct Module {
+    /// How the name of its file begins.
+    name: &'static str,
+    /// It stands in the folder that this is a part of, loaded or not.
+    beside: Option<&'static str>,
+    /// What is in it.
+    look: fn(&Sections, &Process) -> Result<Found, String>,
 }
 
 /// Makes plans; remembers files.
@@ -112,38 +135,104 @@ impl Planner {
         // The program itself is mapped first.
         let mapping = library.or(maps.first()).ok_or(Refusal::Early)?;
         let path = mapping.host_path(proc, process.tgid);
+        let found = match self.look(mapping.file, &path, way.look, process) {
+            Ok(found) => found,
+            Err(_) if way.library.is_some() && library.is_none() => return Err(Refusal::Early),
+            Err(why) => return Err(Refusal::Unknown(why)),
+        };
+        let mut plan = Plan {
+            runtime: found.placed(mapping.start),
+            files: vec![found.part(mapping.file, path)],
+            awaited: false,
+        };
+        if let Some(check) = way.check {
+            check(proc, &maps, process.tgid, &plan.runtime)?;
+        }
+        for module in way.modules {
+            plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
+        }
+        Ok(plan)
+    }
+
+    /// Completes `plan` by `module`; answers whether it is there.
+    fn add(
+        &mut self,
+        plan: &mut Plan,
+        module: &Module,
+        proc: &Proc,
+        process: &Process,
+        maps: &[Mapping],
+    ) -> bool {
+        let mapped = maps.iter().find(|mapping| module.is(mapping));
+        let (file, path) = match (mapped, module.beside) {
+            (Some(mapping), _) => (mapping.file, mapping.host_path(proc, process.tgid)),
+            (None, Some(folder)) => {
+                let beside = maps.iter().find(|mapping| mapping.path.contains(folder));
+                let path = beside.map(|beside| beside.host_path(proc, process.tgid));
+                match path.and_then(|path| sibling(&path, module.name)) {
+                    Some(found) => found,
+                    None => return false,
+                }
+            }
+            (None, None) => return false,
+        };
+        match self.look(file, &path, module.look, process) {
+            Ok(found) => {
+                if let Some(mapping) = mapped {
+                    let at = found.placed(mapping.start).at;
+                    let known = plan.runtime.at.iter_mut().zip(at);
+                    known.filter(|(_, at)| *at != NOWHERE).for_each(|(to, at)| *to = at);
+                }
+                plan.files.push(found.part(file, path));
+            }
+            Err(why) => {
+                tracing::debug!(tgid = process.tgid, path = %path.display(), why, "not probed");
+            }
+        }
+        true
+    }
+
+    fn look(
+        &mut self,
+        file: FileId,
+        path: &Path,
+        look: fn(&Sections, &Process) -> Result<Found, String>,
+        process: &Process,
+    ) -> Result<Found, String> {
         if self.files.len() >= FILES {
             self.files.clear();
         }
-        let found = self.files.entry(mapping.file).or_insert_with(|| {
-            let file = File::open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let found = self.files.entry(file).or_insert_with(|| {
+            let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
             let sections = Sections::of(file).ok_or("it is no executable of this machine")?;
-            (way.look)(&sections, process)
+            look(&sections, process)
         });
-        match found {
-            Ok(found) => {
-                if let Some(ready) = way.ready {
-                    ready(mapping, &regions(proc, process.tgid))?;
-                }
-                Ok(found.place(mapping, path))
-            }
-            Err(_) if way.library.is_some() && library.is_none() => Err(Refusal::Early),
-            Err(why) => Err(Refusal::Unknown(why.clone())),
-        }
+        found.clone()
+    }
+}
+
+impl Module {
+    fn is(&self, mapping: &Mapping) -> bool {
+        let file = mapping.path.rsplit('/').next().unwrap_or_default();
+        file.starts_with(self.name)
+            && self.beside.is_none_or(|folder| mapping.path.contains(folder))
     }
 }
 
 impl Found {
-    /// Its addresses in a process that has the file mapped there.
-    fn place(&self, mapping: &Mapping, path: PathBuf) -> Plan {
+    /// Its addresses in a process that has the file mapped at `start`.
+    fn placed(&self, start: u64) -> Runtime {
         let mut runtime = self.runtime;
-        let moved = mapping.start.wrapping_sub(self.lowest & !0xfff);
+        let moved = start.wrapping_sub(self.lowest & !0xfff);
         for index in self.addresses {
             runtime.at[*index] = runtime.at[*index].wrapping_add(moved);
         }
-        Plan {
-            runtime,
-            file: mapping.file,
+        runtime
+    }
+
+    fn part(&self, file: FileId, path: PathBuf) -> Part {
+        Part {
+            file,
             path,
             sites: Arc::clone(&self.sites),
             own: self.own,
@@ -158,6 +247,7 @@ fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Optio
     Some(Site {
         program,
         offset: offset + skip,
+        returns: false,
     })
 }
 
@@ -168,5 +258,6 @@ fn at_return(sections: &Sections, symbol: Symbol, program: &'static str) -> Opti
     Some(Site {
         program,
         offset: offset + skip,
+        returns: true,
     })
 }

@@ -7,8 +7,8 @@
 
 use super::{Found, Refusal, Site, Way, at_entry};
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{Mapping, Region};
-use crate::discovery::procs::Process;
+use crate::discovery::mapping::{Mapping, Region, regions};
+use crate::discovery::procs::{Proc, Process};
 use crate::discovery::symbols::{self, Symbol};
 use crate::probe::site;
 use agent_common::runtime::{FIELDS, NODE, NOWHERE, Runtime, node};
@@ -18,7 +18,8 @@ use std::collections::HashMap;
 pub(super) const WAY: Way = Way {
     library: None,
     look,
-    ready: Some(ready),
+    modules: &[],
+    check: Some(check),
 };
 
 const THEN: &str = "Builtins_PerformPromiseThen";
@@ -105,6 +106,11 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
 /// V8 maps its builtins a second time, near the code that it makes, if its heap may grow large;
 /// where it cannot map them it copies them, and a copy cannot be probed. So it must have come that
 /// far: it has made code, and has not made a copy.
+fn check(proc: &Proc, maps: &[Mapping], tgid: u32, _: &Runtime) -> Result<(), Refusal> {
+    let program = maps.first().ok_or(Refusal::Early)?;
+    ready(program, &regions(proc, tgid))
+}
+
 fn ready(mapping: &Mapping, regions: &[Region]) -> Result<(), Refusal> {
     let anonymous = |region: &&Region| region.executable && region.file.is_none();
     let own = |region: &&Region| region.executable && region.file == Some(mapping.file);
@@ -186,12 +192,14 @@ impl Functions<'_> {
             sites.extend(site::covering(&code).into_iter().map(|skip| Site {
                 program,
                 offset: offset + skip,
+                returns: false,
             }));
         }
         let then = self.found.get(PROTOTYPE_THEN)?;
         sites.push(Site {
             program: "node_prototype_then",
             offset: self.sections.file_offset(then.address)?,
+            returns: false,
         });
         for name in ENTRIES {
             let symbol = *self.found.get(name)?;
@@ -236,6 +244,7 @@ impl Functions<'_> {
             .map(|ip| Site {
                 program: "node_drained",
                 offset: offset + ip - run.address,
+                returns: false,
             })
             .collect();
         (!sites.is_empty()).then_some(sites)

@@ -188,6 +188,12 @@ impl Conversation for Http1Conversation {
         self.aligned = false;
     }
 
+    fn leaves_requests(&self) -> bool {
+        let begun = usize::from(matches!(self.answering, Answering::Head(_)));
+        let asking = matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none());
+        !self.aligned || asking || self.pending.len() > begun
+    }
+
     fn feed(
         &mut self,
         direction: Direction,
