@@ -47,9 +47,9 @@ pub const CHUNK_SEQUENCED: u16 = 4;
 pub const CHUNK_FIBER: u16 = 8;
 /// Bit of a task's identity: it is what an event loop does from the moment at which it received
 /// the first chunk that carries it. Such an identity is never used again.
-pub const FIBER_EVENT: u64 = 1 << 63;
+pub const FIBER_EVENT: u64 = 1 << 62;
 /// With [`FIBER_EVENT`]: what it received was on a connection that its process opened.
-pub const FIBER_ANSWER: u64 = 1 << 62;
+pub const FIBER_ANSWER: u64 = 1 << 61;
 
 /// Head of every record.
 #[repr(C)]

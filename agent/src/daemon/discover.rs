@@ -209,7 +209,10 @@ impl Tasks {
     /// Looks again at those that are due; tells of those whose plan is new or has grown.
     fn again(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
         let now = Instant::now();
-        let due: Vec<Early> = self.early.extract_if(.., |early| early.due <= now).collect();
+        let due: Vec<Early> = self
+            .early
+            .extract_if(.., |early| early.due <= now)
+            .collect();
         for early in due {
             let Some(found) = discovery.find(early.tgid, &[]) else {
                 continue;

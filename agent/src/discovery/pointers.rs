@@ -120,7 +120,8 @@ fn texts(sections: &Sections, text: &str) -> Vec<u64> {
     if let Some(section) = sections.section(".rodata") {
         let start = section.address;
         each(sections, ".rodata", |at, window| {
-            found.extend(memmem::find_iter(window, &pattern).map(|place| start + at + place as u64));
+            found
+                .extend(memmem::find_iter(window, &pattern).map(|place| start + at + place as u64));
         });
     }
     found
@@ -140,7 +141,9 @@ mod tests {
         // Texts of Rust end without a NUL: this one is followed by another.
         let all = pointers.found.keys();
         let starts = |place: &u64, text: &str| {
-            pointers.text(&sections, *place).is_some_and(|found| found.starts_with(text))
+            pointers
+                .text(&sections, *place)
+                .is_some_and(|found| found.starts_with(text))
         };
         let count = all.filter(|place| starts(place, TABLE[0])).count();
         assert!(count > 0, "{TABLE:?}");

@@ -78,8 +78,7 @@ fn is_neutral(instruction: &Instruction) -> bool {
     match instruction.mnemonic() {
         Mnemonic::Endbr64 | Mnemonic::Cmp | Mnemonic::Test => true,
         Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::And | Mnemonic::Lea => {
-            instruction.op0_kind() == OpKind::Register
-                && FREE.contains(&instruction.op0_register())
+            instruction.op0_kind() == OpKind::Register && FREE.contains(&instruction.op0_register())
         }
         // Forwards only: a loop would be passed more than once.
         _ => is_conditional(instruction) && instruction.near_branch_target() > instruction.ip(),

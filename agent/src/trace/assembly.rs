@@ -473,8 +473,7 @@ impl Assembly {
         ];
         if start >= self.lossy_until {
             let calls = self.waiting.claim(tgid, |call| {
-                (start..=end).contains(&call.at)
-                    && call.by.works_for(id, by, (start, end))
+                (start..=end).contains(&call.at) && call.by.works_for(id, by, (start, end))
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));

@@ -40,7 +40,10 @@ pub struct Lineage(Vec<(Incarnation, Option<Made>)>);
 impl Lineage {
     /// The task at `at`, its maker when it made it, and so on.
     pub fn moments(&self, at: Nanos) -> impl Iterator<Item = (Incarnation, Nanos)> + '_ {
-        let made = self.0.iter().map(|(_, made)| made.map_or(0, |made| made.at));
+        let made = self
+            .0
+            .iter()
+            .map(|(_, made)| made.map_or(0, |made| made.at));
         let times = std::iter::once(at).chain(made);
         self.0.iter().map(|(task, _)| *task).zip(times)
     }

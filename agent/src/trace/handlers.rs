@@ -12,8 +12,8 @@ use super::fibers::{Fibers, Made};
 use super::parent::Refusal;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
-use foldhash::{HashMap, HashSet};
 use agent_common::record::FIBER_EVENT;
+use foldhash::{HashMap, HashSet};
 use std::collections::BTreeMap;
 
 /// Most units that are remembered as event loops while they handle nothing: the end of a thread
@@ -347,7 +347,9 @@ impl Handlers {
 }
 
 fn is_first(open: &BTreeMap<u64, (NodeId, Handler)>, node: NodeId) -> bool {
-    open.values().next().is_some_and(|(first, _)| *first == node)
+    open.values()
+        .next()
+        .is_some_and(|(first, _)| *first == node)
 }
 
 #[cfg(test)]

@@ -181,7 +181,9 @@ impl Planner {
                 if let Some(mapping) = mapped {
                     let at = found.placed(mapping.start).at;
                     let known = plan.runtime.at.iter_mut().zip(at);
-                    known.filter(|(_, at)| *at != NOWHERE).for_each(|(to, at)| *to = at);
+                    known
+                        .filter(|(_, at)| *at != NOWHERE)
+                        .for_each(|(to, at)| *to = at);
                 }
                 plan.files.push(found.part(file, path));
             }
@@ -215,7 +217,9 @@ impl Module {
     fn is(&self, mapping: &Mapping) -> bool {
         let file = mapping.path.rsplit('/').next().unwrap_or_default();
         file.starts_with(self.name)
-            && self.beside.is_none_or(|folder| mapping.path.contains(folder))
+            && self
+                .beside
+                .is_none_or(|folder| mapping.path.contains(folder))
     }
 }
 

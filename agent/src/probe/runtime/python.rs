@@ -118,8 +118,13 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
 /// A process whose memory does not hold what the file says is refused rather than misread. The
 /// kernel side compares each thread's state with the thread itself besides.
 fn check(proc: &Proc, maps: &[Mapping], tgid: u32, runtime: &Runtime) -> Result<(), Refusal> {
-    if maps.iter().any(|mapping| mapping.path.contains("/ld-musl-")) {
-        return Err(Refusal::Unknown("musl: its threads are not known".to_owned()));
+    if maps
+        .iter()
+        .any(|mapping| mapping.path.contains("/ld-musl-"))
+    {
+        return Err(Refusal::Unknown(
+            "musl: its threads are not known".to_owned(),
+        ));
     }
     let mut bytes = [0; 8];
     let memory = File::open(proc.path(tgid, "mem"));
@@ -133,7 +138,10 @@ fn check(proc: &Proc, maps: &[Mapping], tgid: u32, runtime: &Runtime) -> Result<
 /// Is this a `Py_tss_t { int _is_initialized; pthread_key_t _key; }` in use?
 fn initialized(bytes: [u8; 8]) -> Result<(), Refusal> {
     let [a, b, c, d, e, f, g, h] = bytes;
-    match (u32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h])) {
+    match (
+        u32::from_ne_bytes([a, b, c, d]),
+        u32::from_ne_bytes([e, f, g, h]),
+    ) {
         (0, _) => Err(Refusal::Early),
         (1, key) if key < KEYS => Ok(()),
         _ => Err(Refusal::Unknown(
@@ -169,7 +177,10 @@ mod tests {
         };
         assert_eq!(initialized(bytes(1, 4)), Ok(()));
         assert_eq!(initialized(bytes(0, 0)), Err(Refusal::Early));
-        assert!(matches!(initialized(bytes(1, 32)), Err(Refusal::Unknown(_))));
+        assert!(matches!(
+            initialized(bytes(1, 32)),
+            Err(Refusal::Unknown(_))
+        ));
         assert!(matches!(initialized(bytes(7, 4)), Err(Refusal::Unknown(_))));
     }
 

@@ -61,14 +61,21 @@ fn method(sections: &Sections, pointers: &Pointers, place: u64, name: &str) -> O
 /// greenlet 2 and later.
 pub(super) fn greenlet(sections: &Sections, _: &Process) -> Result<Found, String> {
     let pointers = Pointers::of(sections);
-    let module_at = pointers.module.ok_or("it has no thread-local storage of its own")?;
+    let module_at = pointers
+        .module
+        .ok_or("it has no thread-local storage of its own")?;
     let found = symbols::find(sections, &[GREENLET_STATE]);
-    let state = found.get(GREENLET_STATE).ok_or("it was stripped, or is older than 2.0")?;
+    let state = found
+        .get(GREENLET_STATE)
+        .ok_or("it was stripped, or is older than 2.0")?;
     let made = made(sections, &pointers).ok_or("it makes greenlets in an unknown way")?;
     let mut found = module(
         sections,
         vec![made],
-        &[(python::GREENLET_MODULE, module_at), (python::GREENLET_STATE, state.address)],
+        &[
+            (python::GREENLET_MODULE, module_at),
+            (python::GREENLET_STATE, state.address),
+        ],
     );
     found.addresses = &[python::GREENLET_MODULE];
     Ok(found)
