@@ -55,5 +55,6 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         sites: [].into(),
         addresses: &[],
         lowest: sections.lowest(),
+        own: false,
     })
 }

@@ -8,6 +8,7 @@ mod go;
 mod haproxy;
 mod java;
 mod nginx;
+mod node;
 mod python;
 mod tokio;
 
@@ -46,6 +47,8 @@ pub struct Part {
     pub path: PathBuf,
     /// Where probes are put.
     pub sites: Arc<[Site]>,
+    /// They are probed in this process alone, and only all of them together mean something.
+    pub own: bool,
 }
 
 /// Where a probe is put.
@@ -80,6 +83,8 @@ struct Found {
     addresses: &'static [usize],
     /// Lowest address of the file as linked.
     lowest: u64,
+    /// As in [`Part`].
+    own: bool,
 }
 
 /// A runtime's way to find out.
@@ -127,6 +132,7 @@ impl Planner {
             metadata::Runtime::Java => java::WAY,
             metadata::Runtime::Rust => tokio::WAY,
             metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
+            metadata::Runtime::Node => node::WAY,
             _ => return Err(Refusal::None),
         };
         let maps = mappings(proc, process.tgid);
@@ -240,6 +246,7 @@ impl Found {
             file,
             path,
             sites: Arc::clone(&self.sites),
+            own: self.own,
         }
     }
 }

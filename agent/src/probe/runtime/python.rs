@@ -111,6 +111,7 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
         sites: site.into_iter().chain(queue).collect(),
         addresses: &[python::KEY],
         lowest: sections.lowest(),
+        own: false,
     })
 }
 

@@ -60,6 +60,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         sites: sites(sections, &found).into(),
         addresses,
         lowest: sections.lowest(),
+        own: false,
     })
 }
 

@@ -120,5 +120,6 @@ fn module(sections: &Sections, sites: Vec<Site>, known: &[(usize, u64)]) -> Foun
         sites: sites.into(),
         addresses: &[],
         lowest: sections.lowest(),
+        own: false,
     }
 }
