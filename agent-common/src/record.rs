@@ -50,6 +50,11 @@ pub const CHUNK_FAULT: u16 = 2;
 pub const CHUNK_SEQUENCED: u16 = 4;
 /// `fiber` names the runtime's task that made the call.
 pub const CHUNK_FIBER: u16 = 8;
+/// Bit of a task's identity: it is what an event loop does from the moment at which it received
+/// the first chunk that carries it. Such an identity is never used again.
+pub const FIBER_EVENT: u64 = 1 << 61;
+/// With [`FIBER_EVENT`]: what it received was on a connection that its process opened.
+pub const FIBER_ANSWER: u64 = 1 << 60;
 
 /// Head of every record.
 #[repr(C)]

@@ -24,7 +24,8 @@ pub const NOWHERE: u64 = u64::MAX;
 pub const GO: u32 = 1;
 /// CPython: the thread state is found through thread-local storage.
 pub const PYTHON: u32 = 2;
-/// Node.js: the event loop serves one event after the other.
+/// Node.js: the event loop serves one event after the other, each a task of its own; probes tell
+/// which of them a promise's reaction continues.
 pub const NODE: u32 = 3;
 /// A number in thread-local storage names the current task, such as tokio's.
 pub const THREAD_LOCAL: u32 = 4;
@@ -101,4 +102,25 @@ pub mod nginx {
     pub const FD: usize = 1;
     /// `connection` in `ngx_http_request_t` and `ngx_stream_session_t`, behind `signature`.
     pub const CLIENT: usize = 2;
+}
+
+/// Indices of [`Runtime::at`] for [`NODE`]. Offsets from tagged pointers of V8 are as its own code
+/// has them, the tag of 1 subtracted.
+pub mod node {
+    /// `undefined`, from V8's root register (r13).
+    pub const UNDEFINED: usize = 0;
+    /// `JSFunction::context`.
+    pub const FUNCTION_CONTEXT: usize = 1;
+    /// `Map::native_context` of a context's map.
+    pub const MAP_CONTEXT: usize = 2;
+    /// The embedder's data of a native context.
+    pub const EMBEDDER: usize = 3;
+    /// `node::Environment *` in the embedder's data.
+    pub const ENVIRONMENT: usize = 4;
+    /// In `node::Environment`: `double *` to the ids of `AsyncHooks`.
+    pub const ASYNC_IDS: usize = 5;
+    /// `MemoryChunk::flags`, from the beginning of the page.
+    pub const PAGE_FLAGS: usize = 6;
+    /// `node::Environment`, from the `uv_timer_t` of its timers.
+    pub const TIMER: usize = 7;
 }

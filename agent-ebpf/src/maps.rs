@@ -59,6 +59,95 @@ pub static ADOPTED: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(16
 #[map]
 pub static WRITTEN: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(16384, 0);
 
+/// Changes of context that are remembered of one event; a power of two.
+pub const NODE_CHANGES: usize = 32;
+
+/// Whose the ids of resources are that were made after one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Ids {
+    pub after: u64,
+    pub fiber: u64,
+}
+
+/// Where an entry of [`NODE_IDS`] is.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Slot {
+    pub tid: u32,
+    pub number: u32,
+}
+
+/// Entries of one thread, a power of two: the last ones are kept.
+pub const NODE_LOG: u64 = 4096;
+
+/// Changes of context of an event loop, over all events. Writers: as of [`NODE_THREADS`]. Full:
+/// the oldest are forgotten, timers made then have no task.
+#[map]
+pub static NODE_IDS: LruHashMap<Slot, Ids> = LruHashMap::with_max_entries(32768, 0);
+
+/// What a thread with an event loop of Node.js is doing.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct NodeThread {
+    /// The task of the event that the loop serves; 0 when it is none of ours.
+    pub event: u64,
+    /// The task whose call the event answers, 0 when it answers none that is known.
+    pub asker: u64,
+    /// The task whose code runs now.
+    pub current: u64,
+    /// The newest id of an asynchronous resource when the event began.
+    pub since: u64,
+    /// Where the ids of this thread's resources are; 0 until a promise has told.
+    pub ids: u64,
+    /// Between two collections of garbage; never the same again.
+    pub epoch: u64,
+    /// Changes of context since the event began.
+    pub changed: u32,
+    /// 1 while microtasks run.
+    pub microtasks: u32,
+    /// 1 in an event of callbacks each of which is of whoever made its resource.
+    pub makers: u32,
+    /// Always zero.
+    pub reserved: u32,
+    /// Entries of this thread that [`NODE_IDS`] has had.
+    pub logged: u64,
+    /// The last of them.
+    pub last: Ids,
+    /// The newest id at each change ...
+    pub counters: [u64; NODE_CHANGES],
+    /// ... and whose the ids made after it are.
+    pub fibers: [u64; NODE_CHANGES],
+}
+
+/// Thread → its event loop. Writers: socket I/O, runtime probes, exit probe. Full: the oldest is
+/// forgotten: what it does until its next event has no task.
+#[map]
+pub static NODE_THREADS: LruHashMap<u32, NodeThread> = LruHashMap::with_max_entries(4096, 0);
+
+/// A thread of which nothing is known: too big for the stack of a program.
+#[map]
+pub static NODE_FRESH: PerCpuArray<NodeThread> = PerCpuArray::with_max_entries(1, 0);
+
+/// Who waits for a promise.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Reaction {
+    /// The task; 0 when several share the key.
+    pub fiber: u64,
+    /// As in [`NodeThread`].
+    pub epoch: u64,
+    /// Thread of the event loop.
+    pub tid: u32,
+    /// Reactions under this key.
+    pub count: u32,
+}
+
+/// Object of V8 by which a reaction is known (`probes/node.rs`) → who waits. Writer: runtime
+/// probes. Full: the oldest is forgotten, that reaction has no task.
+#[map]
+pub static NODE_REACTIONS: LruHashMap<InProcess, Reaction> = LruHashMap::with_max_entries(32768, 0);
+
 /// State of a connection in the kernel.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -69,6 +158,8 @@ pub struct Connection {
     pub inode: u64,
     /// Offsets of the next bytes: sent, received.
     pub next: [u64; 2],
+    /// The task that sent last on it, if the process connected it; 0 when none is known.
+    pub asker: u64,
     /// Bytes still to copy in this turn.
     pub left: u32,
     /// Direction of the turn.
@@ -83,6 +174,8 @@ pub const FLAG_ANNOUNCED: u16 = 1;
 pub const FLAG_TCP: u16 = 2;
 /// The end of the received stream was reported.
 pub const FLAG_READ_TO_END: u16 = 4;
+/// The process connected it.
+pub const FLAG_CLIENT: u16 = 8;
 
 /// `struct sock *` → its state. Writer: socket I/O and lifecycle probes. Full: the least
 /// recently used one is forgotten and announced again when it is used again.
@@ -90,8 +183,8 @@ pub const FLAG_READ_TO_END: u16 = 4;
 pub static CONNECTIONS: LruHashMap<u64, Connection> = LruHashMap::with_max_entries(16384, 0);
 
 /// `struct sock *` of a `connect` under way in a watched process → the runtime's task that
-/// called it, 0 where that says nothing of who will use it. Writer: lifecycle probe. Full: the
-/// oldest is forgotten, the connection's role stays unknown.
+/// called it, 0 where none is known or that says nothing of who will use it. Writer: lifecycle
+/// probe. Full: the oldest is forgotten, the connection's role stays unknown.
 #[map]
 pub static CONNECTING: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4096, 0);
 

@@ -4,6 +4,7 @@
 //! subject is active at a time, else events would double.
 
 pub mod lifecycle;
+pub mod node;
 pub mod process;
 pub mod runtime;
 pub mod sock_length;

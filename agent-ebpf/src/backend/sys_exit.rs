@@ -10,7 +10,8 @@ use rules::rules::{Way, way};
 
 use crate::kernel::regs;
 use crate::maps::Call;
-use crate::probes::{file, socket_io};
+use crate::probes::socket_io::EAGAIN;
+use crate::probes::{fiber, file, socket_io};
 
 /// Any system call has ended; those that move bytes on sockets are looked at.
 ///
@@ -54,6 +55,9 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 pub fn finished(call: &Call, ret: i64, watch: u32) {
     if ret < 0 {
+        if ret != -i64::from(EAGAIN) && way(call.nr) == Way::Receives {
+            fiber::read_nothing(watch);
+        }
         return;
     }
     let Some((sk, direction)) = socket_and_direction(call) else {

@@ -11,7 +11,7 @@ use rules::rules::{anchor, extend, without_fin};
 
 use crate::emit::{emit, header};
 use crate::kernel::{copy_kernel, fresh_id, offset, read};
-use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_TCP};
+use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_CLIENT, FLAG_TCP};
 
 /// `SOCK_STREAM` of `linux/net.h`.
 const STREAM: u16 = 1;
@@ -114,6 +114,7 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
         id: fresh_id(),
         inode: socket.inode,
         next,
+        asker: 0,
         left: Policy::DEFAULT.turn,
         turn: direction,
         flags,
@@ -182,6 +183,7 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     if let Some(task) = unsafe { CONNECTING.get(socket.sk) } {
         connector = *task;
         opened.role = ROLE_CLIENT;
+        connection.flags |= FLAG_CLIENT;
         let _ = CONNECTING.remove(socket.sk);
     }
     if socket.is_tcp() {

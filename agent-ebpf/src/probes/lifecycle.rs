@@ -5,7 +5,7 @@ use agent_common::record::{END_BOTH, END_SENT, ENDED, Ended};
 use crate::emit::{emit, header};
 use crate::kernel::{offset, read};
 use crate::maps::{CONNECTING, CONNECTIONS};
-use crate::probes::native;
+use crate::probes::fiber;
 use crate::probes::socket_io::watched;
 
 // States of `net/tcp_states.h`.
@@ -30,7 +30,7 @@ fn is_shut(sk: u64) -> bool {
 pub fn state_changed(sk: u64, old: i32, new: i32) {
     if new == SYN_SENT {
         if let Some(watch) = watched() {
-            let _ = CONNECTING.insert(sk, native::connector(watch), 0);
+            let _ = CONNECTING.insert(sk, fiber::connector(watch), 0);
         }
         return;
     }

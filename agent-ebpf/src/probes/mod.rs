@@ -5,6 +5,7 @@ pub mod fiber;
 pub mod file;
 pub mod lifecycle;
 pub mod native;
+pub mod node;
 pub mod process;
 pub mod python;
 pub mod socket_io;

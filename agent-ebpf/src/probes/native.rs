@@ -1,10 +1,9 @@
 //! Tasks of compiled programs: tokio and HAProxy by thread-local storage, nginx by what it told
 //! epoll; and threads that say nothing of whose work they do.
 
-use agent_common::record::{HANDED, Linked};
+use agent_common::record::{FIBER_ANSWER, HANDED, Linked};
 use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
 use agent_common::settings::ABSENT;
-use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{offset, read, read_user, task};
@@ -13,22 +12,19 @@ use crate::probes::fiber::runtime;
 /// Stands for socket `sk`, where nothing else is known: no task is called so.
 #[inline(always)]
 pub fn nobody(sk: u64) -> u64 {
-    (sk & (SOCKET - 1)) | SOCKET
+    // The upper bits of all addresses of the kernel are the same, and are those of other tasks.
+    (sk & (FIBER_ANSWER - 1)) | SOCKET
 }
 
 /// The task that calls `connect` on the current thread, where who connects is who uses the
-/// connection first; 0 elsewhere.
+/// connection first.
 #[inline(always)]
-pub fn connector(watch: u32) -> u64 {
-    if watch & FIBERS == 0 {
-        return 0;
+pub fn connector() -> Option<u64> {
+    let runtime = runtime(THREAD_LOCAL)?;
+    if runtime.at[thread_local::CONNECTS] != 1 {
+        return None;
     }
-    match runtime(THREAD_LOCAL) {
-        Some(runtime) if runtime.at[thread_local::CONNECTS] == 1 => {
-            thread_local_word(runtime).unwrap_or(0)
-        }
-        _ => 0,
-    }
+    thread_local_word(runtime)
 }
 
 /// The number in thread-local storage that names the current task.

@@ -4,11 +4,12 @@ use agent_common::loss::Loss;
 use agent_common::record::{
     COMMAND_BYTES, EXECUTED, EXITED, Executed, Exited, LEFT, SPAWNED, Spawned,
 };
+use agent_common::runtime::NODE;
 use agent_common::watch::{FIBERS, IGNORE, WATCH};
 
 use crate::emit::{emit, emit_now, header, lost};
-use crate::kernel::{copy_user, offset, opaque, read, setting, tgid};
-use crate::maps::{RUNTIMES, WATCHED};
+use crate::kernel::{copy_user, offset, opaque, read, setting, task_id, tgid};
+use crate::maps::{NODE_THREADS, RUNTIMES, WATCHED};
 
 /// `child` was made by `parent`.
 #[inline(always)]
@@ -34,10 +35,15 @@ pub fn forked(parent: u64, child: u64) -> Option<()> {
 
 /// Process `child` is a copy of `maker`: watched like it, its tasks are named like its.
 #[inline(always)]
-fn inherit(maker: u32, child: u32, flags: u32) {
+fn inherit(maker: u32, child: u32, mut flags: u32) {
     // SAFETY: a map value, copied as it is; user space replaces it rarely.
     if let Some(runtime) = unsafe { RUNTIMES.get(maker) } {
-        let _ = RUNTIMES.insert(child, runtime, 0);
+        if runtime.kind == NODE {
+            // Its probes are those of one process.
+            flags &= !FIBERS;
+        } else {
+            let _ = RUNTIMES.insert(child, runtime, 0);
+        }
     }
     if WATCHED.insert(child, flags, 0).is_err() {
         lost(Loss::WatchFull);
@@ -108,6 +114,8 @@ pub fn exited(task: u64) -> Option<()> {
     let process = tgid();
     // SAFETY: a map value read once.
     let flags = *unsafe { WATCHED.get(process) }?;
+    // The next thread of this number has nothing to do with it.
+    let _ = NODE_THREADS.remove(task_id() as u32);
     let signal: u64 = read(task, offset!(task_signal))?;
     if read::<i32>(signal, offset!(signal_live))? != 0 {
         if flags & WATCH != 0 {

@@ -12,12 +12,15 @@ use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout
 use crate::emit::{emit, emit_bytes, header, lost};
 use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
 use crate::maps::{
-    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_READ_TO_END, FLAG_TCP, POLICY, SCRATCH,
-    Scratch, WATCHED,
+    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_CLIENT, FLAG_READ_TO_END, FLAG_TCP, POLICY,
+    SCRATCH, Scratch, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
-use crate::probes::{fiber, native};
+use crate::probes::fiber::{self, Moving};
+use crate::probes::native;
 
+/// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
+pub const EAGAIN: i32 = 11;
 /// Most buffers of one call that are looked at.
 const BUFFERS: u64 = 8;
 /// Most bytes of one chunk, as the verifier's type.
@@ -39,7 +42,13 @@ pub fn watched() -> Option<u32> {
 /// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`.
 #[inline(always)]
 pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32) {
-    if len < 0 || flags & FLAGS_NO_BYTES != 0 {
+    if flags & FLAGS_NO_BYTES != 0 {
+        return;
+    }
+    if len <= 0 && direction == RECEIVED as u16 && len != -EAGAIN {
+        fiber::read_nothing(watch);
+    }
+    if len < 0 {
         return;
     }
     if len == 0 {
@@ -72,16 +81,26 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         0
     };
     // What was moved for an earlier call is not for the task that runs now.
-    let fiber = if call.nr == NO_CALL {
-        0
-    } else if connector != 0 && direction == SENT as u16 {
-        connector
-    } else {
-        match fiber::current(watch, call, sk, first_byte(call, direction)) {
-            0 if direction == SENT as u16 => native::unknown(sk),
-            fiber => fiber,
+    let mut fiber = 0;
+    if call.nr != NO_CALL {
+        let moving = Moving {
+            call,
+            direction,
+            sk,
+            connection,
+            connector,
+            sent: first_byte(call, direction),
+        };
+        fiber = fiber::current(watch, &moving);
+    }
+    if direction == SENT as u16 {
+        if connection.flags & FLAG_CLIENT != 0 {
+            connection.asker = fiber;
         }
-    };
+        if fiber == 0 && call.nr != NO_CALL {
+            fiber = native::unknown(sk);
+        }
+    }
     if fiber != 0 {
         bits |= CHUNK_FIBER;
     }

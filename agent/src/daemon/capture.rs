@@ -331,8 +331,10 @@ impl Capture {
                 tracing::warn!(found.tgid, %error, "process not watched");
             }
             if let Some(plan) = &found.tasks {
-                self.loaded.probe(found.tgid, plan);
-                if let Err(error) = self.control.name_tasks(found.tgid, plan.runtime) {
+                let whole = self.loaded.probe(found.tgid, plan);
+                if !whole && plan.files.iter().any(|part| part.own) {
+                    tracing::warn!(found.tgid, "tasks are not told apart: not all is probed");
+                } else if let Err(error) = self.control.name_tasks(found.tgid, plan.runtime) {
                     tracing::warn!(found.tgid, %error, "tasks are not told apart");
                 }
             }

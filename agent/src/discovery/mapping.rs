@@ -74,27 +74,71 @@ pub fn mappings(proc: &Proc, tgid: u32) -> Vec<Mapping> {
     found
 }
 
+/// A part of a process's memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Region {
+    /// Its first address.
+    pub start: u64,
+    /// The address behind it.
+    pub end: u64,
+    /// It holds code.
+    pub executable: bool,
+    /// The process may write to it.
+    pub writable: bool,
+    /// The file that it is mapped from; `None` for plain memory.
+    pub file: Option<FileId>,
+}
+
+/// The memory of process `tgid`, by address.
+#[must_use]
+pub fn regions(proc: &Proc, tgid: u32) -> Vec<Region> {
+    let bytes = head(&proc.path(tgid, "maps"), BYTES).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    text.lines().filter_map(region).collect()
+}
+
+/// A line of `maps`.
+fn region(line: &str) -> Option<Region> {
+    let mut fields = line.splitn(6, ' ');
+    let (start, end) = fields.next()?.split_once('-')?;
+    let permissions = fields.next()?.as_bytes();
+    let _offset = fields.next()?;
+    let file = file(fields.next()?, fields.next()?)?;
+    Some(Region {
+        start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
+        executable: permissions.get(2) == Some(&b'x'),
+        writable: permissions.get(1) == Some(&b'w'),
+        file: (file.inode != 0).then_some(file),
+    })
+}
+
+/// `device` as major and minor number, `inode` in decimal.
+fn file(device: &str, inode: &str) -> Option<FileId> {
+    let (major, minor) = device.split_once(':')?;
+    Some(FileId {
+        device: (
+            u32::from_str_radix(major, 16).ok()?,
+            u32::from_str_radix(minor, 16).ok()?,
+        ),
+        inode: inode.trim_end().parse().ok()?,
+    })
+}
+
 /// A line of `maps` that maps the first byte of a file.
 fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let (start, _) = fields.next()?.split_once('-')?;
     let _permissions = fields.next()?;
     let offset = fields.next()?;
-    let (major, minor) = fields.next()?.split_once(':')?;
-    let inode: u64 = fields.next()?.parse().ok()?;
+    let file = file(fields.next()?, fields.next()?)?;
     let path = fields.next()?.trim_start();
-    if inode == 0 || !offset.trim_start_matches('0').is_empty() {
+    if file.inode == 0 || !offset.trim_start_matches('0').is_empty() {
         return None;
     }
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
-        file: FileId {
-            device: (
-                u32::from_str_radix(major, 16).ok()?,
-                u32::from_str_radix(minor, 16).ok()?,
-            ),
-            inode,
-        },
+        file,
         path: path.trim_end_matches(" (deleted)").to_owned(),
     })
 }

@@ -43,6 +43,82 @@ pub fn entry_of_c(code: &[u8]) -> u64 {
         .map_or(0, |found| found.ip())
 }
 
+/// Instructions of a function that are looked at for [`covering`].
+const LOOKED_AT: usize = 32;
+
+/// Offsets in `code`, the beginning of a function whose arguments are in registers of any kind,
+/// that each way through it passes exactly once before it has changed one of them.
+#[must_use]
+pub fn covering(code: &[u8]) -> Vec<u64> {
+    let mut found = Vec::new();
+    let mut ways = vec![0];
+    let mut left = LOOKED_AT;
+    while let Some(ip) = ways.pop() {
+        let rest = usize::try_from(ip).ok().and_then(|ip| code.get(ip..));
+        let mut decoder = Decoder::with_ip(64, rest.unwrap_or_default(), ip, DecoderOptions::NONE);
+        let instruction = decoder.decode();
+        left = left.saturating_sub(1);
+        if left == 0 || instruction.is_invalid() {
+            return vec![0];
+        }
+        if is_emulated(&instruction) || !is_neutral(&instruction) {
+            found.push(ip);
+        } else {
+            ways.push(instruction.next_ip());
+            if is_conditional(&instruction) {
+                ways.push(instruction.near_branch_target());
+            }
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Registers that hold no arguments of the functions that [`covering`] is for.
+const FREE: [Register; 12] = [
+    Register::RDI,
+    Register::EDI,
+    Register::R8,
+    Register::R8D,
+    Register::R9,
+    Register::R9D,
+    Register::R10,
+    Register::R10D,
+    Register::R11,
+    Register::R11D,
+    Register::R12,
+    Register::R12D,
+];
+
+/// Loads, tests and branches that leave the registers of arguments alone.
+fn is_neutral(instruction: &Instruction) -> bool {
+    match instruction.mnemonic() {
+        Mnemonic::Endbr64 | Mnemonic::Cmp | Mnemonic::Test => true,
+        Mnemonic::Mov | Mnemonic::Movzx | Mnemonic::And | Mnemonic::Lea => {
+            instruction.op0_kind() == OpKind::Register && FREE.contains(&instruction.op0_register())
+        }
+        // Forwards only: a loop would be passed more than once.
+        _ => is_conditional(instruction) && instruction.near_branch_target() > instruction.ip(),
+    }
+}
+
+fn is_conditional(instruction: &Instruction) -> bool {
+    matches!(
+        instruction.mnemonic(),
+        Mnemonic::Je
+            | Mnemonic::Jne
+            | Mnemonic::Ja
+            | Mnemonic::Jae
+            | Mnemonic::Jb
+            | Mnemonic::Jbe
+            | Mnemonic::Jg
+            | Mnemonic::Jge
+            | Mnemonic::Jl
+            | Mnemonic::Jle
+    )
+}
+
 /// Offset for a probe of the function's return: there the return address must still be on top
 /// of the stack, so only a landing mark may be skipped.
 #[must_use]
@@ -291,6 +367,33 @@ mod tests {
         ] {
             assert_eq!(thread_local_stores(code), expected, "{code:x?}");
         }
+    }
+
+    #[test]
+    fn every_way_is_covered_once() {
+        for (code, offsets) in [
+            // push rbp
+            (&[0x55][..], &[0][..]),
+            // mov edi, [rax+35]; test edi, edi; jne +1; push rbp; mov rax, rbx
+            (
+                &[
+                    0x8b, 0x78, 0x23, 0x85, 0xff, 0x75, 0x01, 0x55, 0x48, 0x89, 0xd8,
+                ],
+                &[7, 8],
+            ),
+            // cmp rbx, [r13+400]; jne +0; push rbp: both ways meet
+            (&[0x49, 0x39, 0x9d, 0x90, 1, 0, 0, 0x75, 0, 0x55], &[9]),
+            // mov rax, rbx changes an argument
+            (&[0x48, 0x89, 0xd8, 0x55], &[0]),
+            // mov edi, eax; jne back
+            (&[0x89, 0xc7, 0x75, 0xfc], &[2]),
+            (&[], &[0]),
+        ] {
+            assert_eq!(covering(code), offsets, "{code:x?}");
+        }
+        // test edi, edi, too often; then bytes that are no instruction
+        assert_eq!(covering(&[0x85, 0xff].repeat(LOOKED_AT)), [0]);
+        assert_eq!(covering(&[0x85, 0xff, 0x06]), [0]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use aya::Ebpf;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::{io, thread};
 
 /// Files that are probed at once; those that nobody runs make room.
@@ -27,6 +28,9 @@ struct Probed {
     used: u64,
 }
 
+/// A file, in the one process that it is probed in or in all.
+type Place = (FileId, Option<u32>);
+
 /// What holds one or more sites; dropping it detaches them.
 #[expect(dead_code, reason = "held for their ends")]
 enum Link {
@@ -39,7 +43,7 @@ enum Link {
 pub struct Uprobes {
     /// Until the kernel refuses it.
     multi: Option<Multi>,
-    files: HashMap<FileId, Probed>,
+    files: HashMap<Place, Probed>,
     plans: u64,
     /// Sites that the kernel refused.
     pub refused: u64,
@@ -58,13 +62,15 @@ impl Uprobes {
 
     fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part) -> bool {
         self.plans += 1;
-        if !self.files.contains_key(&part.file) && self.files.len() >= FILES && !self.make_room() {
+        let own = part.own.then_some(tgid);
+        let place = (part.file, own);
+        if !self.files.contains_key(&place) && self.files.len() >= FILES && !self.make_room() {
             return part.sites.is_empty();
         }
-        let probed = self.files.entry(part.file).or_insert_with(|| {
+        let probed = self.files.entry(place).or_insert_with(|| {
             let mut probed = Probed::default();
             for site in part.sites.iter() {
-                match attach(&mut self.multi, ebpf, part, site) {
+                match attach(&mut self.multi, ebpf, part, site, own) {
                     Ok(link) => probed.links.push(link),
                     Err(why) => {
                         self.refused += 1;
@@ -94,6 +100,10 @@ impl Uprobes {
         for probed in self.files.values_mut() {
             probed.users.remove(&tgid);
         }
+        let over = self.files.extract_if(|(_, own), _| *own == Some(tgid));
+        for (_, probed) in over {
+            detach(probed.links);
+        }
     }
 
     /// Files that are probed.
@@ -115,13 +125,17 @@ impl Uprobes {
             return false;
         };
         if let Some(probed) = self.files.remove(&oldest) {
-            let name = "weft-detach".to_owned();
-            let links = probed.links;
-            if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
-                tracing::debug!(%error, "detached on the spot");
-            }
+            detach(probed.links);
         }
         true
+    }
+}
+
+/// Takes probes away without waiting for it.
+fn detach(links: Vec<Link>) {
+    let name = "weft-detach".to_owned();
+    if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
+        tracing::debug!(%error, "detached on the spot");
     }
 }
 
@@ -130,8 +144,10 @@ fn attach(
     ebpf: &mut Ebpf,
     part: &Part,
     site: &Site,
+    own: Option<u32>,
 ) -> Result<Link, String> {
-    if let Some(many) = multi {
+    // Before Linux 6.10 a link for many that is bound to a process sees its main thread alone.
+    if let Some(many) = multi.as_mut().filter(|_| own.is_none()) {
         match many.attach(site.program, &part.path, &[site.offset], site.returns) {
             Ok(link) => return Ok(Link::Multi(link)),
             // Another kernel than it is for; or a file that is gone, of which the other way tells.
@@ -139,10 +155,15 @@ fn attach(
             Err(error) => tracing::debug!(program = site.program, %error, "no link for many"),
         }
     }
-    attach_single(ebpf, part, site).map(Link::Single)
+    attach_single(ebpf, part, site, own).map(Link::Single)
 }
 
-fn attach_single(ebpf: &mut Ebpf, part: &Part, site: &Site) -> Result<UProbeLink, String> {
+fn attach_single(
+    ebpf: &mut Ebpf,
+    part: &Part,
+    site: &Site,
+    own: Option<u32>,
+) -> Result<UProbeLink, String> {
     let program = ebpf.program_mut(site.program);
     let program = program.ok_or("not in the kernel object")?;
     let program: &mut UProbe = program
@@ -152,7 +173,9 @@ fn attach_single(ebpf: &mut Ebpf, part: &Part, site: &Site) -> Result<UProbeLink
         program.load().map_err(super::attach::words)?;
     }
     let location = UProbeAttachLocation::AbsoluteOffset(site.offset);
-    let link = program.attach(location, &part.path, UProbeScope::AllProcesses);
+    let own = own.and_then(NonZeroU32::new);
+    let scope = own.map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
+    let link = program.attach(location, &part.path, scope);
     let link = link.map_err(super::attach::words)?;
     program.take_link(link).map_err(super::attach::words)
 }

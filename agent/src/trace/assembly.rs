@@ -7,12 +7,13 @@
 use super::answered::Answered;
 use super::context::{self, Context};
 use super::departed::{Departed, Gone};
+use super::events::Purpose;
 use super::handlers::{Current, Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
 use super::parent::{self, Parent, Refusal};
 use super::waiting::{self, Waiting};
-use crate::protocol::exchange::{Answer, Request, Role};
+use crate::protocol::exchange::{Answer, Moment, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
 use agent_common::runtime::WHILE_OPEN;
@@ -278,6 +279,7 @@ impl Assembly {
             self.served += 1;
         }
         let fiber = request.start.fiber;
+        let pipelined = self.serving.contains_key(&info.conn);
         let handler_born = self.handlers.fibers.born(reader.task.tgid, reader.fiber);
         let node = self.insert(Node {
             id,
@@ -320,6 +322,9 @@ impl Assembly {
         match role {
             Role::Server => {
                 self.handlers.begin(node, id, self.served, reader);
+                if pipelined && reader.is_event() {
+                    self.handlers.brought(reader, Purpose::Several);
+                }
                 self.settle_server(node, other);
             }
             Role::Client => {
@@ -347,6 +352,8 @@ impl Assembly {
             task: first.task,
             fiber: first.fiber,
         });
+        let events = [answer.first.unwrap_or(answer.end), answer.end];
+        let above = entry.above;
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
@@ -367,6 +374,14 @@ impl Assembly {
                 }
             }
             (Role::Client, None) => {}
+        }
+        if let (Role::Client, Some((node, id))) = (role, above) {
+            for Moment { task, fiber, .. } in events {
+                let reader = Handler { task, fiber };
+                if reader.is_event() {
+                    self.handlers.brought(reader, Purpose::Answer(node, id));
+                }
+            }
         }
         if self.serving.get(&conn) == Some(&node) {
             self.serving.remove(&conn);
@@ -440,10 +455,16 @@ impl Assembly {
         match (entry.request.role, entry.above) {
             (Role::Server, _) => {
                 let request = self.serving.get(&conn).map(|node| (*node, entry.id));
-                if let Some(request) = request {
-                    self.handlers.serve(handler, request, at);
+                match request {
+                    Some((node, id)) if handler.is_event() => {
+                        self.handlers.brought(handler, Purpose::Request(node, id));
+                    }
+                    Some(request) => self.handlers.serve(handler, request, at),
+                    None => {}
                 }
             }
+            // An event is told when it has brought the whole answer.
+            (Role::Client, _) if handler.is_event() => {}
             (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
             (Role::Client, None) => self.handlers.assist(handler, asker, entry.start()),
         }
@@ -461,7 +482,11 @@ impl Assembly {
             true => (0, 0),
             false => (handler.fiber, born),
         };
-        let answered = |writer: Handler| sure(writer, fibers.born(tgid, writer.fiber));
+        // An event writes answers to whichever requests.
+        let answered = |writer: Handler| match writer.is_event() {
+            true => (0, 0),
+            false => sure(writer, fibers.born(tgid, writer.fiber)),
+        };
         let by = [
             sure(entry.handler, entry.handler_born),
             writer.map_or((0, 0), answered),

@@ -7,14 +7,16 @@
 //! believed by their threads at all.
 
 use super::assembly::NodeId;
+use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
 use super::handed::Handed;
 use super::parent::Refusal;
 use super::waiting::Thread;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
+use agent_common::record::FIBER_EVENT;
 use foldhash::{HashMap, HashSet};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 /// Most units that are remembered as event loops while they handle nothing: the end of a thread
 /// is not reported, only that of its process.
@@ -55,12 +57,18 @@ impl Handler {
             Unit::Fiber(self.task.tgid, self.fiber)
         }
     }
+
+    /// It is an event of a loop, whose identity is never used again.
+    #[must_use]
+    pub const fn is_event(self) -> bool {
+        self.fiber & FIBER_EVENT != 0
+    }
 }
 
 /// What a thread is called among the runtime's tasks of its process: no task has such a number,
 /// which is neither an address of the process nor a count.
 const fn fiber_of_thread(tid: u32) -> u64 {
-    1 << 61 | tid as u64
+    1 << 59 | tid as u64
 }
 
 /// What a unit is doing.
@@ -89,8 +97,10 @@ pub struct Handlers {
     pub fibers: Fibers,
     /// Which task gave which waiting one something to do.
     pub handed: Handed,
-    /// Numbers of open server requests by process.
-    processes: HashMap<u32, BTreeSet<u64>>,
+    /// What events of event loops are for.
+    events: Events,
+    /// Open server requests by process and number, and who read them.
+    processes: HashMap<u32, BTreeMap<u64, (NodeId, Handler)>>,
     /// Open server requests of which it is not certain that they are still handled.
     doubted: HashSet<NodeId>,
 }
@@ -98,6 +108,12 @@ pub struct Handlers {
 impl Handlers {
     /// `node`, the `number`th server request of all, was read by `handler`.
     pub fn begin(&mut self, node: NodeId, id: SpanId, number: u64, handler: Handler) {
+        let open = self.processes.entry(handler.task.tgid).or_default();
+        open.insert(number, (node, handler));
+        if handler.is_event() {
+            self.brought(handler, Purpose::Request(node, id));
+            return;
+        }
         let unit = handler.unit();
         if self.units.len() >= 2 * IDLE_LOOPS && !self.units.contains_key(&unit) {
             self.forget_idle();
@@ -105,10 +121,12 @@ impl Handlers {
         let work = self.units.entry(unit).or_default();
         work.open.push((node, id));
         work.event_loop |= work.open.len() > 1;
-        self.processes
-            .entry(handler.task.tgid)
-            .or_default()
-            .insert(number);
+    }
+
+    /// The event `handler` has brought something.
+    pub fn brought(&mut self, handler: Handler, purpose: Purpose) {
+        let tgid = handler.task.tgid;
+        self.events.insert(tgid, handler.fiber, purpose);
     }
 
     /// `handler` moved bytes that cannot be told yet, because a record before them is late or
@@ -160,6 +178,7 @@ impl Handlers {
         });
         self.fibers.exited(tgid);
         self.handed.exited(tgid);
+        self.events.exited(tgid);
         self.processes.remove(&tgid);
     }
 
@@ -283,18 +302,22 @@ impl Handlers {
     /// Number of the oldest open server request of a process.
     #[must_use]
     pub fn oldest(&self, tgid: u32) -> Option<u64> {
-        self.processes.get(&tgid)?.first().copied()
+        self.processes.get(&tgid)?.keys().next().copied()
     }
 
     /// Number of its newest.
     #[must_use]
     pub fn newest(&self, tgid: u32) -> Option<u64> {
-        self.processes.get(&tgid)?.last().copied()
+        self.processes.get(&tgid)?.keys().next_back().copied()
     }
 
     /// `handler` serves several requests at once: what it writes says nothing.
     #[must_use]
     pub fn is_loop(&self, handler: Handler) -> bool {
+        if handler.is_event() {
+            let purpose = self.events.find(handler.task.tgid, handler.fiber);
+            return !matches!(purpose, Some(Purpose::Request(..)));
+        }
         let work = self.units.get(&handler.unit());
         work.is_some_and(|work| work.event_loop)
     }
@@ -304,6 +327,9 @@ impl Handlers {
     /// # Errors
     /// When it may be one, but which is not certain.
     pub fn current(&self, handler: Handler, threading: Threading) -> Result<Current, Refusal> {
+        if handler.is_event() {
+            return self.of_event(handler);
+        }
         let found = match self.processes.get(&handler.task.tgid) {
             None => self.inherited(handler).unwrap_or(Current::None),
             Some(_) if handler.fiber == 0 => self.of_thread(handler, threading)?,
@@ -322,8 +348,31 @@ impl Handlers {
             Threading::Bound => match self.only(handler)? {
                 Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),
                 None if self.thread_made_for(handler.task).is_some() => Ok(Current::Later),
+                // Requests are known by their events, and this is none of them.
+                None if self.has_events(handler.task.tgid) => Err(Refusal::Unrelated),
                 None => Ok(Current::None),
             },
+        }
+    }
+
+    fn has_events(&self, tgid: u32) -> bool {
+        let open = self.processes.get(&tgid);
+        open.is_some_and(|open| open.values().any(|(_, reader)| reader.is_event()))
+    }
+
+    fn of_event(&self, handler: Handler) -> Result<Current, Refusal> {
+        let tgid = handler.task.tgid;
+        let open = self.processes.get(&tgid);
+        let alone = |node| open.is_some_and(|open| open.len() == 1 && is_first(open, node));
+        match self.events.find(tgid, handler.fiber) {
+            Some(Purpose::Request(node, id)) => Ok(Current::Handling(node, id, Evidence::Task)),
+            // Nobody else can wait in a queue.
+            Some(Purpose::Answer(node, id)) if alone(node) => {
+                Ok(Current::Handling(node, id, Evidence::Task))
+            }
+            Some(_) => Err(Refusal::Ambiguous),
+            None if open.is_some() => Ok(Current::Later),
+            None => Ok(Current::None),
         }
     }
 
@@ -339,7 +388,7 @@ impl Handlers {
         let Some(work) = self.units.get(&handler.unit()) else {
             return Ok(None);
         };
-        let alone = self.processes.get(&handler.task.tgid).map(BTreeSet::len) == Some(1);
+        let alone = self.processes.get(&handler.task.tgid).map(BTreeMap::len) == Some(1);
         match work.open.as_slice() {
             [] => Ok(None),
             [only] if !work.event_loop || alone => Ok(Some(*only)),
@@ -353,6 +402,12 @@ impl Handlers {
         made.request
             .map(|(node, id)| Current::Handling(node, id, Evidence::Task))
     }
+}
+
+fn is_first(open: &BTreeMap<u64, (NodeId, Handler)>, node: NodeId) -> bool {
+    open.values()
+        .next()
+        .is_some_and(|(first, _)| *first == node)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ pub mod answered;
 pub mod assembly;
 pub mod context;
 pub mod departed;
+pub mod events;
 pub mod fibers;
 pub mod handed;
 pub mod handlers;

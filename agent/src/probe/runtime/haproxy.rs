@@ -56,5 +56,6 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         addresses: &[],
         lowest: sections.lowest(),
         lacks: None,
+        own: false,
     })
 }

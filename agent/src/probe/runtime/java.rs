@@ -29,5 +29,6 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         addresses: &[],
         lowest: sections.lowest(),
         lacks: None,
+        own: false,
     })
 }

@@ -8,6 +8,7 @@ mod go;
 mod haproxy;
 mod java;
 mod nginx;
+mod node;
 mod python;
 mod tokio;
 
@@ -48,6 +49,8 @@ pub struct Part {
     pub path: PathBuf,
     /// Where probes are put.
     pub sites: Arc<[Site]>,
+    /// They are probed in this process alone, and only all of them together mean something.
+    pub own: bool,
 }
 
 /// Where a probe is put.
@@ -84,6 +87,8 @@ struct Found {
     lowest: u64,
     /// What of it is not found.
     lacks: Option<&'static str>,
+    /// As in [`Part`].
+    own: bool,
 }
 
 /// Finds out what is in a file.
@@ -136,6 +141,7 @@ impl Planner {
             metadata::Runtime::Java => java::WAY,
             metadata::Runtime::Rust => tokio::WAY,
             metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
+            metadata::Runtime::Node => node::WAY,
             _ => return Err(Refusal::None),
         };
         let maps = mappings(proc, process.tgid);
@@ -249,6 +255,7 @@ impl Found {
             file,
             path,
             sites: Arc::clone(&self.sites),
+            own: self.own,
         }
     }
 }

@@ -114,6 +114,7 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
         lacks: copied
             .is_none()
             .then_some("who makes which task: it has no PyContext_CopyCurrent"),
+        own: false,
     })
 }
 

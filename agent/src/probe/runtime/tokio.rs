@@ -61,6 +61,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         addresses,
         lowest: sections.lowest(),
         lacks: None,
+        own: false,
     })
 }
 

@@ -122,5 +122,6 @@ fn module(sections: &Sections, sites: Vec<Site>, known: &[(usize, u64)]) -> Foun
         addresses: &[],
         lowest: sections.lowest(),
         lacks: None,
+        own: false,
     }
 }

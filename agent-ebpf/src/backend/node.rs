@@ -1,0 +1,145 @@
+//! Uprobes in Node.js: where its event loop, V8's promises and V8's collector tell whose code runs.
+//!
+//! Attached per process by `agent/src/probe/uprobes.rs`, at instructions at which the arguments
+//! are still in their registers.
+
+use agent_common::runtime::node::TIMER;
+use aya_ebpf::macros::uprobe;
+use aya_ebpf::programs::ProbeContext;
+
+use crate::kernel::read_user;
+use crate::probes::node::{self, Call};
+
+/// V8: `PerformPromiseThen(promise, onFulfilled, onRejected, resultPromise)`, a builtin with its
+/// arguments in rax, rbx, rcx and rdx: all that awaits, and what the compiler made of `then`.
+#[uprobe]
+pub fn node_then(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: the context of a uprobe is the registers of the probed thread.
+        let regs = unsafe { &*ctx.regs };
+        let call = Call {
+            root: regs.r13,
+            context: regs.rsi,
+            handler: regs.rbx,
+            result: regs.rdx,
+        };
+        node::attached(runtime, &call);
+    }
+    0
+}
+
+/// V8: `PromisePrototypeThen`, a builtin with its arguments on the stack behind the address of
+/// return and the receiver: `onFulfilled`, `onRejected`. `then` as the interpreter calls it.
+#[uprobe]
+pub fn node_prototype_then(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let regs = unsafe { &*ctx.regs };
+        if let Some(handlers) = read_user::<[u64; 2]>(regs.rsp + 16) {
+            node::attached_by_then(runtime, regs.r13, regs.rsi, handlers);
+        }
+    }
+    0
+}
+
+/// V8: `PromiseFulfillReactionJob(value, handler, promiseOrCapability)` and its sibling for
+/// rejections, builtins with their arguments in rax, rbx and rcx.
+#[uprobe]
+pub fn node_reaction(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let regs = unsafe { &*ctx.regs };
+        let call = Call {
+            root: regs.r13,
+            context: regs.rsi,
+            handler: regs.rbx,
+            result: regs.rcx,
+        };
+        node::reacts(runtime, &call);
+    }
+    0
+}
+
+/// V8: `PromiseResolveThenableJob`, a builtin.
+#[uprobe]
+pub fn node_thenable(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node::resolves();
+    }
+    0
+}
+
+/// V8: the end of `MicrotaskQueue::RunMicrotasks`, where it calls `OnCompleted`.
+#[uprobe]
+pub fn node_drained(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node::drained();
+    }
+    0
+}
+
+/// Node.js: `void Environment::RunTimers(uv_timer_t *handle)`, `handle` in rdi, which lies within
+/// the environment.
+#[uprobe]
+pub fn node_timers(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let handle = unsafe { (*ctx.regs).rdi };
+        node::timers(runtime, handle.wrapping_add(runtime.at[TIMER]));
+    }
+    0
+}
+
+/// Node.js: `void AfterGetAddrInfo(uv_getaddrinfo_t *req, int status, struct addrinfo *res)`: a
+/// name is resolved.
+#[uprobe]
+pub fn node_resolved(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node::makers();
+    }
+    0
+}
+
+/// Node.js: `void MessagePortData::AddToIncomingQueue(std::shared_ptr<Message> message)`, a pointer
+/// to `message` in rsi, its first word a pointer, too.
+#[uprobe]
+pub fn node_posted(ctx: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        // SAFETY: as above.
+        if let Some(message) = read_user::<u64>(unsafe { (*ctx.regs).rsi }) {
+            node::posted(message);
+        }
+    }
+    0
+}
+
+/// Node.js: `MaybeLocal<Value> Message::Deserialize(Environment *env, Local<Context> context,
+/// Local<Value> *ports)`, `this` in rdi, `env` in rsi: before a message is given to its listeners.
+#[uprobe]
+pub fn node_took(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let (rdi, rsi) = unsafe { ((*ctx.regs).rdi, (*ctx.regs).rsi) };
+        node::took(runtime, rdi, rsi);
+    }
+    0
+}
+
+/// libuv and Node.js: entry of the callbacks of everything but received bytes.
+#[uprobe]
+pub fn node_entered(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node::entered();
+    }
+    0
+}
+
+/// V8: `void Heap::GarbageCollectionEpilogue(GarbageCollector collector)`. Objects have moved, and
+/// the places they left are still as they left them.
+#[uprobe]
+pub fn node_collected(_: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        node::collected(runtime);
+    }
+    0
+}

@@ -1,0 +1,332 @@
+//! Node.js: events of its loop, promises, ticks.
+//!
+//! Everything is found in the program itself: the places of the probes by the names of V8's
+//! builtins and of functions of V8, libuv and Node.js; the offsets by reading the code that uses
+//! them. A build that lacks one of them is refused as a whole: a place where JavaScript is entered
+//! unseen would be taken for the event before.
+
+use super::{Found, Refusal, Site, Way, at_entry};
+use crate::discovery::elf::Sections;
+use crate::discovery::mapping::{Mapping, Region, regions};
+use crate::discovery::procs::{Proc, Process};
+use crate::discovery::symbols::{self, Symbol};
+use crate::probe::site;
+use agent_common::runtime::{FIELDS, NODE, NOWHERE, Runtime, node};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use std::collections::HashMap;
+
+pub(super) const WAY: Way = Way {
+    library: None,
+    look,
+    modules: &[],
+    check: Some(check),
+};
+
+const THEN: &str = "Builtins_PerformPromiseThen";
+const PROTOTYPE_THEN: &str = "Builtins_PromisePrototypeThen";
+const FULFILL: &str = "Builtins_PromiseFulfillReactionJob";
+const REJECT: &str = "Builtins_PromiseRejectReactionJob";
+const THENABLE: &str = "Builtins_PromiseResolveThenableJob";
+const CALL: &str = "Builtins_CallFunction_ReceiverIsAny";
+const RUN: &str = "_ZN2v88internal14MicrotaskQueue13RunMicrotasksEPNS0_7IsolateE";
+const COMPLETED: &str = "_ZNK2v88internal14MicrotaskQueue11OnCompletedEPNS0_7IsolateE";
+const COLLECTED: &str = "_ZN2v88internal4Heap25GarbageCollectionEpilogueENS0_16GarbageCollectorE";
+const ASYNC_ID: &str = "_ZN4node29AsyncHooksGetExecutionAsyncIdEPN2v87IsolateE";
+
+const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
+
+const RESOLVED: &str =
+    "_ZN4node10cares_wrap12_GLOBAL__N_116AfterGetAddrInfoEP16uv_getaddrinfo_siP8addrinfo";
+const POSTED: &str =
+    "_ZN4node6worker15MessagePortData18AddToIncomingQueueESt10shared_ptrINS0_7MessageEE";
+const TOOK: &str = "_ZN4node6worker7Message11DeserializeEPNS_11EnvironmentEN2v85LocalINS4_7ContextEEEPNS5_INS4_5ValueEEE";
+
+/// Where something else than received bytes enters JavaScript.
+const ENTRIES: [&str; 11] = [
+    "_ZN4node11Environment14CheckImmediateEP10uv_check_s",
+    "_ZN4node10HandleWrap7OnCloseEP11uv_handle_s",
+    "_ZN4node14ConnectionWrapINS_7TCPWrapE8uv_tcp_sE12AfterConnectEP12uv_connect_si",
+    "_ZN4node14ConnectionWrapINS_8PipeWrapE9uv_pipe_sE12AfterConnectEP12uv_connect_si",
+    "uv__async_io",
+    "uv__server_io",
+    "uv__write_callbacks",
+    "uv__signal_event",
+    "uv__udp_io",
+    "uv__poll_io",
+    "uv__inotify_read",
+];
+
+/// Most bytes of a function that are read.
+const CODE: usize = 2048;
+/// Bytes of V8's builtins, at least: more than any other code that is not writable.
+const BUILTINS: u64 = 1024 * 1024;
+
+fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
+    let mut names = vec![
+        THEN,
+        PROTOTYPE_THEN,
+        FULFILL,
+        REJECT,
+        THENABLE,
+        CALL,
+        RUN,
+        COMPLETED,
+        COLLECTED,
+        ASYNC_ID,
+        TIMERS,
+        RESOLVED,
+        POSTED,
+        TOOK,
+    ];
+    names.extend(ENTRIES);
+    let found = symbols::find(sections, &names);
+    if let Some(missing) = names.iter().find(|name| !found.contains_key(**name)) {
+        return Err(format!("it has no symbol {missing}"));
+    }
+    let functions = Functions { sections, found };
+    let at = functions
+        .offsets()
+        .ok_or("the code of its promises or of its asynchronous ids is not as known")?;
+    let sites = functions
+        .sites()
+        .ok_or("the code of its promises is not as known")?;
+    Ok(Found {
+        runtime: Runtime {
+            kind: NODE,
+            reserved: 0,
+            at,
+        },
+        sites: sites.into(),
+        addresses: &[],
+        lowest: sections.lowest(),
+        lacks: None,
+        own: true,
+    })
+}
+
+/// V8 maps its builtins a second time, near the code that it makes, if its heap may grow large;
+/// where it cannot map them it copies them, and a copy cannot be probed. So it must have come that
+/// far: it has made code, and has not made a copy.
+fn check(proc: &Proc, maps: &[Mapping], tgid: u32, _: &Runtime) -> Result<(), Refusal> {
+    let program = maps.first().ok_or(Refusal::Early)?;
+    ready(program, &regions(proc, tgid))
+}
+
+fn ready(mapping: &Mapping, regions: &[Region]) -> Result<(), Refusal> {
+    let anonymous = |region: &&Region| region.executable && region.file.is_none();
+    let own = |region: &&Region| region.executable && region.file == Some(mapping.file);
+    if !regions
+        .iter()
+        .filter(anonymous)
+        .any(|region| region.writable)
+    {
+        return Err(Refusal::Early);
+    }
+    let copy = regions
+        .iter()
+        .filter(anonymous)
+        .any(|region| !region.writable && region.end - region.start >= BUILTINS);
+    let large = regions
+        .iter()
+        .filter(own)
+        .filter(|region| region.end - region.start >= BUILTINS)
+        .count();
+    if copy || large == 0 {
+        return Err(Refusal::Unknown(
+            "V8 has copied its builtins, where they cannot be probed".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Named functions of a program.
+struct Functions<'a> {
+    sections: &'a Sections,
+    found: HashMap<String, Symbol>,
+}
+
+impl Functions<'_> {
+    /// Its bytes.
+    fn code(&self, name: &str) -> Option<(Symbol, Vec<u8>)> {
+        let symbol = *self.found.get(name)?;
+        let offset = self.sections.file_offset(symbol.address)?;
+        let len = usize::try_from(symbol.size).ok()?.min(CODE);
+        Some((symbol, self.sections.bytes(offset, len)))
+    }
+
+    fn instructions(&self, name: &str) -> Option<Vec<Instruction>> {
+        let (symbol, code) = self.code(name)?;
+        let decoder = Decoder::with_ip(64, &code, symbol.address, DecoderOptions::NONE);
+        Some(
+            decoder
+                .into_iter()
+                .take_while(|i| !i.is_invalid())
+                .collect(),
+        )
+    }
+
+    fn offsets(&self) -> Option<[u64; FIELDS]> {
+        let mut at = [NOWHERE; FIELDS];
+        at[node::UNDEFINED] = undefined(&self.instructions(FULFILL)?)?;
+        let call = self.instructions(CALL)?;
+        at[node::FUNCTION_CONTEXT] = load(&call, Register::RDI, Some(Register::RSI))?;
+        at[node::MAP_CONTEXT] = native_context(&call)?;
+        at[node::TIMER] = environment(&self.instructions(TIMERS)?)?;
+        at[node::PAGE_FLAGS] = page_flags(&self.instructions(THEN)?)?;
+        let [embedder, environment, ids] = async_ids(&self.instructions(ASYNC_ID)?)?;
+        at[node::EMBEDDER] = embedder;
+        at[node::ENVIRONMENT] = environment;
+        at[node::ASYNC_IDS] = ids;
+        Some(at)
+    }
+
+    fn sites(&self) -> Option<Vec<Site>> {
+        let mut sites = Vec::new();
+        for (name, program) in [
+            (THEN, "node_then"),
+            (FULFILL, "node_reaction"),
+            (REJECT, "node_reaction"),
+            (THENABLE, "node_thenable"),
+        ] {
+            let (symbol, code) = self.code(name)?;
+            let offset = self.sections.file_offset(symbol.address)?;
+            sites.extend(site::covering(&code).into_iter().map(|skip| Site {
+                program,
+                offset: offset + skip,
+                returns: false,
+            }));
+        }
+        let then = self.found.get(PROTOTYPE_THEN)?;
+        sites.push(Site {
+            program: "node_prototype_then",
+            offset: self.sections.file_offset(then.address)?,
+            returns: false,
+        });
+        for name in ENTRIES {
+            let symbol = *self.found.get(name)?;
+            sites.push(at_entry(self.sections, symbol, "node_entered")?);
+        }
+        for (name, program) in [
+            (TIMERS, "node_timers"),
+            (RESOLVED, "node_resolved"),
+            (POSTED, "node_posted"),
+            (TOOK, "node_took"),
+            (COLLECTED, "node_collected"),
+        ] {
+            let symbol = *self.found.get(name)?;
+            sites.push(at_entry(self.sections, symbol, program)?);
+        }
+        sites.extend(self.drained()?);
+        Some(sites)
+    }
+
+    /// The calls of `OnCompleted` at the end of `RunMicrotasks`, but for that of an empty queue,
+    /// to which the first test of the queue's size jumps.
+    fn drained(&self) -> Option<Vec<Site>> {
+        let run = *self.found.get(RUN)?;
+        let offset = self.sections.file_offset(run.address)?;
+        let completed = self.found.get(COMPLETED)?.address;
+        let code = self.instructions(RUN)?;
+        let test = code.windows(2).find(|pair| {
+            pair[0].code() == Code::Cmp_rm64_imm8
+                && pair[0].immediate8() == 0
+                && pair[1].mnemonic() == Mnemonic::Je
+        })?;
+        let empty = test[1].near_branch_target();
+        let calls: Vec<u64> = code
+            .iter()
+            .filter(|i| i.code() == Code::Call_rel32_64 && i.near_branch_target() == completed)
+            .map(Instruction::ip)
+            .collect();
+        let skipped = calls.iter().copied().find(|ip| *ip >= empty)?;
+        let sites: Vec<Site> = calls
+            .into_iter()
+            .filter(|ip| *ip != skipped)
+            .map(|ip| Site {
+                program: "node_drained",
+                offset: offset + ip - run.address,
+                returns: false,
+            })
+            .collect();
+        (!sites.is_empty()).then_some(sites)
+    }
+}
+
+fn displacement(instruction: &Instruction) -> u64 {
+    instruction.memory_displacement64()
+}
+
+/// The first load from `[base + x]`, into `to` if that matters; answers `x`.
+fn load(code: &[Instruction], base: Register, to: Option<Register>) -> Option<u64> {
+    code.iter()
+        .find(|i| is_load(i, base) && to.is_none_or(|to| i.op0_register() == to))
+        .map(displacement)
+}
+
+fn is_load(instruction: &Instruction, base: Register) -> bool {
+    instruction.code() == Code::Mov_r64_rm64
+        && instruction.op1_kind() == OpKind::Memory
+        && instruction.memory_base() == base
+        && instruction.memory_index() == Register::None
+}
+
+/// The handler is compared with `undefined`, which the root register leads to, before all else.
+fn undefined(code: &[Instruction]) -> Option<u64> {
+    let compare = code.iter().find(|i| i.mnemonic() == Mnemonic::Cmp)?;
+    let right = compare.memory_base() == Register::R13
+        && (compare.op0_register() == Register::RBX || compare.op1_register() == Register::RBX);
+    right.then(|| displacement(compare))
+}
+
+/// `mov r, [rsi-1]`, the map of a context, and at once from there its native context.
+fn native_context(code: &[Instruction]) -> Option<u64> {
+    let pair = code.windows(2).find(|pair| {
+        is_load(&pair[0], Register::RSI)
+            && displacement(&pair[0]) == u64::MAX
+            && is_load(&pair[1], pair[0].op0_register())
+    })?;
+    Some(displacement(&pair[1]))
+}
+
+/// `lea r, [rdi-x]`: the environment that a handle lies in.
+fn environment(code: &[Instruction]) -> Option<u64> {
+    code.iter()
+        .find(|i| i.mnemonic() == Mnemonic::Lea && i.memory_base() == Register::RDI)
+        .map(displacement)
+}
+
+/// The write barrier tests a flag of the page that an object is in.
+fn page_flags(code: &[Instruction]) -> Option<u64> {
+    code.iter()
+        .find(|i| {
+            i.code() == Code::Test_rm8_imm8
+                && i.immediate8() == 4
+                && i.memory_base() != Register::None
+                && i.memory_base() != Register::RIP
+        })
+        .map(displacement)
+}
+
+/// From a context: the embedder's data, `Environment *` in it, and there `double *`.
+fn async_ids(code: &[Instruction]) -> Option<[u64; 3]> {
+    let first = code
+        .iter()
+        .position(|i| i.code() == Code::Movsd_xmm_xmmm64 && i.memory_base() == Register::RAX)?;
+    let before = code.get(..first)?;
+    let ids = before
+        .iter()
+        .rposition(|i| i.code() == Code::Mov_r64_rm64 && i.op0_register() == Register::RAX)?;
+    let environment = before.get(..ids)?.iter().rposition(|i| {
+        i.code() == Code::Mov_r64_rm64
+            && i.op0_register() == before[ids].memory_base()
+            && i.op1_kind() == OpKind::Memory
+    })?;
+    let data = before[environment].memory_base();
+    let embedder = before
+        .get(..environment)?
+        .iter()
+        .rposition(|i| is_load(i, data) && i.op0_register() == data)?;
+    let found = [embedder, environment, ids].map(|i| displacement(&before[i]));
+    // The last is no displacement of a stack frame, the first two are tagged pointers.
+    (found[0] % 8 == 7 && found[1] % 8 == 7 && found[2] % 8 == 0).then_some(found)
+}
