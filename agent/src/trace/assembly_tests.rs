@@ -505,7 +505,7 @@ fn a_task_that_outlives_its_trace_still_belongs_to_it() {
 /// The address of its context may be another's once its request is over.
 #[test]
 fn an_identity_for_one_request_ends_with_it() {
-    let context = WHILE_OPEN | 0xc000_1000;
+    let context = agent_common::runtime::WHILE_OPEN | 0xc000_1000;
     let steps = [
         Ask(server(1, 1, 100).on(1)),
         Made(context, 1),
