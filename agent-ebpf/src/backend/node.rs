@@ -134,8 +134,8 @@ pub fn node_entered(_: ProbeContext) -> u32 {
     0
 }
 
-/// V8: `void Heap::GarbageCollectionEpilogue(GarbageCollector collector)`. Objects have moved, and
-/// the places they left are still as they left them.
+/// V8: `void Heap::GarbageCollectionEpilogueInSafepoint(GarbageCollector collector)`. Objects have
+/// moved, and the places they left are still as they left them: what is unmapped goes here, later.
 #[uprobe]
 pub fn node_collected(_: ProbeContext) -> u32 {
     if let Some(runtime) = node::runtime() {

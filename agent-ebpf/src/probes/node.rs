@@ -81,13 +81,21 @@ fn thread(wanted: bool) -> Option<&'static mut NodeThread> {
         .map(|found| unsafe { &mut *found })
 }
 
-/// The newest id of a resource; positive doubles are ordered like their bits.
+/// The newest id of a resource; positive doubles are ordered like their bits. 0 when it cannot be
+/// read; then nothing is known of any id any more.
 #[inline(always)]
-fn newest(thread: &NodeThread) -> u64 {
+fn newest(thread: &mut NodeThread) -> u64 {
     if thread.ids == 0 {
         return 0;
     }
-    read_user(thread.ids + COUNTER).unwrap_or(0)
+    match read_user(thread.ids + COUNTER) {
+        Some(newest) => newest,
+        None => {
+            thread.ids = 0;
+            thread.logged = 0;
+            0
+        }
+    }
 }
 
 #[inline(always)]
@@ -323,6 +331,11 @@ fn maker(thread: &NodeThread, id: u64) -> u64 {
 fn change(thread: &mut NodeThread, fiber: u64) {
     thread.current = fiber;
     let newest = newest(thread);
+    if thread.ids == 0 {
+        thread.event = 0;
+        thread.changed = 0;
+        return;
+    }
     log(thread, newest, fiber);
     let changed = thread.changed;
     let mut at = changed as usize % NODE_CHANGES;
