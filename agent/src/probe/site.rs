@@ -233,7 +233,7 @@ mod tests {
         ] {
             assert_eq!(covering(code), offsets, "{code:x?}");
         }
-        assert_eq!(covering(&[0x85; 2 * 2 * LOOKED_AT]), [0]);
+        assert_eq!(covering(&[0x85; 2 * 3 * LOOKED_AT]), [0]);
     }
 
     #[test]
