@@ -73,6 +73,36 @@ fn numbered_requests_find_their_parents() -> Result<()> {
     Ok(())
 }
 
+/// Services whose tasks and threads hand work to each other pass an id on in their paths: each
+/// call has the request of its id for its parent, or none.
+#[test]
+fn handed_on_work_finds_its_request() -> Result<()> {
+    let id = |name: &str| {
+        let mut parts = name.split('/');
+        parts.find(|part| part.contains("c64n")).map(str::to_owned)
+    };
+    for (story, joined) in [
+        ("aiohttp", 34),
+        ("uvloop", 35),
+        ("gevent", 36),
+        ("executor", 28),
+    ] {
+        let name = format!("{story}-concurrent.log");
+        let file = files()?.into_iter().find(|file| file.ends_with(&name));
+        let found = links(&run(&read(&file.context(name)?)?, options()));
+        let calls = found
+            .iter()
+            .filter(|(child, parent)| child.starts_with("client") && !parent.is_empty());
+        let mut count = 0;
+        for (child, parent) in calls {
+            assert_eq!(id(child), id(parent), "{story}: {child} below {parent}");
+            count += 1;
+        }
+        assert!(count >= joined, "{story}: {count} joins");
+    }
+    Ok(())
+}
+
 /// An event loop with several requests at once: a call may have the right parent or none.
 #[test]
 fn an_event_loop_is_never_given_a_wrong_parent() -> Result<()> {

@@ -9,6 +9,7 @@ use harness::story::tell;
 use harness::traffic::{Event, Traffic, Way, What, folder};
 use std::path::Path;
 use weft::protocol::exchange::{Outcome, Report, Role};
+use weft::protocol::fastcgi::FastCgi;
 use weft::protocol::http1::Http1;
 use weft::protocol::{ALL, Limits, Protocol, Verdict};
 use weft::record::Direction;
@@ -419,11 +420,12 @@ fn mutations_break_nothing() -> Result<()> {
 }
 
 #[test]
-fn http1_holds_on_hostile_traffic() {
+fn protocols_hold_on_hostile_traffic() {
     let mut noise = Noise(0x2545_f491_4f6c_dd1d);
     for _ in 0..4000 {
         let len = noise.next() % 120;
         let data: Vec<u8> = (0..len).map(|_| (noise.next() >> 24) as u8).collect();
         hostile::check(&Http1, hostile::HTTP1, &data);
+        hostile::check(&FastCgi, hostile::FASTCGI, &data);
     }
 }

@@ -24,6 +24,11 @@ pub const EXECUTED: u32 = 5;
 pub const EXITED: u32 = 6;
 /// A runtime's task made another one.
 pub const LINKED: u32 = 7;
+/// A runtime's task gave a waiting one something to do.
+pub const HANDED: u32 = 12;
+
+/// A thread of a watched process ended, and others of it go on.
+pub const LEFT: u32 = 13;
 
 /// Most bytes that one chunk carries.
 pub const CHUNK_BYTES: usize = 8192;
@@ -47,9 +52,9 @@ pub const CHUNK_SEQUENCED: u16 = 4;
 pub const CHUNK_FIBER: u16 = 8;
 /// Bit of a task's identity: it is what an event loop does from the moment at which it received
 /// the first chunk that carries it. Such an identity is never used again.
-pub const FIBER_EVENT: u64 = 1 << 62;
+pub const FIBER_EVENT: u64 = 1 << 61;
 /// With [`FIBER_EVENT`]: what it received was on a connection that its process opened.
-pub const FIBER_ANSWER: u64 = 1 << 61;
+pub const FIBER_ANSWER: u64 = 1 << 60;
 
 /// Head of every record.
 #[repr(C)]
@@ -176,23 +181,24 @@ pub struct Executed {
     pub fresh: u32,
 }
 
-/// A process ended.
+/// A process ended, or only a thread of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Exited {
-    /// Kind [`EXITED`].
+    /// Kind [`EXITED`] or [`LEFT`].
     pub header: Header,
 }
 
-/// Within a runtime, `maker` made the task `fiber`; what a reused identity meant before is over.
+/// [`LINKED`]: within a runtime, `maker` made the task `fiber`; what a reused identity meant before
+/// is over. [`HANDED`]: `fiber` waited for a message, and `maker` sent it one.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Linked {
-    /// Kind [`LINKED`]; the thread that made it.
+    /// Kind [`LINKED`] or [`HANDED`]; the thread that did it.
     pub header: Header,
-    /// The new task, as in [`Chunk::fiber`].
+    /// The new task, or the one that waited, as in [`Chunk::fiber`].
     pub fiber: u64,
-    /// The task that made it.
+    /// The task that made it, or woke it.
     pub maker: u64,
 }
 

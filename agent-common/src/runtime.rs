@@ -14,6 +14,9 @@ pub const FIELDS: usize = 14;
 /// may be somebody else's afterwards without that being seen.
 pub const WHILE_OPEN: u64 = 1 << 63;
 
+/// Bit of what stands for a socket where no task is known: who uses it asks for nobody.
+pub const SOCKET: u64 = 1 << 62;
+
 /// Offset that stands for "this build has no such field".
 pub const NOWHERE: u64 = u64::MAX;
 
@@ -26,6 +29,12 @@ pub const PYTHON: u32 = 2;
 pub const NODE: u32 = 3;
 /// A number in thread-local storage names the current task, such as tokio's.
 pub const THREAD_LOCAL: u32 = 4;
+
+/// nginx: what it told epoll about a socket leads to the client's connection.
+pub const NGINX: u32 = 5;
+
+/// JVM: threads, but those that take work of others while they wait for their own.
+pub const JAVA: u32 = 6;
 
 /// How to name the current task of a process. What `at` holds depends on `kind`: the modules
 /// below name its indices.
@@ -71,6 +80,28 @@ pub mod python {
     pub const GREENLET_STATE: usize = 6;
     /// Zero where uvloop is loaded: a loop's thread sends for its tasks.
     pub const UVLOOP: usize = 7;
+}
+
+/// Indices of [`Runtime::at`] for [`THREAD_LOCAL`].
+pub mod thread_local {
+    /// Where the number stands, counted from the thread pointer (mostly negative).
+    pub const WORD: usize = 0;
+    /// The number is a pointer, and the task stands at this offset behind it; or `NOWHERE`.
+    pub const INNER: usize = 1;
+    /// tokio: address of the function that its tasks' wakers wake by; or `NOWHERE`.
+    pub const WAKE: usize = 2;
+    /// 1 where the task that connects is the first to use the connection.
+    pub const CONNECTS: usize = 3;
+}
+
+/// Indices of [`Runtime::at`] for [`NGINX`]. Offsets in its own structs.
+pub mod nginx {
+    /// `ngx_connection_t.data`.
+    pub const DATA: usize = 0;
+    /// `ngx_connection_t.fd`.
+    pub const FD: usize = 1;
+    /// `connection` in `ngx_http_request_t` and `ngx_stream_session_t`, behind `signature`.
+    pub const CLIENT: usize = 2;
 }
 
 /// Indices of [`Runtime::at`] for [`NODE`]. Offsets from tagged pointers of V8 are as its own code

@@ -32,6 +32,7 @@ pub struct Settings {
 #[allow(missing_docs, reason = "each name is the kernel's own")]
 pub struct Offsets {
     pub sock_family: u32,
+    pub sock_shutdown: u32,
     pub sock_port: u32,
     pub sock_local_port: u32,
     pub sock_daddr: u32,
@@ -71,4 +72,9 @@ pub struct Offsets {
     pub file_inode: u32,
     pub file_private_data: u32,
     pub socket_sk: u32,
+    pub socket_file: u32,
+    pub file_ep: u32,
+    pub file_ep_links: u32,
+    pub epitem_link: u32,
+    pub epitem_data: u32,
 }

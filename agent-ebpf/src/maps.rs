@@ -146,8 +146,7 @@ pub struct Reaction {
 /// Object of V8 by which a reaction is known (`probes/node.rs`) → who waits. Writer: runtime
 /// probes. Full: the oldest is forgotten, that reaction has no task.
 #[map]
-pub static NODE_REACTIONS: LruHashMap<InProcess, Reaction> =
-    LruHashMap::with_max_entries(32768, 0);
+pub static NODE_REACTIONS: LruHashMap<InProcess, Reaction> = LruHashMap::with_max_entries(32768, 0);
 
 /// State of a connection in the kernel.
 #[repr(C)]
@@ -159,8 +158,6 @@ pub struct Connection {
     pub inode: u64,
     /// Offsets of the next bytes: sent, received.
     pub next: [u64; 2],
-    /// The task that connected it, until its first bytes went; 0 when none is known.
-    pub opener: u64,
     /// The task that sent last on it, if the process connected it; 0 when none is known.
     pub asker: u64,
     /// Bytes still to copy in this turn.
@@ -185,9 +182,9 @@ pub const FLAG_CLIENT: u16 = 8;
 #[map]
 pub static CONNECTIONS: LruHashMap<u64, Connection> = LruHashMap::with_max_entries(16384, 0);
 
-/// `struct sock *` of a `connect` under way in a watched process → the task that connects, 0 when
-/// none is known. Writer: lifecycle probe. Full: the oldest is forgotten, the connection's role
-/// stays unknown.
+/// `struct sock *` of a `connect` under way in a watched process → the runtime's task that
+/// called it, 0 where none is known or that says nothing of who will use it. Writer: lifecycle
+/// probe. Full: the oldest is forgotten, the connection's role stays unknown.
 #[map]
 pub static CONNECTING: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4096, 0);
 

@@ -244,7 +244,8 @@ impl Pipeline {
                     table.ended(at, task, &ended, each);
                 });
             }
-            Event::Spawned(child) => self.spawned(task, child),
+            Event::Spawned(child) => self.spawned(at, task, child),
+            Event::Left => self.assembly.thread_ended(task),
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.
                 let Some(process) = self.process(task.tgid) else {
@@ -257,13 +258,15 @@ impl Pipeline {
                 };
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
+            Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
             Event::Exited => self.exited(at, task, out),
         }
     }
 
     /// A child that runs the same program is the same service until told otherwise.
-    fn spawned(&mut self, maker: Task, child: Task) {
+    fn spawned(&mut self, at: Nanos, maker: Task, child: Task) {
         if maker.tgid == child.tgid {
+            self.assembly.thread_made(maker, child, at);
             return;
         }
         let Some(parent) = self.processes.get(&maker.tgid) else {
@@ -362,7 +365,8 @@ impl Pipeline {
                             reader
                         };
                         let threading = threading(processes, reader.task.tgid);
-                        assembly.asked(info, request, reader, threading);
+                        let read = moment.at.max(request.start.at);
+                        assembly.asked(info, request, (reader, read), threading);
                     }
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,

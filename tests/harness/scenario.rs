@@ -429,8 +429,13 @@ pub fn check_table(frames: &[Owned]) {
     let mut table: Table<Seen> = Table::new(limits);
     for frame in frames {
         if let Owned::Tick(now) = frame {
-            table.tick(*now, &mut |_, seen: &mut Seen, piece| seen.piece(&piece));
-            table.expire(*now, &mut |_, seen: &mut Seen, piece| seen.piece(&piece));
+            let mut each =
+                |info: &std::sync::Arc<weft::record::Opened>, seen: &mut Seen, piece: Piece<'_>| {
+                    seen.begin(info.offsets);
+                    seen.piece(&piece);
+                };
+            table.tick(*now, &mut each);
+            table.expire(*now, &mut each);
         }
         let Some(record) = frame.record() else {
             continue;
@@ -438,9 +443,7 @@ pub fn check_table(frames: &[Owned]) {
         let (at, task) = (record.at, record.task);
         let mut each =
             |info: &std::sync::Arc<weft::record::Opened>, seen: &mut Seen, piece: Piece<'_>| {
-                if seen.next.is_none() {
-                    seen.next = Some(info.offsets);
-                }
+                seen.begin(info.offsets);
                 seen.piece(&piece);
             };
         match record.event {
@@ -448,7 +451,11 @@ pub fn check_table(frames: &[Owned]) {
             Event::Chunk(chunk) => table.chunk(at, task, &chunk, &mut each),
             Event::Ended(ended) => table.ended(at, task, &ended, &mut each),
             Event::Exited => table.exited(at, task.tgid, &mut each),
-            Event::Spawned(_) | Event::Executed { .. } | Event::Linked { .. } => {}
+            Event::Spawned(_)
+            | Event::Executed { .. }
+            | Event::Linked { .. }
+            | Event::Handed { .. }
+            | Event::Left => {}
         }
         assert!(table.len() <= limits.connections);
         assert!(table.held_bytes() <= limits.held_bytes);
@@ -468,6 +475,10 @@ struct Seen {
 }
 
 impl Seen {
+    fn begin(&mut self, offsets: [u64; 2]) {
+        self.next.get_or_insert(offsets);
+    }
+
     fn piece(&mut self, piece: &Piece<'_>) {
         assert!(!self.over, "a piece behind the end: {piece:?}");
         match *piece {

@@ -1,6 +1,7 @@
-"""One connection from its beginning to its end, and one child that runs another program.
+"""One connection from its beginning to its end, one that its client ends by half first, and one
+child that runs another program.
 
-Waits for a line on stdin, then prints the inodes of both sockets and the child's process id.
+Waits for a line on stdin, then prints the inodes of the sockets and the child's process id.
 """
 
 import json
@@ -14,7 +15,17 @@ sys.stdin.readline()
 with socket.create_server(("127.0.0.1", 0)) as listener:
     client = socket.create_connection(listener.getsockname())
     server = listener.accept()[0]
-ends = {"client": os.fstat(client.fileno()).st_ino, "server": os.fstat(server.fileno()).st_ino}
+    half = socket.create_connection(listener.getsockname())
+    other = listener.accept()[0]
+inode = lambda end: os.fstat(end.fileno()).st_ino
+ends = {"client": inode(client), "server": inode(server), "half": inode(half)}
+half.sendall(b"a question")
+half.shutdown(socket.SHUT_WR)
+assert other.recv(100) == b"a question" and other.recv(100) == b""
+other.sendall(b"an answer")
+other.close()
+assert half.recv(100) == b"an answer" and half.recv(100) == b""
+half.close()
 client.sendall(b"a question")
 assert server.recv(100) == b"a question"
 server.sendall(b"an answer")

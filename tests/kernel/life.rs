@@ -9,6 +9,7 @@ use weft::record::{Event, Opened};
 struct Life {
     client: u64,
     server: u64,
+    half: u64,
     child: u32,
 }
 
@@ -49,6 +50,16 @@ fn check(connection_life: &str) {
             .iter()
             .any(|record| matches!(&record.event, Event::Ended(ended) if ended.conn == end.conn));
         assert!(is_over, "{what}: no end of {end:?}");
+    }
+    // Who closes reads no more, though the other side has not closed yet; who only shuts down
+    // still waits for an answer.
+    for (inode, first) in [(life.client, [true, true]), (life.half, [true, false])] {
+        let conn = opened(inode).conn;
+        let end = records.iter().find_map(|record| match &record.event {
+            Event::Ended(ended) if ended.conn == conn => Some(ended.directions),
+            _ => None,
+        });
+        assert_eq!(end, Some(first), "{what}");
     }
     let child = |seen: &dyn Fn(&Event<'_>) -> bool| {
         let own = |tgid| tgid == life.child;

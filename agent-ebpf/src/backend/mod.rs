@@ -10,3 +10,4 @@ pub mod runtime;
 pub mod sock_length;
 pub mod sys_exit;
 pub mod syscalls;
+pub mod tokio;

@@ -114,7 +114,6 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
         id: fresh_id(),
         inode: socket.inode,
         next,
-        opener: 0,
         asker: 0,
         left: Policy::DEFAULT.turn,
         turn: direction,
@@ -162,11 +161,12 @@ pub fn opposite(socket: &Socket, connection: &Connection, direction: u16) -> u64
     }
 }
 
-/// Sends the `Opened` record if it is not out yet.
+/// Sends the `Opened` record if it is not out yet; answers the task that opened the connection for
+/// itself and uses it for the first time now, 0 otherwise.
 #[inline(always)]
-pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) {
+pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) -> u64 {
     if connection.flags & FLAG_ANNOUNCED != 0 {
-        return;
+        return 0;
     }
     // SAFETY: all fields are integers, for which zero is a value; padding is excluded by its type.
     let mut opened: Opened = unsafe { core::mem::zeroed() };
@@ -178,10 +178,11 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     opened.family = socket.family;
     opened.netns = network_namespace(socket.sk).unwrap_or(0);
     opened.role = ROLE_UNKNOWN;
+    let mut connector = 0;
     // SAFETY: a map value read once.
-    if let Some(opener) = unsafe { CONNECTING.get(socket.sk) } {
+    if let Some(task) = unsafe { CONNECTING.get(socket.sk) } {
+        connector = *task;
         opened.role = ROLE_CLIENT;
-        connection.opener = *opener;
         connection.flags |= FLAG_CLIENT;
         let _ = CONNECTING.remove(socket.sk);
     }
@@ -201,6 +202,7 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     if emit(&opened) {
         connection.flags |= FLAG_ANNOUNCED;
     }
+    connector
 }
 
 /// Inode number of the network namespace of `sk`.

@@ -4,21 +4,36 @@
 //! is probed for it. Where tasks hand work to each other, the probes of `runtime` say on whose
 //! behalf the current one works. Not here: how CPython's tasks are found.
 
-use agent_common::conn::RECEIVED;
+use agent_common::conn::{RECEIVED, SENT};
 use agent_common::record::{LINKED, Linked};
-use agent_common::runtime::{GO, NODE, PYTHON, Runtime, go};
+use agent_common::runtime::{GO, JAVA, NGINX, NODE, PYTHON, Runtime, THREAD_LOCAL, go};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{read_user, tgid};
-use crate::maps::{ADOPTED, Connection, HANDED, InProcess, RUNTIMES};
-use crate::probes::{node, python};
+use crate::maps::{ADOPTED, Call, Connection, HANDED, InProcess, RUNTIMES};
+use crate::probes::{native, node, python};
 
-/// The task on whose behalf the current thread moves bytes in `direction` of `connection`; 0 when
-/// nothing names one. `watch` holds the `watch::*` bits of the process, `sent` the address of the
-/// first byte that is sent, or 0.
+/// Bytes that the current thread moves.
+pub struct Moving<'a> {
+    /// By which call.
+    pub call: &'a Call,
+    /// `RECEIVED` or `SENT`.
+    pub direction: u16,
+    /// Socket.
+    pub sk: u64,
+    /// Its connection.
+    pub connection: &'a Connection,
+    /// Who connected it, if these are its first bytes, and that is known; or 0.
+    pub connector: u64,
+    /// Address of the first byte that is sent, or 0.
+    pub sent: u64,
+}
+
+/// The task on whose behalf the current thread moves bytes; 0 when nothing names one. `watch`
+/// holds the `watch::*` bits of the process.
 #[inline(always)]
-pub fn moving(watch: u32, r14: u64, sent: u64, direction: u16, connection: &Connection) -> u64 {
+pub fn current(watch: u32, moving: &Moving) -> u64 {
     if watch & FIBERS == 0 {
         return 0;
     }
@@ -26,24 +41,46 @@ pub fn moving(watch: u32, r14: u64, sent: u64, direction: u16, connection: &Conn
     let Some(runtime) = (unsafe { RUNTIMES.get(tgid()) }) else {
         return 0;
     };
+    let (call, sk) = (moving.call, moving.sk);
+    if runtime.kind == NODE {
+        return if moving.direction == RECEIVED as u16 {
+            node::received(moving.connection)
+        } else {
+            // Whoever connected speaks first, if nobody else is known to.
+            match node::current() {
+                0 => moving.connector,
+                task => task,
+            }
+        };
+    }
+    if moving.connector != 0 && moving.direction == SENT as u16 {
+        return moving.connector;
+    }
     let found = match runtime.kind {
-        GO => goroutine(runtime, r14).map(acting),
-        PYTHON => python::current(runtime, sent),
-        NODE if direction == RECEIVED as u16 => Some(node::received(connection)),
-        NODE => Some(node::current()),
+        GO => goroutine(runtime, call.r14).map(acting),
+        PYTHON => python::current(runtime, moving.sent),
+        // Where nothing is known the socket stands for itself: it asks for nobody.
+        THREAD_LOCAL => Some(native::thread_local_word(runtime).unwrap_or(native::nobody(sk))),
+        NGINX => {
+            Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
+        }
+        JAVA if native::steals() => Some(native::nobody(sk)),
         _ => None,
     };
     found.unwrap_or(0)
 }
 
-/// The task on whose behalf the current thread connects, where its first bytes may go out on
-/// nobody's.
+/// The task that calls `connect` on the current thread, where it tells who uses the connection
+/// first; 0 elsewhere.
 #[inline(always)]
-pub fn connecting(watch: u32) -> u64 {
-    if watch & FIBERS == 0 || runtime(NODE).is_none() {
+pub fn connector(watch: u32) -> u64 {
+    if watch & FIBERS == 0 {
         return 0;
     }
-    node::current()
+    if runtime(NODE).is_some() {
+        return node::current();
+    }
+    native::connector().unwrap_or(0)
 }
 
 /// Reading failed, or came to the end: what follows is for no task.

@@ -4,6 +4,7 @@ pub mod connection;
 pub mod fiber;
 pub mod file;
 pub mod lifecycle;
+pub mod native;
 pub mod node;
 pub mod process;
 pub mod python;

@@ -34,8 +34,8 @@ use aya_ebpf::helpers::generated::bpf_for_each_map_elem;
 
 use crate::kernel::{fresh_id, read_user, task_id};
 use crate::maps::{
-    Connection, FLAG_CLIENT, Ids, InProcess, NODE_CHANGES, NODE_FRESH, NODE_IDS, NODE_LOG, NODE_REACTIONS, NODE_THREADS,
-    NodeThread, Reaction, Slot,
+    Connection, FLAG_CLIENT, Ids, InProcess, NODE_CHANGES, NODE_FRESH, NODE_IDS, NODE_LOG,
+    NODE_REACTIONS, NODE_THREADS, NodeThread, Reaction, Slot,
 };
 use crate::probes::fiber;
 
@@ -76,7 +76,9 @@ fn thread(wanted: bool) -> Option<&'static mut NodeThread> {
     fresh.epoch = fresh_id();
     let _ = NODE_THREADS.insert(tid, &*fresh, 0);
     // SAFETY: as above.
-    NODE_THREADS.get_ptr_mut(tid).map(|found| unsafe { &mut *found })
+    NODE_THREADS
+        .get_ptr_mut(tid)
+        .map(|found| unsafe { &mut *found })
 }
 
 /// The newest id of a resource; positive doubles are ordered like their bits. 0 when it cannot be
@@ -409,7 +411,10 @@ pub struct Call {
 fn key(runtime: &Runtime, call: &Call) -> Option<InProcess> {
     let undefined: u64 = read_user(call.root.wrapping_add(runtime.at[node::UNDEFINED]))?;
     let object = if call.result == undefined {
-        read_user(call.handler.wrapping_add(runtime.at[node::FUNCTION_CONTEXT]))?
+        read_user(
+            call.handler
+                .wrapping_add(runtime.at[node::FUNCTION_CONTEXT]),
+        )?
     } else {
         call.result
     };

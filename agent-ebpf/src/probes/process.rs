@@ -1,7 +1,9 @@
 //! Processes and threads begin and end. A child is watched from the instant it exists.
 
 use agent_common::loss::Loss;
-use agent_common::record::{COMMAND_BYTES, EXECUTED, EXITED, Executed, Exited, SPAWNED, Spawned};
+use agent_common::record::{
+    COMMAND_BYTES, EXECUTED, EXITED, Executed, Exited, LEFT, SPAWNED, Spawned,
+};
 use agent_common::runtime::NODE;
 use agent_common::watch::{FIBERS, IGNORE, WATCH};
 
@@ -111,11 +113,16 @@ fn command_line(task: u64, record: &mut Executed) -> Option<()> {
 pub fn exited(task: u64) -> Option<()> {
     let process = tgid();
     // SAFETY: a map value read once.
-    unsafe { WATCHED.get(process) }?;
+    let flags = *unsafe { WATCHED.get(process) }?;
     // The next thread of this number has nothing to do with it.
     let _ = NODE_THREADS.remove(task_id() as u32);
     let signal: u64 = read(task, offset!(task_signal))?;
     if read::<i32>(signal, offset!(signal_live))? != 0 {
+        if flags & WATCH != 0 {
+            emit(&Exited {
+                header: header(LEFT, size_of::<Exited>()),
+            });
+        }
         return None;
     }
     let _ = WATCHED.remove(process);

@@ -12,11 +12,12 @@ use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout
 use crate::emit::{emit, emit_bytes, header, lost};
 use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
 use crate::maps::{
-    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_CLIENT, FLAG_READ_TO_END, FLAG_TCP, POLICY, SCRATCH,
-    Scratch, WATCHED,
+    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_CLIENT, FLAG_READ_TO_END, FLAG_TCP, POLICY,
+    SCRATCH, Scratch, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
-use crate::probes::fiber;
+use crate::probes::fiber::{self, Moving};
+use crate::probes::native;
 
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
 pub const EAGAIN: i32 = 11;
@@ -64,7 +65,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // SAFETY: a live map value; two CPUs may write at once, which costs at most a few bytes
     // copied more or less, as offsets come from the socket itself.
     let connection = unsafe { &mut *found };
-    connection::announce(&socket, connection, direction, len);
+    let connector = connection::announce(&socket, connection, direction, len);
     let opposite = connection::opposite(&socket, connection, direction);
     let offset = connection::advance(&socket, connection, direction, len);
     let want = budget(connection, direction, len);
@@ -80,22 +81,26 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         0
     };
     // What was moved for an earlier call is not for the task that runs now.
-    let mut fiber = if call.nr == NO_CALL {
-        0
-    } else {
-        let sent = first_byte(call, direction);
-        fiber::moving(watch, call.r14, sent, direction, connection)
-    };
+    let mut fiber = 0;
+    if call.nr != NO_CALL {
+        let moving = Moving {
+            call,
+            direction,
+            sk,
+            connection,
+            connector,
+            sent: first_byte(call, direction),
+        };
+        fiber = fiber::current(watch, &moving);
+    }
     if direction == SENT as u16 {
-        // Whoever connected speaks first, if nobody else is known to.
-        if fiber == 0 {
-            fiber = connection.opener;
-        }
         if connection.flags & FLAG_CLIENT != 0 {
             connection.asker = fiber;
         }
+        if fiber == 0 && call.nr != NO_CALL {
+            fiber = native::unknown(sk);
+        }
     }
-    connection.opener = 0;
     if fiber != 0 {
         bits |= CHUNK_FIBER;
     }

@@ -155,18 +155,22 @@ struct Tasks {
 struct Early {
     tgid: u32,
     due: Instant,
-    wait: Duration,
+    /// How long it was waited for until then.
+    waited: Duration,
     /// Files of the plan that it has already.
     files: usize,
 }
 
-/// The first wait for a library, and the longest.
+/// The first wait for a library; the longest while a program starts, and how long that takes; how
+/// long it is waited for at all.
 const EARLY: Duration = Duration::from_millis(20);
+const SOON: Duration = Duration::from_millis(500);
+const START: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tasks {
     /// Completes `found` by a plan.
-    fn plan(&mut self, discovery: &Discovery, mut found: Found, wait: Duration) -> Found {
+    fn plan(&mut self, discovery: &Discovery, mut found: Found, waited: Duration) -> Found {
         if !found.decision.watch {
             return found;
         }
@@ -177,23 +181,25 @@ impl Tasks {
         match self.planner.plan(&discovery.proc, &process, runtime) {
             Ok(plan) => {
                 if plan.awaited {
-                    self.wait_for(found.tgid, wait, plan.files.len());
+                    self.wait_for(found.tgid, waited, plan.files.len());
                 }
                 found.tasks = Some(plan);
             }
             Err(Refusal::None) => {}
-            Err(Refusal::Early) if wait < PATIENCE => self.wait_for(found.tgid, wait, 0),
+            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(found.tgid, waited, 0),
             Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
         }
         found
     }
 
-    fn wait_for(&mut self, tgid: u32, wait: Duration, files: usize) {
-        if wait < PATIENCE && self.early.len() < QUEUE {
+    fn wait_for(&mut self, tgid: u32, waited: Duration, files: usize) {
+        if waited < PATIENCE && self.early.len() < QUEUE {
+            let wait = (waited * 2).max(EARLY);
+            let wait = if waited < START { wait.min(SOON) } else { wait };
             self.early.push(Early {
                 tgid,
                 due: Instant::now() + wait,
-                wait,
+                waited: waited + wait,
                 files,
             });
         }
@@ -217,7 +223,7 @@ impl Tasks {
             let Some(found) = discovery.find(early.tgid, &[]) else {
                 continue;
             };
-            let found = self.plan(discovery, found, early.wait * 3);
+            let found = self.plan(discovery, found, early.waited);
             let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
             if files > early.files && !tell(found) {
                 return false;
@@ -248,7 +254,9 @@ impl Discoverer {
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let tell = |found| outgoing.send(found).is_ok();
             let mut tasks = Tasks::default();
-            if !discovery.find_all(&known, |found| tell(tasks.plan(&discovery, found, EARLY))) {
+            if !discovery.find_all(&known, |found| {
+                tell(tasks.plan(&discovery, found, Duration::ZERO))
+            }) {
                 return;
             }
             done.store(true, Ordering::Release);
@@ -263,8 +271,9 @@ impl Discoverer {
                 let mut asked: Vec<u32> = first.into_iter().chain(incoming.try_iter()).collect();
                 asked.sort_unstable();
                 asked.dedup();
-                let heard =
-                    discovery.find_all(&asked, |found| tell(tasks.plan(&discovery, found, EARLY)));
+                let heard = discovery.find_all(&asked, |found| {
+                    tell(tasks.plan(&discovery, found, Duration::ZERO))
+                });
                 if !heard || !tasks.again(&discovery, tell) || !listening.look(&discovery, tell) {
                     return;
                 }

@@ -8,6 +8,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
 use crate::probe::attach;
 use crate::probe::object::{self, Error};
+use crate::probe::runtime::{Plan, Planner, Refusal};
 use std::fs;
 
 /// Loads and attaches everything, looks, and lets go of it again.
@@ -209,17 +210,28 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     for note in decision.notes {
         tell("note", note);
     }
-    for gap in gaps(&service) {
+    let tasks = Planner::default().plan(&discovery.proc, &process, service.runtime);
+    for gap in gaps(&service).into_iter().chain(task_gaps(tasks)) {
         tell("limit", gap);
     }
     Ok(facts)
+}
+
+/// What of its runtime's tasks cannot be told.
+fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
+    match tasks {
+        Ok(plan) => plan.lacks,
+        Err(Refusal::None) => Vec::new(),
+        Err(Refusal::Early) => vec!["its tasks are not told apart: it has only started".to_owned()],
+        Err(Refusal::Unknown(why)) => vec![format!("its tasks are not told apart: {why}")],
+    }
 }
 
 /// What weft cannot do for this process yet, so that missing data is no riddle.
 fn gaps(service: &crate::metadata::Service) -> Vec<String> {
     use crate::metadata::Runtime;
     let mut gaps = vec![
-        "HTTP/1 in the clear is understood; TLS, HTTP/2 and other protocols are left alone"
+        "HTTP/1 and FastCGI in the clear are understood; TLS, HTTP/2 and other protocols are left alone"
             .to_owned(),
     ];
     match service.runtime {
@@ -229,8 +241,18 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(
-            "async runtimes move tasks between threads: outgoing calls have no parent".to_owned(),
+            "tokio's tasks are told apart where the program has its symbols; calls of blocking \
+             clients, and of other async runtimes, have no parent"
+                .to_owned(),
         ),
+        Runtime::Java => gaps.push(
+            "requests that stay on their thread are followed: calls of fork-join pools, virtual \
+             threads, executors and asynchronous clients have no parent"
+                .to_owned(),
+        ),
+        Runtime::Ruby => {
+            gaps.push("calls made by threads that a request starts have no parent".to_owned())
+        }
         Runtime::Node => gaps.push(
             "one event loop serves all requests: with several open at once, a call has no parent \
              that is made in the callback of an answer or of the thread pool (one behind an await \

@@ -36,6 +36,8 @@ pub struct Sections {
     found: Vec<Section>,
     /// Loaded parts of the file: address, offset, length.
     loaded: Vec<[u64; 3]>,
+    /// Length and alignment of the thread-local block.
+    thread_local: Option<[u64; 2]>,
 }
 
 /// A part of an executable.
@@ -85,6 +87,7 @@ impl Sections {
         let extent = |header: &[u8]| Some((u64_at(header, 24)?, u64_at(header, 32)?));
         let (offset, len) = extent(header(names)?)?;
         let loaded = segments(&file, &head).unwrap_or_default();
+        let thread_local = thread_local_block(&file, &head);
         let names = read(&file, offset, usize::try_from(len).ok()?.min(NAME_BYTES))?;
         let section = |index| {
             let header = header(index)?;
@@ -105,6 +108,7 @@ impl Sections {
             file,
             found,
             loaded,
+            thread_local,
         })
     }
 
@@ -129,6 +133,17 @@ impl Sections {
     pub fn lowest(&self) -> u64 {
         let starts = self.loaded.iter().map(|[start, ..]| *start);
         starts.min().unwrap_or(0)
+    }
+
+    /// How far from the thread pointer a thread-local variable of the program itself stands, whose
+    /// symbol has this value (ELF TLS, variant II: the program's block ends at the pointer).
+    #[must_use]
+    pub fn from_thread_pointer(&self, value: u64) -> Option<i64> {
+        let [len, align] = self.thread_local?;
+        let block = len.checked_next_multiple_of(align.max(1))?;
+        i64::try_from(value)
+            .ok()?
+            .checked_sub(i64::try_from(block).ok()?)
     }
 
     /// `len` bytes of the file at `offset`; fewer at its end.
@@ -234,17 +249,30 @@ fn string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// The program headers of type `PT_LOAD`: address, offset, length in the file.
 fn segments(file: &File, head: &[u8]) -> Option<Vec<[u64; 3]>> {
-    let table = u64_at(head, 32)?;
-    let count = usize::from(u16_at(head, 56)?).min(SEGMENTS);
-    if usize::from(u16_at(head, 54)?) != SEGMENT {
-        return None;
-    }
-    let headers = read(file, table, count * SEGMENT)?;
+    let headers = program_headers(file, head)?;
     let loaded = headers.chunks_exact(SEGMENT).filter_map(|header| {
         let [offset, address, len] = [8, 16, 32].map(|at| u64_at(header, at));
         (u32_at(header, 0)? == 1).then_some([address?, offset?, len?])
     });
     Some(loaded.collect())
+}
+
+/// Length and alignment of the segment `PT_TLS`.
+fn thread_local_block(file: &File, head: &[u8]) -> Option<[u64; 2]> {
+    let headers = program_headers(file, head)?;
+    headers.chunks_exact(SEGMENT).find_map(|header| {
+        let [len, align] = [40, 48].map(|at| u64_at(header, at));
+        (u32_at(header, 0)? == 7).then_some([len?, align?])
+    })
+}
+
+fn program_headers(file: &File, head: &[u8]) -> Option<Vec<u8>> {
+    let table = u64_at(head, 32)?;
+    let count = usize::from(u16_at(head, 56)?).min(SEGMENTS);
+    if usize::from(u16_at(head, 54)?) != SEGMENT {
+        return None;
+    }
+    read(file, table, count * SEGMENT)
 }
 
 fn read(file: &File, offset: u64, len: usize) -> Option<Vec<u8>> {

@@ -133,7 +133,7 @@ fn parse(line: &str) -> Option<Mapping> {
     let offset = fields.next()?;
     let file = file(fields.next()?, fields.next()?)?;
     let path = fields.next()?.trim_start();
-    if file.inode == 0 || offset.trim_start_matches('0') != "" {
+    if file.inode == 0 || !offset.trim_start_matches('0').is_empty() {
         return None;
     }
     Some(Mapping {

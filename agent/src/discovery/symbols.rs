@@ -37,6 +37,58 @@ pub fn find(sections: &Sections, wanted: &[&str]) -> HashMap<String, Symbol> {
     found
 }
 
+/// The first symbol whose name contains each of `marks`: compilers put hashes into the names of
+/// what they mangle. A mark that no name contains is absent.
+#[must_use]
+pub fn containing(sections: &Sections, marks: &[&str]) -> HashMap<String, Symbol> {
+    let Some(names) = names_containing(sections, marks) else {
+        return HashMap::new();
+    };
+    let wanted: Vec<&str> = names.iter().map(|(_, name)| name.as_str()).collect();
+    let found = find(sections, &wanted);
+    let of_mark = |(mark, name): &(String, String)| Some((mark.clone(), *found.get(name)?));
+    names.iter().filter_map(of_mark).collect()
+}
+
+/// Longest name that is looked at.
+const NAME: usize = 512;
+
+/// Marks and the first whole name that contains each, in the local table of names.
+fn names_containing(sections: &Sections, marks: &[&str]) -> Option<Vec<(String, String)>> {
+    let table = sections.section(".strtab")?;
+    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
+    let mut found: Vec<(String, String)> = Vec::new();
+    let mut at = table.offset;
+    while at < end && found.len() < marks.len() {
+        let len = usize::try_from(end - at).ok()?.min(WINDOW);
+        let window = sections.bytes(at, len);
+        for mark in marks {
+            if found.iter().any(|(known, _)| known == mark) {
+                continue;
+            }
+            let name = memmem::find_iter(&window, mark.as_bytes())
+                .find_map(|place| name_around(&window, place));
+            found.extend(name.map(|name| ((*mark).to_owned(), name)));
+        }
+        if window.len() < len || len <= NAME || at + len as u64 == end {
+            break;
+        }
+        at += (len - NAME) as u64;
+    }
+    Some(found)
+}
+
+/// The name that `place` is in, if it is whole.
+fn name_around(window: &[u8], place: usize) -> Option<String> {
+    let start = window.get(..place)?.iter().rposition(|byte| *byte == 0)? + 1;
+    let len = window.get(place..)?.iter().position(|byte| *byte == 0)?;
+    let name = window.get(start..place + len)?;
+    if name.len() > NAME {
+        return None;
+    }
+    String::from_utf8(name.to_vec()).ok()
+}
+
 fn search(
     sections: &Sections,
     table: &str,
@@ -116,6 +168,24 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         let main = found["main"];
         assert!(main.size > 0 && sections.file_offset(main.address).is_some());
+    }
+
+    #[test]
+    fn names_are_found_by_a_part() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let sections = Sections::of(file).unwrap();
+        let part = "names_are_found_by_a_part";
+        let found = containing(&sections, &[part, "no_such_symbol_anywhere_at_all_either"]);
+        let symbol = found.get(part).expect("this very function has a symbol");
+        assert!(sections.file_offset(symbol.address).is_some(), "{found:?}");
+    }
+
+    #[test]
+    fn names_are_whole() {
+        let names = b"\0first\0_Zsecond17h\0thi";
+        for (place, expected) in [(3, Some("first")), (9, Some("_Zsecond17h")), (20, None)] {
+            assert_eq!(name_around(names, place).as_deref(), expected, "{place}");
+        }
     }
 
     #[test]

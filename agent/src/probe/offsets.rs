@@ -15,6 +15,7 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<String>) {
     };
     let offsets = Offsets {
         sock_family: find("sock_common", "skc_family"),
+        sock_shutdown: find("sock", "sk_shutdown"),
         sock_port: find("sock_common", "skc_dport"),
         sock_local_port: find("sock_common", "skc_num"),
         sock_daddr: find("sock_common", "skc_daddr"),
@@ -54,6 +55,12 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<String>) {
         file_inode: find("file", "f_inode"),
         file_private_data: find("file", "private_data"),
         socket_sk: find("socket", "sk"),
+        socket_file: find("socket", "file"),
+        file_ep: find("file", "f_ep"),
+        // Until 5.10.
+        file_ep_links: find("file", "f_ep_links"),
+        epitem_link: find("epitem", "fllink"),
+        epitem_data: find("epitem", "event.data"),
     };
     (offsets, missing)
 }

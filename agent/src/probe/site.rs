@@ -5,6 +5,7 @@
 //! not changed the registers of its arguments.
 
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use std::collections::HashMap;
 
 /// Bytes of a function that are looked through.
 pub const PROLOGUE: usize = 64;
@@ -25,6 +26,23 @@ pub fn entry(code: &[u8]) -> u64 {
     best
 }
 
+/// The same for a function with C's calling convention of which only the first two arguments
+/// matter: all else may have changed.
+#[must_use]
+pub fn entry_of_c(code: &[u8]) -> u64 {
+    let changes = |found: &Instruction| {
+        let argument = matches!(
+            found.op0_register(),
+            Register::RDI | Register::EDI | Register::RSI | Register::ESI
+        );
+        argument && !matches!(found.mnemonic(), Mnemonic::Cmp | Mnemonic::Test)
+    };
+    decode(code)
+        .take_while(|found| !changes(found))
+        .find(|found| is_emulated(found) || is_branch(found))
+        .map_or(0, |found| found.ip())
+}
+
 /// Instructions of a function that are looked at for [`covering`].
 const LOOKED_AT: usize = 32;
 
@@ -40,7 +58,7 @@ pub fn covering(code: &[u8]) -> Vec<u64> {
         let mut decoder = Decoder::with_ip(64, rest.unwrap_or_default(), ip, DecoderOptions::NONE);
         let instruction = decoder.decode();
         left = left.saturating_sub(1);
-        if left == 0 {
+        if left == 0 || instruction.is_invalid() {
             return vec![0];
         }
         if is_emulated(&instruction) || !is_neutral(&instruction) {
@@ -122,6 +140,79 @@ pub fn call(code: &[u8], address: u64, target: u64) -> Option<u64> {
         .map(|found| found.ip() - address)
 }
 
+/// Distances from the thread pointer of the thread-local words that `code` stores registers in
+/// (local-exec code of an executable), and offsets behind pointers that it has just loaded from
+/// thread-local storage at which it stores zero.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Stores {
+    /// Thread-local words.
+    pub words: Vec<i64>,
+    /// Fields of what thread-local pointers point to.
+    pub cleared: Vec<u64>,
+}
+
+/// Finds [`Stores`] in `code`, read from its beginning to its end whatever it jumps over.
+#[must_use]
+pub fn thread_local_stores(code: &[u8]) -> Stores {
+    let mut stores = Stores::default();
+    // Registers that hold the thread pointer plus a number, and those loaded through it.
+    let mut near: HashMap<Register, i64> = HashMap::new();
+    let mut loaded: HashMap<Register, usize> = HashMap::new();
+    let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    for (index, found) in decoder.into_iter().enumerate() {
+        if found.is_invalid() {
+            break;
+        }
+        let to = found.op0_register();
+        let place = found.memory_displacement64().cast_signed();
+        let base = found.memory_base();
+        let local =
+            found.segment_prefix() == Register::FS && found.memory_index() == Register::None;
+        match found.code() {
+            Code::Mov_r64_rm64 if local && base == Register::None && place == 0 => {
+                near.insert(to, 0);
+            }
+            Code::Mov_r64_rm64 if local => {
+                near.remove(&to);
+                loaded.insert(to, index);
+            }
+            Code::Lea_r64_m if near.contains_key(&base) => {
+                let known = near.get(&base).copied().unwrap_or_default();
+                near.insert(to, known.wrapping_add(place));
+            }
+            Code::Mov_rm64_r64 if found.op0_kind() == OpKind::Memory => {
+                if local && base == Register::None {
+                    stores.words.push(place);
+                } else if let Some(known) = near.get(&base) {
+                    stores.words.push(known.wrapping_add(place));
+                }
+            }
+            Code::Mov_rm64_r64 | Code::Mov_r64_rm64 if found.op1_kind() == OpKind::Register => {
+                match near.get(&found.op1_register()).copied() {
+                    Some(known) => near.insert(to, known),
+                    None => near.remove(&to),
+                };
+            }
+            Code::Mov_rm64_imm32
+                if found.op0_kind() == OpKind::Memory
+                    && found.immediate32() == 0
+                    && loaded.get(&base) == Some(&index.wrapping_sub(1)) =>
+            {
+                stores.cleared.push(place.cast_unsigned());
+            }
+            _ if found.op0_kind() == OpKind::Register && found.mnemonic() != Mnemonic::Cmp => {
+                near.remove(&to);
+            }
+            _ => {}
+        }
+    }
+    stores.words.sort_unstable();
+    stores.words.dedup();
+    stores.cleared.sort_unstable();
+    stores.cleared.dedup();
+    stores
+}
+
 /// Offset in `code` of the conditional jump behind a call through a table, at `slot` in it: there
 /// what the call answered is in rax. Only tests and copies of rax may stand between.
 #[must_use]
@@ -158,17 +249,25 @@ fn decode(code: &[u8]) -> impl Iterator<Item = Instruction> {
     found.into_iter()
 }
 
+/// `ASM_NOP_MAX` of `arch/x86/include/asm/nops.h`: longer ones have prefixes that are not known.
+const LONGEST_NOP: usize = 8;
+
 /// `arch/x86/kernel/uprobes.c`: `push_setup_xol_ops` and `branch_setup_xol_ops`.
 fn is_emulated(instruction: &Instruction) -> bool {
     matches!(
         instruction.code(),
-        Code::Push_r64
-            | Code::Nopw
-            | Code::Nopd
-            | Code::Call_rel32_64
-            | Code::Jmp_rel8_64
-            | Code::Jmp_rel32_64
-    ) || (instruction.mnemonic() == Mnemonic::Nop && instruction.len() == 5)
+        Code::Push_r64 | Code::Call_rel32_64 | Code::Jmp_rel8_64 | Code::Jmp_rel32_64
+    ) || (instruction.mnemonic() == Mnemonic::Nop && instruction.len() <= LONGEST_NOP)
+}
+
+/// Conditional jumps, which `branch_setup_xol_ops` takes, too. Not where a stack check jumps back
+/// to the beginning: it would count twice.
+fn is_branch(instruction: &Instruction) -> bool {
+    use Mnemonic::{Ja, Jae, Jb, Jbe, Je, Jg, Jge, Jl, Jle, Jne, Jns, Js};
+    matches!(
+        instruction.mnemonic(),
+        Ja | Jae | Jb | Jbe | Je | Jg | Jge | Jl | Jle | Jne | Jns | Js
+    )
 }
 
 /// Stack checks, landing marks and stores: what compilers put before the first push.
@@ -211,6 +310,65 @@ mod tests {
         assert_eq!(before_stack(&[0x55, 0x90]), 0);
     }
 
+    /// Functions of tokio as rustc made them.
+    #[test]
+    fn the_first_branch_is_found_in_c() {
+        for (code, offset) in [
+            // mov rax, [rdi]; test rax, rax; je
+            (&[0x48, 0x8b, 0x07, 0x48, 0x85, 0xc0, 0x74, 0x1d][..], 6),
+            // mov rax, [rdi+16]; mov rcx, rax; or rcx, 2; lock cmpxchg [rdi+16], rcx; jne
+            (
+                &[
+                    0x48, 0x8b, 0x47, 0x10, 0x48, 0x89, 0xc1, 0x48, 0x83, 0xc9, 0x02, 0xf0, 0x48,
+                    0x0f, 0xb1, 0x4f, 0x10, 0x75, 0xf1,
+                ],
+                17,
+            ),
+            // xor edi, edi changes an argument
+            (&[0x31, 0xff, 0x74, 0x01], 0),
+            (&[], 0),
+        ] {
+            assert_eq!(entry_of_c(code), offset, "{code:x?}");
+        }
+    }
+
+    #[test]
+    fn thread_local_places_are_read_from_code() {
+        let words = |words: &[i64]| Stores {
+            words: words.to_vec(),
+            cleared: Vec::new(),
+        };
+        for (code, expected) in [
+            // mov rbx, rdi; mov rax, fs:[0]; lea rax, [rax-0x268]; mov rcx, [rax+0x30];
+            // mov [rax+0x30], rbx
+            (
+                &[
+                    0x48, 0x89, 0xfb, 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x48, 0x8d, 0x80,
+                    0x98, 0xfd, 0xff, 0xff, 0x48, 0x8b, 0x48, 0x30, 0x48, 0x89, 0x58, 0x30,
+                ][..],
+                words(&[-0x238]),
+            ),
+            // mov fs:[-8], rdi
+            (
+                &[0x64, 0x48, 0x89, 0x3c, 0x25, 0xf8, 0xff, 0xff, 0xff],
+                words(&[-8]),
+            ),
+            // mov rax, fs:[r15]; mov qword [rax+0x20], 0
+            (
+                &[0x64, 0x49, 0x8b, 0x07, 0x48, 0xc7, 0x40, 0x20, 0, 0, 0, 0],
+                Stores {
+                    words: Vec::new(),
+                    cleared: vec![0x20],
+                },
+            ),
+            // mov rax, [rbx]; mov [rax+8], rdi: not thread-local
+            (&[0x48, 0x8b, 0x03, 0x48, 0x89, 0x78, 0x08], words(&[])),
+            (&[], words(&[])),
+        ] {
+            assert_eq!(thread_local_stores(code), expected, "{code:x?}");
+        }
+    }
+
     #[test]
     fn every_way_is_covered_once() {
         for (code, offsets) in [
@@ -233,7 +391,9 @@ mod tests {
         ] {
             assert_eq!(covering(code), offsets, "{code:x?}");
         }
-        assert_eq!(covering(&[0x85; 2 * 3 * LOOKED_AT]), [0]);
+        // test edi, edi, too often; then bytes that are no instruction
+        assert_eq!(covering(&[0x85, 0xff].repeat(LOOKED_AT)), [0]);
+        assert_eq!(covering(&[0x85, 0xff, 0x06]), [0]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! connection in its [`Conversation`].
 
 pub mod exchange;
+pub mod fastcgi;
 pub mod http1;
 pub mod session;
 pub mod text;
@@ -17,6 +18,8 @@ pub static ALL: &[&dyn Protocol] = &[
     // First: a request begins with a method and a blank, an answer with `HTTP/1.`, which no
     // other protocol does.
     &http1::Http1,
+    // Sixteen bytes of which nine are given; begins with 1, which is no letter.
+    &fastcgi::FastCgi,
 ];
 
 /// A protocol: stateless, one static each.

@@ -56,11 +56,19 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         }
         raw::EXECUTED => executed(&view(bytes).ok_or_else(short)?),
         raw::EXITED => Event::Exited,
+        raw::LEFT => Event::Left,
         raw::LINKED => {
             let linked: raw::Linked = view(bytes).ok_or_else(short)?;
             Event::Linked {
                 fiber: linked.fiber,
                 maker: linked.maker,
+            }
+        }
+        raw::HANDED => {
+            let linked: raw::Linked = view(bytes).ok_or_else(short)?;
+            Event::Handed {
+                fiber: linked.fiber,
+                by: linked.maker,
             }
         }
         kind => return Err(Error::Kind(kind)),

@@ -117,6 +117,15 @@ pub enum Event<'a> {
         /// Who made it.
         maker: u64,
     },
+    /// A runtime's task that waited was given something to do.
+    Handed {
+        /// The one that waited.
+        fiber: u64,
+        /// Who woke it.
+        by: u64,
+    },
+    /// A thread ended, and others of its process go on.
+    Left,
     /// A process ended.
     Exited,
 }

@@ -78,6 +78,8 @@ pub struct Connection<T> {
     /// It stands in [`Table::waiting`].
     waiting: bool,
     ended: [bool; 2],
+    /// An end that was reported, and what stands before it is still to come.
+    ending: Option<(Nanos, Task, Ended)>,
     /// Last process that used it.
     tgid: u32,
     last: Nanos,
@@ -143,6 +145,7 @@ impl<T: Default> Table<T> {
                 held_bytes: 0,
                 waiting: false,
                 ended: [false; 2],
+                ending: None,
                 tgid: task.tgid,
                 last: at,
             });
@@ -180,6 +183,7 @@ impl<T: Default> Table<T> {
                     Piece::Waiting { moment },
                 );
             }
+            self.end_if_complete(chunk.conn, each);
             return;
         }
         connection.deliver(
@@ -191,11 +195,42 @@ impl<T: Default> Table<T> {
             &mut self.counts,
             each,
         );
+        if connection.ending.is_some() {
+            self.end_if_complete(chunk.conn, each);
+        }
     }
 
-    /// A direction or both ended.
+    /// A direction or both ended. The other side may close while a call is still under way on
+    /// another CPU, whose record then follows this one: it is waited for.
     pub fn ended(&mut self, at: Nanos, task: Task, ended: &Ended, each: &mut Each<'_, T>) {
         let Some(connection) = self.connections.get_mut(&ended.conn) else {
+            return;
+        };
+        connection.ending = Some((at, task, *ended));
+        if connection.lacks(ended) {
+            if !connection.waiting {
+                connection.waiting = true;
+                self.waiting.push(ended.conn);
+            }
+            return;
+        }
+        self.end(ended.conn, each);
+    }
+
+    /// A connection that waited for its last bytes has them now.
+    fn end_if_complete(&mut self, conn: ConnId, each: &mut Each<'_, T>) {
+        let connection = self.connections.get(&conn);
+        let ending = connection.and_then(|connection| Some((connection, connection.ending?)));
+        if ending.is_some_and(|(connection, (_, _, ended))| !connection.lacks(&ended)) {
+            self.end(conn, each);
+        }
+    }
+
+    fn end(&mut self, conn: ConnId, each: &mut Each<'_, T>) {
+        let Some(connection) = self.connections.get_mut(&conn) else {
+            return;
+        };
+        let Some((at, task, ended)) = connection.ending.take() else {
             return;
         };
         // What waits cannot be completed by records that come later.
@@ -261,6 +296,7 @@ impl<T: Default> Table<T> {
         let counts = &mut self.counts;
         let connections = &mut self.connections;
         let held_bytes = &mut self.held_bytes;
+        let mut over = Vec::new();
         self.waiting.retain(|conn| {
             let Some(connection) = connections.get_mut(conn) else {
                 return false;
@@ -274,9 +310,19 @@ impl<T: Default> Table<T> {
                 connection.release(true, counts, each);
             }
             *held_bytes += connection.held_bytes;
-            connection.waiting = !connection.held.is_empty();
+            if let Some((at, ..)) = connection.ending
+                && at.saturating_add(patience) < now
+            {
+                over.push(*conn);
+                connection.waiting = false;
+                return false;
+            }
+            connection.waiting = !connection.held.is_empty() || connection.ending.is_some();
             connection.waiting
         });
+        for conn in over {
+            self.end(conn, each);
+        }
     }
 
     /// Forgets connections that were idle for long. Call it now and then.
@@ -364,6 +410,12 @@ impl<T> Connection<T> {
             len: chunk.len,
             bytes: chunk.bytes.into(),
         });
+    }
+
+    /// Bytes before this end were not reported yet.
+    fn lacks(&self, ended: &Ended) -> bool {
+        let unseen = |i: usize| ended.directions[i] && ended.offsets[i] > self.next[i];
+        unseen(0) || unseen(1)
     }
 
     /// Delivers all that waits, with gaps where the other direction never came.

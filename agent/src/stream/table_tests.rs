@@ -229,6 +229,7 @@ fn what_waits_comes_before_the_end() {
         Move(Sent, 100, 203, "a", 1),
         Move(Sent, 101, 205, "b", 1),
         End([true; 2], [102, 205]),
+        Tick(200),
     ];
     let (told, table) = run(&steps);
     assert_eq!(
@@ -244,11 +245,26 @@ fn lost_last_bytes_are_a_gap_before_the_end() {
         Open(7),
         Move(Received, 200, 100, "ask", 3),
         End([true; 2], [150, 203]),
+        Tick(103),
     ];
     assert_eq!(
         check(&steps, ">ask@200 <gap50@100 <end@150 >end@203 gone").gap_bytes,
         50
     );
+}
+
+/// The other side closes while a call that sends to it is still under way.
+#[test]
+fn last_bytes_may_be_reported_behind_the_end() {
+    let steps = [
+        Open(7),
+        Move(Received, 200, 100, "ask", 3),
+        End([true; 2], [106, 203]),
+        Move(Sent, 100, 203, "answer", 6),
+        Tick(103),
+    ];
+    let told = ">ask@200 <answer@100 <end@106 >end@203 gone";
+    assert_eq!(check(&steps, told).gap_bytes, 0);
 }
 
 #[test]

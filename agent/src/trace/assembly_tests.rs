@@ -102,6 +102,12 @@ enum Step {
     By(u64, u64),
     /// The first of these tasks of process 1 was made by the second.
     Made(u64, u64),
+    /// The first of these tasks of process 1 waited, and the second woke it.
+    Gave(u64, u64),
+    /// The first of these threads of process 1 was made by the second.
+    Born(u32, u32),
+    /// A thread of process 1 ended.
+    Left(u32),
     /// A task of process 1 received bytes on a connection.
     Heard(u64, u64),
     /// Trees that are due by then leave.
@@ -112,7 +118,9 @@ enum Step {
     /// Records were lost.
     Lost,
 }
-use Step::{Answer as Answered, Ask, By, Doubt, Due, Exit, Heard, In, Lost, Made};
+use Step::{
+    Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made,
+};
 
 struct World {
     assembly: Assembly,
@@ -145,6 +153,15 @@ impl World {
                 self.assembly.answered(ConnId(conn), answer);
             }
             Made(fiber, maker) => self.assembly.made(1, fiber, maker, at),
+            Gave(fiber, by) => self.assembly.handed(1, fiber, by),
+            Born(child, maker) => {
+                let [child, maker] = [child, maker].map(|tid| server(0, 0, tid).handler().task);
+                self.assembly.thread_made(maker, child, at);
+            }
+            Left(tid) => {
+                let thread = server(0, 0, tid).handler().task;
+                self.assembly.thread_ended(thread);
+            }
             Heard(conn, fiber) => {
                 let handler = server(0, 0, 100).on(fiber).handler();
                 self.assembly.heard(ConnId(conn), handler, at);
@@ -177,8 +194,12 @@ impl World {
                 tracestate: None,
             },
         };
-        self.assembly
-            .asked(&end.info(), Box::new(request), end.handler(), threading);
+        self.assembly.asked(
+            &end.info(),
+            Box::new(request),
+            (end.handler(), at),
+            threading,
+        );
     }
 
     fn tell(&mut self, batch: Batch) {
@@ -484,7 +505,7 @@ fn a_task_that_outlives_its_trace_still_belongs_to_it() {
 /// The address of its context may be another's once its request is over.
 #[test]
 fn an_identity_for_one_request_ends_with_it() {
-    let context = WHILE_OPEN | 0xc000_1000;
+    let context = agent_common::runtime::WHILE_OPEN | 0xc000_1000;
     let steps = [
         Ask(server(1, 1, 100).on(1)),
         Made(context, 1),
@@ -746,3 +767,6 @@ fn causality_corrects_times() {
 
 #[path = "event_tests.rs"]
 mod events;
+
+#[path = "assembly_given_tests.rs"]
+mod given;

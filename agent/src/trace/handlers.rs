@@ -9,7 +9,9 @@
 use super::assembly::NodeId;
 use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
+use super::handed::Handed;
 use super::parent::Refusal;
+use super::waiting::Thread;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
 use agent_common::record::FIBER_EVENT;
@@ -63,6 +65,12 @@ impl Handler {
     }
 }
 
+/// What a thread is called among the runtime's tasks of its process: no task has such a number,
+/// which is neither an address of the process nor a count.
+const fn fiber_of_thread(tid: u32) -> u64 {
+    1 << 59 | tid as u64
+}
+
 /// What a unit is doing.
 #[derive(Default)]
 struct Work {
@@ -87,6 +95,8 @@ pub struct Handlers {
     units: HashMap<Unit, Work>,
     /// Which task made which.
     pub fibers: Fibers,
+    /// Which task gave which waiting one something to do.
+    pub handed: Handed,
     /// What events of event loops are for.
     events: Events,
     /// Open server requests by process and number, and who read them.
@@ -167,40 +177,70 @@ impl Handlers {
             false
         });
         self.fibers.exited(tgid);
+        self.handed.exited(tgid);
         self.events.exited(tgid);
         self.processes.remove(&tgid);
     }
 
     /// Task `maker` of process `tgid` made `fiber` at `at`: it works on what its maker does.
     pub fn made(&mut self, tgid: u32, fiber: u64, maker: u64, at: Nanos) {
-        // Whoever had this identity before is gone.
-        let unit = Unit::Fiber(tgid, fiber);
-        if self
-            .units
-            .get(&unit)
-            .is_some_and(|work| work.open.is_empty())
-        {
-            self.units.remove(&unit);
-        }
-        let request = match self.units.get(&Unit::Fiber(tgid, maker)) {
-            Some(work) => match work.open.as_slice() {
-                [(node, _)] if work.event_loop || self.doubted.contains(node) => None,
-                [only] => Some(*only),
-                _ => None,
-            },
-            None => self
-                .fibers
-                .made_by(tgid, maker)
-                .and_then(|made| made.request),
-        };
+        // Whoever had this identity before is gone, with what it has not answered as far as seen.
+        self.units.remove(&Unit::Fiber(tgid, fiber));
         let made = Made {
             maker,
             maker_born: self.fibers.born(tgid, maker),
             at,
-            request,
+            request: self.request_of(Unit::Fiber(tgid, maker), tgid, maker),
             born: at,
         };
         self.fibers.insert(tgid, fiber, made);
+    }
+
+    /// Thread `maker` made the thread `child` at `at`. Threads of a pool, too, are often made by
+    /// the first who has work for them: so what a thread was made for counts only when it ends
+    /// before that request does.
+    pub fn thread_made(&mut self, maker: Task, child: Task, at: Nanos) {
+        let fiber = fiber_of_thread(maker.tid);
+        let made = Made {
+            maker: 0,
+            maker_born: 0,
+            at,
+            born: at,
+            request: self.request_of(Unit::Thread(maker), maker.tgid, fiber),
+        };
+        let child_fiber = fiber_of_thread(child.tid);
+        self.fibers.insert(child.tgid, child_fiber, made);
+    }
+
+    /// The request that the thread was made for, if that was certain.
+    fn thread_made_for(&self, thread: Task) -> Option<SpanId> {
+        let made = self
+            .fibers
+            .made_by(thread.tgid, fiber_of_thread(thread.tid))?;
+        made.request.map(|(_, id)| id)
+    }
+
+    /// What tells whose request a call of `thread` is, if something may.
+    #[must_use]
+    pub fn thread_of(&self, thread: Task) -> Option<Thread> {
+        let made_for = self.thread_made_for(thread)?;
+        Some(Thread {
+            task: thread,
+            made_for,
+            ended: false,
+        })
+    }
+
+    /// The one request that `unit` handles, or that it was made for, if that is certain.
+    fn request_of(&self, unit: Unit, tgid: u32, fiber: u64) -> Option<(NodeId, SpanId)> {
+        let Some(work) = self.units.get(&unit) else {
+            return self.fibers.made_by(tgid, fiber)?.request;
+        };
+        match work.open.as_slice() {
+            [(node, _)] if work.event_loop || self.doubted.contains(node) => None,
+            [only] => Some(*only),
+            _ => None,
+        }
     }
 
     /// `handler` received bytes of the request `node`, or of an answer that was asked for on its
@@ -219,6 +259,23 @@ impl Handlers {
         if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
             let tgid = handler.task.tgid;
             self.fibers.works(tgid, handler.fiber, asker, None, at);
+        }
+    }
+
+    /// The task for which `writer` writes a request: itself if it handles one or was never given
+    /// anything, else the one task that gave it something to do since its last request.
+    ///
+    /// # Errors
+    /// When it was none, or several.
+    pub fn asker(&mut self, writer: Handler) -> Result<Handler, Refusal> {
+        let unit = self.units.get(&writer.unit());
+        if writer.fiber == 0 || unit.is_some_and(|work| !work.open.is_empty()) {
+            return Ok(writer);
+        }
+        match self.handed.take(writer.task.tgid, writer.fiber) {
+            None => Ok(writer),
+            Some(0) => Err(Refusal::Unrelated),
+            Some(fiber) => Ok(Handler { fiber, ..writer }),
         }
     }
 
@@ -290,6 +347,7 @@ impl Handlers {
             Threading::Unknown => Err(Refusal::UnknownRuntime),
             Threading::Bound => match self.only(handler)? {
                 Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),
+                None if self.thread_made_for(handler.task).is_some() => Ok(Current::Later),
                 // Requests are known by their events, and this is none of them.
                 None if self.has_events(handler.task.tgid) => Err(Refusal::Unrelated),
                 None => Ok(Current::None),

@@ -100,6 +100,17 @@ fn a_new_task_works_for_its_makers_request() {
     check(&handlers, fiber(11), Ok(1));
 }
 
+/// The record of an answer was lost: the request stays open, but not in the heir of its task's
+/// identity.
+#[test]
+fn a_new_task_handles_nothing_of_whoever_had_its_identity() {
+    let mut handlers = handling(&[fiber(10), fiber(20)]);
+    handlers.made(1, 10, 20, 5);
+    check(&handlers, fiber(10), Ok(2));
+    handlers.made(1, 20, 99, 6);
+    check(&handlers, fiber(20), Err(None));
+}
+
 #[test]
 fn a_task_that_receives_bytes_serves_their_request() {
     let mut handlers = handling(&[fiber(10), fiber(20)]);

@@ -10,6 +10,7 @@ pub mod context;
 pub mod departed;
 pub mod events;
 pub mod fibers;
+pub mod handed;
 pub mod handlers;
 pub mod id;
 pub mod pairs;

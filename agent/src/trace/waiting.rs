@@ -3,10 +3,13 @@
 //! An event loop reads requests in one task and handles them in another; which one is known when
 //! that task writes the answer. Until then its calls wait. Each waits no longer than the requests
 //! that were open when it was made: when none of them is open any more, nobody will claim it.
+//!
+//! A thread that was made while a request was handled may be one of a pool, which goes on to work
+//! for others. If it ends before the answer, it worked for that request alone.
 
 use super::assembly::NodeId;
 use super::fibers::Lineage;
-use crate::record::Nanos;
+use crate::record::{Nanos, Task};
 use crate::span::SpanId;
 use foldhash::HashMap;
 
@@ -23,6 +26,19 @@ pub struct Call {
     pub at: Nanos,
     /// Number of the newest server request that was open then.
     pub newest: u64,
+    /// The calling thread, where that may tell.
+    pub thread: Option<Thread>,
+}
+
+/// A thread that was made while a request was handled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Thread {
+    /// Which.
+    pub task: Task,
+    /// The request.
+    pub made_for: SpanId,
+    /// It has ended.
+    pub ended: bool,
 }
 
 /// Calls that wait, by process. Each is a node, so their number is bounded by that of nodes.
@@ -45,6 +61,15 @@ impl Waiting {
             self.0.remove(&tgid);
         }
         taken
+    }
+
+    /// A thread ended.
+    pub fn thread_ended(&mut self, task: Task) {
+        let calls = self.0.get_mut(&task.tgid).into_iter().flatten();
+        let threads = calls.filter_map(|call| call.thread.as_mut());
+        for thread in threads.filter(|thread| thread.task == task) {
+            thread.ended = true;
+        }
     }
 
     /// A node is gone.

@@ -43,7 +43,10 @@ const TABLE: &[(&str, &[&str])] = &[
         &["record", "metadata", "semconv", "config", "stats"],
     ),
     ("metadata", &["discovery", "semconv", "config"]),
-    ("probe", &["record", "discovery", "config", "stats"]),
+    (
+        "probe",
+        &["record", "discovery", "metadata", "config", "stats"],
+    ),
     ("semconv", &[]),
     ("host", &[]),
     ("stats", &["record", "semconv"]),

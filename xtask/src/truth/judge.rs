@@ -72,7 +72,8 @@ pub(super) fn judge(spans: &[Span], plan: &Plan, calls: usize, upstream: u32) ->
     };
     verdict.calls.expected = calls;
     verdict.pairs.expected = calls;
-    for span in spans.iter().filter(|span| plan.owns(id_of(&span.path))) {
+    let ours = |span: &&Span| !span.inner && plan.owns(id_of(&span.path));
+    for span in spans.iter().filter(ours) {
         verdict.seen += 1;
         let (links, want) = match (span.process == upstream, span.side) {
             (false, Side::Server) => continue,

@@ -29,6 +29,8 @@ pub(super) struct Span {
     pub(super) process: u32,
     /// What the parent is known by; empty without one.
     pub(super) evidence: String,
+    /// A step from one process of the service to another, by FastCGI.
+    pub(super) inner: bool,
 }
 
 /// The kinds of OTLP that HTTP has.
@@ -72,6 +74,7 @@ fn span(json: &Value, process: u32) -> Option<Span> {
         path: attribute(json, "url.path"),
         process,
         evidence: attribute(json, "weft.parent.evidence"),
+        inner: attribute(json, "network.protocol.name") == "fastcgi",
     })
 }
 
@@ -109,6 +112,7 @@ mod tests {
             path: "/leaf/a/1".into(),
             process: 81,
             evidence: "thread".into(),
+            inner: false,
         };
         assert_eq!(from_lines(&format!("{line}\n{{\"cut\"")), [want]);
     }

@@ -63,6 +63,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         sites: sites(sections, &functions, parent != NOWHERE).into(),
         addresses: &[],
         lowest: sections.lowest(),
+        lacks: None,
         own: false,
     })
 }

@@ -5,8 +5,12 @@
 //! when it does not.
 
 mod go;
+mod haproxy;
+mod java;
+mod nginx;
 mod node;
 mod python;
+mod tokio;
 
 use super::site;
 use crate::discovery::elf::Sections;
@@ -32,6 +36,8 @@ pub struct Plan {
     pub files: Vec<Part>,
     /// Modules that may still come: ask again.
     pub awaited: bool,
+    /// What cannot be seen, and why.
+    pub lacks: Vec<String>,
 }
 
 /// A file and where it is probed.
@@ -79,20 +85,27 @@ struct Found {
     addresses: &'static [usize],
     /// Lowest address of the file as linked.
     lowest: u64,
+    /// What of it is not found.
+    lacks: Option<&'static str>,
     /// As in [`Part`].
     own: bool,
 }
+
+/// Finds out what is in a file.
+type Look = fn(&Sections, &Process) -> Result<Found, String>;
+/// Compares what was found out with a process of this id.
+type Check = fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>;
 
 /// A runtime's way to find out.
 struct Way {
     /// Is this the library that holds the runtime, where not the program itself does?
     library: Option<fn(&Mapping) -> bool>,
     /// What is in it.
-    look: fn(&Sections, &Process) -> Result<Found, String>,
+    look: Look,
     /// Libraries that a program loads when it needs them.
     modules: &'static [Module],
     /// Is the runtime of this process what the file says?
-    check: Option<fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>>,
+    check: Option<Check>,
 }
 
 /// A library that holds a part of the runtime.
@@ -102,7 +115,7 @@ struct Module {
     /// It stands in the folder that this is a part of, loaded or not.
     beside: Option<&'static str>,
     /// What is in it.
-    look: fn(&Sections, &Process) -> Result<Found, String>,
+    look: Look,
 }
 
 /// Makes plans; remembers files.
@@ -125,6 +138,9 @@ impl Planner {
         let way = match runtime {
             metadata::Runtime::Go => go::WAY,
             metadata::Runtime::Python => python::WAY,
+            metadata::Runtime::Java => java::WAY,
+            metadata::Runtime::Rust => tokio::WAY,
+            metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
             metadata::Runtime::Node => node::WAY,
             _ => return Err(Refusal::None),
         };
@@ -144,6 +160,7 @@ impl Planner {
             runtime: found.placed(mapping.start),
             files: vec![found.part(mapping.file, path)],
             awaited: false,
+            lacks: found.lacks.iter().map(|why| (*why).to_owned()).collect(),
         };
         if let Some(check) = way.check {
             check(proc, &maps, process.tgid, &plan.runtime)?;
@@ -185,11 +202,10 @@ impl Planner {
                         .filter(|(_, at)| *at != NOWHERE)
                         .for_each(|(to, at)| *to = at);
                 }
+                plan.lacks.extend(found.lacks.map(str::to_owned));
                 plan.files.push(found.part(file, path));
             }
-            Err(why) => {
-                tracing::debug!(tgid = process.tgid, path = %path.display(), why, "not probed");
-            }
+            Err(why) => plan.lacks.push(why),
         }
         true
     }
@@ -198,7 +214,7 @@ impl Planner {
         &mut self,
         file: FileId,
         path: &Path,
-        look: fn(&Sections, &Process) -> Result<Found, String>,
+        look: Look,
         process: &Process,
     ) -> Result<Found, String> {
         if self.files.len() >= FILES {
@@ -241,6 +257,27 @@ impl Found {
             sites: Arc::clone(&self.sites),
             own: self.own,
         }
+    }
+}
+
+/// Programs that are known by their names.
+fn native(program: &str) -> Option<Way> {
+    match program {
+        haproxy::PROGRAM => Some(haproxy::WAY),
+        program if nginx::PROGRAMS.contains(&program) => Some(nginx::WAY),
+        _ => None,
+    }
+}
+
+/// Most bytes of a function that are looked through.
+const FUNCTION: usize = 4096;
+
+/// The code of the function `symbol`.
+fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
+    let len = usize::try_from(symbol.size).unwrap_or(FUNCTION);
+    match sections.file_offset(symbol.address) {
+        Some(offset) => sections.bytes(offset, len.min(FUNCTION)),
+        None => Vec::new(),
     }
 }
 

@@ -101,6 +101,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         sites: sites.into(),
         addresses: &[],
         lowest: sections.lowest(),
+        lacks: None,
         own: true,
     })
 }

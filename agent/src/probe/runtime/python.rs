@@ -111,6 +111,9 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
         sites: site.into_iter().chain(queue).collect(),
         addresses: &[python::KEY],
         lowest: sections.lowest(),
+        lacks: copied
+            .is_none()
+            .then_some("who makes which task: it has no PyContext_CopyCurrent"),
         own: false,
     })
 }

@@ -29,7 +29,7 @@ const BUFFER_WRITE: &str = "__pyx_f_6uvloop_4loop_8UVStream__buffer_write";
 /// `_queue`: the queue of executors.
 pub(super) fn queue(sections: &Sections, _: &Process) -> Result<Found, String> {
     let sites = queue_sites(sections, &Pointers::of(sections));
-    let sites = sites.ok_or("it has no table of SimpleQueue's methods")?;
+    let sites = sites.ok_or("work that executors hand to threads: no SimpleQueue is in _queue")?;
     Ok(module(sections, sites, &[]))
 }
 
@@ -63,12 +63,11 @@ pub(super) fn greenlet(sections: &Sections, _: &Process) -> Result<Found, String
     let pointers = Pointers::of(sections);
     let module_at = pointers
         .module
-        .ok_or("it has no thread-local storage of its own")?;
+        .ok_or("greenlets: their thread-local state is not found")?;
     let found = symbols::find(sections, &[GREENLET_STATE]);
-    let state = found
-        .get(GREENLET_STATE)
-        .ok_or("it was stripped, or is older than 2.0")?;
-    let made = made(sections, &pointers).ok_or("it makes greenlets in an unknown way")?;
+    let state = found.get(GREENLET_STATE);
+    let state = state.ok_or("greenlets: the library was stripped, or is older than 2.0")?;
+    let made = made(sections, &pointers).ok_or("greenlets: who makes them is not found")?;
     let mut found = module(
         sections,
         vec![made],
@@ -97,13 +96,15 @@ fn made(sections: &Sections, pointers: &Pointers) -> Option<Site> {
     })
 }
 
-/// uvloop's `loop`.
+/// uvloop's `loop`. Where its code is not found, its thread still names nobody.
 pub(super) fn uvloop(sections: &Sections, _: &Process) -> Result<Found, String> {
     let found = symbols::find(sections, &[BUFFER_WRITE]);
-    let write = found.get(BUFFER_WRITE).ok_or("it was stripped")?;
-    let site = at_entry(sections, *write, "python_stream_written");
-    let site = site.ok_or("its code is not in the file")?;
-    Ok(module(sections, vec![site], &[(python::UVLOOP, 0)]))
+    let write = found.get(BUFFER_WRITE);
+    let site = write.and_then(|write| at_entry(sections, *write, "python_stream_written"));
+    let lacks = site.is_none();
+    let mut found = module(sections, site.into_iter().collect(), &[(python::UVLOOP, 0)]);
+    found.lacks = lacks.then_some("which task writes what uvloop sends: the library was stripped");
+    Ok(found)
 }
 
 fn module(sections: &Sections, sites: Vec<Site>, known: &[(usize, u64)]) -> Found {
@@ -120,6 +121,7 @@ fn module(sections: &Sections, sites: Vec<Site>, known: &[(usize, u64)]) -> Foun
         sites: sites.into(),
         addresses: &[],
         lowest: sections.lowest(),
+        lacks: None,
         own: false,
     }
 }

@@ -1,0 +1,126 @@
+//! Tasks of compiled programs: tokio and HAProxy by thread-local storage, nginx by what it told
+//! epoll; and threads that say nothing of whose work they do.
+
+use agent_common::record::{FIBER_ANSWER, HANDED, Linked};
+use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
+use agent_common::settings::ABSENT;
+
+use crate::emit::{emit, header};
+use crate::kernel::{offset, read, read_user, task};
+use crate::probes::fiber::runtime;
+
+/// Stands for socket `sk`, where nothing else is known: no task is called so.
+#[inline(always)]
+pub fn nobody(sk: u64) -> u64 {
+    // The upper bits of all addresses of the kernel are the same, and are those of other tasks.
+    (sk & (FIBER_ANSWER - 1)) | SOCKET
+}
+
+/// The task that calls `connect` on the current thread, where who connects is who uses the
+/// connection first.
+#[inline(always)]
+pub fn connector() -> Option<u64> {
+    let runtime = runtime(THREAD_LOCAL)?;
+    if runtime.at[thread_local::CONNECTS] != 1 {
+        return None;
+    }
+    thread_local_word(runtime)
+}
+
+/// The number in thread-local storage that names the current task.
+#[inline(always)]
+pub fn thread_local_word(runtime: &Runtime) -> Option<u64> {
+    let thread: u64 = read(task(), offset!(task_fsbase))?;
+    let mut word: u64 = read_user(thread.wrapping_add(runtime.at[thread_local::WORD]))?;
+    if word != 0 && runtime.at[thread_local::INNER] != NOWHERE {
+        word = read_user(word.wrapping_add(runtime.at[thread_local::INNER]))?;
+    }
+    if word == 0 { None } else { Some(word) }
+}
+
+/// The first field of an `ngx_http_request_t` ("HTTP") and of an `ngx_stream_session_t` ("STRM").
+const HTTP: u32 = 0x5054_5448;
+const STREAM: u32 = 0x4d52_5453;
+
+/// nginx gives epoll the address of its `ngx_connection_t` for each socket, with a bit that tells
+/// reuses. Its `data` is the request that it serves at present, which names its client's
+/// connection: that stands for the request, on both sides. `fd` proves that this is nginx.
+#[inline(always)]
+pub fn nginx_client(runtime: &Runtime, fd: u64, sk: u64) -> Option<u64> {
+    let connection = epoll_data(sk)? & !1;
+    let known: u32 = read_user(connection.wrapping_add(runtime.at[nginx::FD]))?;
+    if known != fd as u32 {
+        return None;
+    }
+    let request: u64 = read_user(connection.wrapping_add(runtime.at[nginx::DATA]))?;
+    let signature: u32 = match read_user(request) {
+        Some(signature) => signature,
+        None => return Some(connection),
+    };
+    if signature != HTTP && signature != STREAM {
+        return Some(connection);
+    }
+    read_user(request.wrapping_add(runtime.at[nginx::CLIENT]))
+}
+
+/// What the process told epoll about socket `sk`; the first, if it waits for it in several places.
+#[inline(always)]
+fn epoll_data(sk: u64) -> Option<u64> {
+    if offset!(epitem_link) == ABSENT {
+        return None;
+    }
+    let item = epoll_link(sk)?.wrapping_sub(u64::from(offset!(epitem_link)));
+    read(item, offset!(epitem_data))
+}
+
+/// The first link in the list of those that wait for socket `sk` by epoll:
+/// `sk → socket → file → f_ep → link`, until 5.10 `file → f_ep_links`.
+#[inline(always)]
+fn epoll_link(sk: u64) -> Option<u64> {
+    let socket: u64 = read(sk, offset!(sock_socket))?;
+    let file: u64 = read(socket, offset!(socket_file))?;
+    if offset!(file_ep) != ABSENT {
+        let list: u64 = read(file, offset!(file_ep))?;
+        let link: u64 = read(list, 0)?;
+        return if link == 0 { None } else { Some(link) };
+    }
+    let link: u64 = read(file, offset!(file_ep_links))?;
+    let end = file.wrapping_add(u64::from(offset!(file_ep_links)));
+    if link == end { None } else { Some(link) }
+}
+
+/// Who sends on socket `sk` is told by nothing but its thread: a loop, if the socket is waited for
+/// by epoll, whose thread sends for whoever is next. Then the socket stands for itself.
+#[inline(always)]
+pub fn unknown(sk: u64) -> u64 {
+    match epoll_link(sk) {
+        Some(_) => nobody(sk),
+        None => 0,
+    }
+}
+
+/// `maker` gave the task `fiber`, which waited for it, something to do.
+#[inline(always)]
+pub fn given(fiber: u64, maker: u64) {
+    emit(&Linked {
+        header: header(HANDED, size_of::<Linked>()),
+        fiber,
+        maker,
+    });
+}
+
+/// The current thread is named `ForkJoinPool...`: one that joins runs others' work meanwhile, and
+/// one that carries virtual threads runs each for a while.
+#[inline(always)]
+pub fn steals() -> bool {
+    let comm: [u8; 16] = read(task(), offset!(task_comm)).unwrap_or([0; 16]);
+    let pool = b"ForkJoinPool";
+    let mut i = 0;
+    while i < pool.len() {
+        if comm[i] != pool[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}
