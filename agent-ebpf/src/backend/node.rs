@@ -3,7 +3,7 @@
 //! Attached per process by `agent/src/probe/uprobes.rs`, at instructions at which the arguments
 //! are still in their registers.
 
-use agent_common::runtime::node::TIMER;
+use agent_common::runtime::node::{IMMEDIATE, TIMER};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 
@@ -85,7 +85,18 @@ pub fn node_timers(ctx: ProbeContext) -> u32 {
     if let Some(runtime) = node::runtime() {
         // SAFETY: as above.
         let handle = unsafe { (*ctx.regs).rdi };
-        node::timers(runtime, handle.wrapping_add(runtime.at[TIMER]));
+        node::callbacks(runtime, handle.wrapping_add(runtime.at[TIMER]));
+    }
+    0
+}
+
+/// Node.js: `void Environment::CheckImmediate(uv_check_t *handle)`, likewise.
+#[uprobe]
+pub fn node_immediates(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let handle = unsafe { (*ctx.regs).rdi };
+        node::callbacks(runtime, handle.wrapping_add(runtime.at[IMMEDIATE]));
     }
     0
 }

@@ -12,10 +12,10 @@
 //! * Ticks (`process.nextTick`), which run when microtasks have changed the task. Each has an id
 //!   from a counter in plain memory; whoever was current when the counter had that value made it.
 //!
-//! Timers and resolved names are of whoever asked for them, which their ids tell in the same way,
+//! Timers, immediates and resolved names are of whoever asked for them, which their ids tell in the same way,
 //! over many events; messages to a worker thread are of whoever sent them.
 //!
-//! Everything else that enters JavaScript (immediates, the thread pool, connections made, closed
+//! Everything else that enters JavaScript (the thread pool, connections made, closed
 //! or accepted) begins an event without a task: calls made there have no parent. What is done
 //! while the answer to a call is read is an event's like any other, but user space does not take it
 //! for the caller's: a callback there may be one that another request has put into a queue. Only
@@ -196,9 +196,9 @@ pub fn makers() {
     }
 }
 
-/// Timers of `environment` are due.
+/// The same for timers or immediates of `environment`.
 #[inline(always)]
-pub fn timers(runtime: &Runtime, environment: u64) {
+pub fn callbacks(runtime: &Runtime, environment: u64) {
     if let Some(thread) = thread(true) {
         learn_from(thread, runtime, environment);
         makers();

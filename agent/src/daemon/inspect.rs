@@ -255,8 +255,8 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
         }
         Runtime::Node => gaps.push(
             "one event loop serves all requests: with several open at once, a call has no parent \
-             that is made in the callback of an answer, of an immediate or of the thread pool \
-             (one behind an await has), or that waited for a free connection outside of http.Agent"
+             that is made in the callback of an answer or of the thread pool (one behind an await \
+             has), or that waited for a free connection outside of http.Agent"
                 .to_owned(),
         ),
         _ => {}

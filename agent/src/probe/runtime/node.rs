@@ -36,6 +36,7 @@ const ASYNC_ID: &str = "_ZN4node29AsyncHooksGetExecutionAsyncIdEPN2v87IsolateE";
 
 const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
 
+const IMMEDIATES: &str = "_ZN4node11Environment14CheckImmediateEP10uv_check_s";
 const RESOLVED: &str =
     "_ZN4node10cares_wrap12_GLOBAL__N_116AfterGetAddrInfoEP16uv_getaddrinfo_siP8addrinfo";
 const POSTED: &str =
@@ -43,8 +44,7 @@ const POSTED: &str =
 const TOOK: &str = "_ZN4node6worker7Message11DeserializeEPNS_11EnvironmentEN2v85LocalINS4_7ContextEEEPNS5_INS4_5ValueEEE";
 
 /// Where something else than received bytes enters JavaScript.
-const ENTRIES: [&str; 11] = [
-    "_ZN4node11Environment14CheckImmediateEP10uv_check_s",
+const ENTRIES: [&str; 10] = [
     "_ZN4node10HandleWrap7OnCloseEP11uv_handle_s",
     "_ZN4node14ConnectionWrapINS_7TCPWrapE8uv_tcp_sE12AfterConnectEP12uv_connect_si",
     "_ZN4node14ConnectionWrapINS_8PipeWrapE9uv_pipe_sE12AfterConnectEP12uv_connect_si",
@@ -75,6 +75,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         COLLECTED,
         ASYNC_ID,
         TIMERS,
+        IMMEDIATES,
         RESOLVED,
         POSTED,
         TOOK,
@@ -173,6 +174,7 @@ impl Functions<'_> {
         at[node::FUNCTION_CONTEXT] = load(&call, Register::RDI, Some(Register::RSI))?;
         at[node::MAP_CONTEXT] = native_context(&call)?;
         at[node::TIMER] = environment(&self.instructions(TIMERS)?)?;
+        at[node::IMMEDIATE] = environment(&self.instructions(IMMEDIATES)?)?;
         at[node::PAGE_FLAGS] = page_flags(&self.instructions(THEN)?)?;
         let [embedder, environment, ids] = async_ids(&self.instructions(ASYNC_ID)?)?;
         at[node::EMBEDDER] = embedder;
@@ -209,6 +211,7 @@ impl Functions<'_> {
         }
         for (name, program) in [
             (TIMERS, "node_timers"),
+            (IMMEDIATES, "node_immediates"),
             (RESOLVED, "node_resolved"),
             (POSTED, "node_posted"),
             (TOOK, "node_took"),

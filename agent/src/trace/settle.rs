@@ -1,0 +1,322 @@
+//! Whose work is it: calls and requests find their parents.
+//!
+//! In: what tasks and threads of the runtimes do, and requests that were seen. Out: parents with
+//! their evidence, or refusals. Not here: the trees themselves.
+
+use super::{Assembly, NodeId};
+use crate::protocol::exchange::Role;
+use crate::record::{ConnId, Nanos, Task};
+use crate::span::{Evidence, SpanId};
+use crate::trace::departed::Gone;
+use crate::trace::events::Purpose;
+use crate::trace::handlers::{Current, Handler, Threading};
+use crate::trace::parent::{self, Parent, Refusal};
+use crate::trace::waiting;
+use agent_common::runtime::WHILE_OPEN;
+
+impl Assembly {
+    /// Task `maker` of a runtime made the task `fiber`.
+    pub fn made(&mut self, tgid: u32, fiber: u64, maker: u64, at: Nanos) {
+        self.handlers.made(tgid, fiber, maker, at);
+    }
+
+    /// Thread `maker` made the thread `child`.
+    pub fn thread_made(&mut self, maker: Task, child: Task, at: Nanos) {
+        self.handlers.thread_made(maker, child, at);
+    }
+
+    /// A thread ended.
+    pub fn thread_ended(&mut self, thread: Task) {
+        self.waiting.thread_ended(thread);
+    }
+
+    /// Task `by` gave the task `fiber`, which waited for it, something to do.
+    pub fn handed(&mut self, tgid: u32, fiber: u64, by: u64) {
+        self.handlers.handed.push(tgid, fiber, by);
+    }
+
+    /// `handler` received bytes on `conn`: what it does next is for the request that is open
+    /// there, or for the one on whose behalf the answer was asked for.
+    pub fn heard(&mut self, conn: ConnId, handler: Handler, at: Nanos) {
+        let Some(entry) = self.serving.get(&conn).and_then(|node| self.node(*node)) else {
+            return;
+        };
+        let asker = entry.request.start.fiber;
+        if asker == handler.fiber {
+            return;
+        }
+        match (entry.request.role, entry.above) {
+            (Role::Server, _) => {
+                let request = self.serving.get(&conn).map(|node| (*node, entry.id));
+                match request {
+                    Some((node, id)) if handler.is_event() => {
+                        self.handlers.brought(handler, Purpose::Request(node, id));
+                    }
+                    Some(request) => self.handlers.serve(handler, request, at),
+                    None => {}
+                }
+            }
+            // An event is told when it has brought the whole answer.
+            (Role::Client, _) if handler.is_event() => {}
+            (Role::Client, Some(request)) => self.handlers.serve(handler, request, at),
+            (Role::Client, None) => self.handlers.assist(handler, asker, entry.start()),
+        }
+    }
+
+    /// The server's request `node` was answered by `writer` at `end`: the calls that were made
+    /// for it are known now.
+    pub(super) fn claim(&mut self, node: NodeId, writer: Option<Handler>, end: Nanos) {
+        let Some(entry) = self.node(node) else { return };
+        let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
+        // A task's identity may have been another's until the request was there.
+        let read = entry.read;
+        let fibers = &self.handlers.fibers;
+        let sure = |handler: Handler, born| match self.handlers.is_loop(handler) {
+            true => (0, 0),
+            false => (handler.fiber, born),
+        };
+        // An event writes answers to whichever requests.
+        let answered = |writer: Handler| match writer.is_event() {
+            true => (0, 0),
+            false => sure(writer, fibers.born(tgid, writer.fiber)),
+        };
+        let by = [
+            sure(entry.handler, entry.handler_born),
+            writer.map_or((0, 0), answered),
+        ];
+        if start >= self.lossy_until {
+            let calls = self.waiting.claim(tgid, |call| {
+                (read..=end).contains(&call.at)
+                    && match call.thread {
+                        Some(thread) => thread.ended && thread.made_for == id,
+                        None => call.by.works_for(id, by, (start, end)),
+                    }
+            });
+            for call in calls {
+                self.settle_waiting(&call, Some(node));
+            }
+            for task in by {
+                self.answered.insert(tgid, task, (start, end), (node, id));
+            }
+        }
+        self.give_up(tgid);
+    }
+
+    /// Calls that no open request can claim any more have no parent.
+    pub(super) fn give_up(&mut self, tgid: u32) {
+        let oldest = self.handlers.oldest(tgid).unwrap_or(u64::MAX);
+        for call in self.waiting.claim(tgid, |call| call.newest < oldest) {
+            self.refuse(Refusal::Unrelated);
+            self.settle_waiting(&call, None);
+        }
+    }
+
+    /// A call waits no longer.
+    fn settle_waiting(&mut self, call: &waiting::Call, request: Option<NodeId>) {
+        let evidence = match call.thread {
+            Some(_) => Evidence::Thread,
+            None => Evidence::Task,
+        };
+        if self.node(call.node).is_none_or(|entry| entry.id != call.id) {
+            return;
+        }
+        self.set_waiting(call.node, false);
+        if let Some(request) = request {
+            self.adopt(call.node, Some(Parent::Local(request, evidence)));
+        }
+    }
+
+    pub(super) fn set_waiting(&mut self, node: NodeId, waiting: bool) {
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
+        if entry.waiting == waiting {
+            return;
+        }
+        entry.waiting = waiting;
+        let id = entry.tree;
+        if let Some(tree) = self.trees.get_mut(&id) {
+            if waiting {
+                tree.waiting += 1;
+            } else {
+                tree.waiting -= 1;
+                self.schedule(id);
+            }
+        }
+    }
+
+    /// Chooses the parent of a client's request.
+    pub(super) fn settle_client(&mut self, node: NodeId, threading: Threading) {
+        let Some(entry) = self.node(node) else { return };
+        let writer = Handler {
+            task: entry.request.start.task,
+            fiber: entry.request.start.fiber,
+        };
+        let asked = entry.request.start.at;
+        let header = entry.context.clone();
+        let asker = self.handlers.asker(writer);
+        let current = asker.and_then(|asker| self.current(asker, threading, asked));
+        let handler = asker.unwrap_or(writer);
+        let handling = match current {
+            Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
+            Ok(Current::Later | Current::None) if header.is_none() && handler.fiber != 0 => {
+                let tgid = handler.task.tgid;
+                let lineage = self.handlers.fibers.lineage(tgid, handler.fiber, asked);
+                match self.answered.find(tgid, &lineage, asked) {
+                    Some(request) => self.follow(node, request),
+                    None => self.wait(node, handler, asked),
+                }
+                return;
+            }
+            Ok(Current::Later) if header.is_none() => {
+                self.wait(node, handler, asked);
+                return;
+            }
+            Ok(_) => None,
+            Err(Refusal::Late) if header.is_none() && handler.fiber & WHILE_OPEN == 0 => {
+                match self.handlers.current(handler, threading) {
+                    Ok(Current::Handling(found, id, _)) => self.follow(node, (found, id)),
+                    _ => self.refuse(Refusal::Late),
+                }
+                return;
+            }
+            Err(refusal) => {
+                self.refuse(refusal);
+                None
+            }
+        };
+        let handled = handling.and_then(|(found, _)| self.node(found)?.context.clone());
+        self.adopt(
+            node,
+            parent::of_client(header.as_ref(), handling, handled.as_ref()),
+        );
+    }
+
+    /// The task of the call `node` has outlived its request, which may have left.
+    fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId)) {
+        let parent = if self.node(found).is_some_and(|above| above.id == id) {
+            Some(Parent::Local(found, Evidence::Task))
+        } else {
+            self.departed.find(id).cloned().map(Parent::Departed)
+        };
+        match parent {
+            Some(parent) => {
+                self.adopt(node, Some(parent));
+            }
+            None => self.refuse(Refusal::Late),
+        }
+    }
+
+    /// The request that `handler` was working for at `asked`.
+    fn current(
+        &self,
+        handler: Handler,
+        threading: Threading,
+        asked: Nanos,
+    ) -> Result<Current, Refusal> {
+        let current = self.handlers.current(handler, threading)?;
+        let Current::Handling(found, id, _) = current else {
+            return Ok(current);
+        };
+        // The record of the call came late: its task's identity is another's by now.
+        if self.handlers.fibers.born(handler.task.tgid, handler.fiber) > asked {
+            return Err(Refusal::Ambiguous);
+        }
+        if asked < self.lossy_until {
+            return Err(Refusal::Lossy);
+        }
+        // A task may outlive the request that it was made for, whose node is another's by now.
+        let above = self.node(found).filter(|above| above.id == id);
+        let above = above.ok_or(Refusal::Late)?;
+        if handler.fiber & WHILE_OPEN != 0 && above.answer.is_some() {
+            return Err(Refusal::Late);
+        }
+        // What the table held back may come when the thread has gone on to another request.
+        if above.start() > asked {
+            return Err(Refusal::Ambiguous);
+        }
+        Ok(current)
+    }
+
+    /// The answer to a request that is open now may tell whose call `node` is.
+    fn wait(&mut self, node: NodeId, handler: Handler, at: Nanos) {
+        let tgid = handler.task.tgid;
+        let (Some(newest), Some(entry)) = (self.handlers.newest(tgid), self.node(node)) else {
+            return;
+        };
+        let call = waiting::Call {
+            node,
+            id: entry.id,
+            by: self.handlers.fibers.lineage(tgid, handler.fiber, at),
+            at,
+            newest,
+            thread: match handler.fiber {
+                0 => self.handlers.thread_of(handler.task),
+                _ => None,
+            },
+        };
+        self.waiting.push(tgid, call);
+        self.set_waiting(node, true);
+    }
+
+    /// Chooses the parent of a server's request.
+    pub(super) fn settle_server(&mut self, node: NodeId, client: Option<NodeId>) {
+        let header = self.node(node).and_then(|entry| entry.context.clone());
+        if !self.adopt(node, parent::of_server(header.as_ref(), client)) {
+            // The other end is of another trace than the request says.
+            self.adopt(node, parent::of_server(header.as_ref(), None));
+        }
+    }
+
+    /// Gives `node` its parent and joins their trees; false when they are of different traces.
+    fn adopt(&mut self, node: NodeId, parent: Option<Parent>) -> bool {
+        let mut above_node = None;
+        let link = match parent {
+            None => return true,
+            Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
+            Some(Parent::Departed(gone)) => {
+                let Some(span) = self.rejoin(node, gone) else {
+                    self.refuse(Refusal::Late);
+                    return false;
+                };
+                (span, Evidence::Task, false)
+            }
+            Some(Parent::Local(above, evidence)) => {
+                let Some(found) = self.node(above) else {
+                    return true;
+                };
+                let id = found.id;
+                above_node = Some((above, id));
+                if !self.join(above, node) {
+                    self.refuse(Refusal::Late);
+                    return false;
+                }
+                (id, evidence, false)
+            }
+        };
+        self.counts.joined[match link.1 {
+            Evidence::Header => 0,
+            Evidence::SocketPair => 1,
+            Evidence::Task => 2,
+            Evidence::Thread => 3,
+        }] += 1;
+        if let Some(entry) = self.node_mut(node) {
+            entry.parent = Some(link);
+            entry.above = above_node;
+        }
+        true
+    }
+
+    /// Puts the tree of `node` into the trace of a request that has left; answers its span.
+    fn rejoin(&mut self, node: NodeId, gone: Gone) -> Option<SpanId> {
+        let id = self.node(node)?.tree;
+        let tree = self.trees.get_mut(&id)?;
+        if tree.trace.is_some_and(|trace| trace != gone.trace) {
+            return None;
+        }
+        tree.trace = Some(gone.trace);
+        tree.sampled = tree.sampled.or(gone.sampled);
+        tree.state = tree.state.take().or(gone.state);
+        Some(gone.span)
+    }
+}
