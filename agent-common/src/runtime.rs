@@ -123,4 +123,6 @@ pub mod node {
     pub const PAGE_FLAGS: usize = 6;
     /// `node::Environment`, from the `uv_timer_t` of its timers.
     pub const TIMER: usize = 7;
+    /// `node::Environment`, from the `uv_check_t` of its immediates.
+    pub const IMMEDIATE: usize = 8;
 }

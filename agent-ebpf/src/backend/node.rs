@@ -3,7 +3,7 @@
 //! Attached per process by `agent/src/probe/uprobes.rs`, at instructions at which the arguments
 //! are still in their registers.
 
-use agent_common::runtime::node::TIMER;
+use agent_common::runtime::node::{IMMEDIATE, TIMER};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 
@@ -85,7 +85,18 @@ pub fn node_timers(ctx: ProbeContext) -> u32 {
     if let Some(runtime) = node::runtime() {
         // SAFETY: as above.
         let handle = unsafe { (*ctx.regs).rdi };
-        node::timers(runtime, handle.wrapping_add(runtime.at[TIMER]));
+        node::callbacks(runtime, handle.wrapping_add(runtime.at[TIMER]));
+    }
+    0
+}
+
+/// Node.js: `void Environment::CheckImmediate(uv_check_t *handle)`, likewise.
+#[uprobe]
+pub fn node_immediates(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let handle = unsafe { (*ctx.regs).rdi };
+        node::callbacks(runtime, handle.wrapping_add(runtime.at[IMMEDIATE]));
     }
     0
 }
@@ -134,8 +145,8 @@ pub fn node_entered(_: ProbeContext) -> u32 {
     0
 }
 
-/// V8: `void Heap::GarbageCollectionEpilogue(GarbageCollector collector)`. Objects have moved, and
-/// the places they left are still as they left them.
+/// V8: `void Heap::GarbageCollectionEpilogueInSafepoint(GarbageCollector collector)`. Objects have
+/// moved, and the places they left are still as they left them: what is unmapped goes here, later.
 #[uprobe]
 pub fn node_collected(_: ProbeContext) -> u32 {
     if let Some(runtime) = node::runtime() {

@@ -12,10 +12,10 @@
 //! * Ticks (`process.nextTick`), which run when microtasks have changed the task. Each has an id
 //!   from a counter in plain memory; whoever was current when the counter had that value made it.
 //!
-//! Timers and resolved names are of whoever asked for them, which their ids tell in the same way,
+//! Timers, immediates and resolved names are of whoever asked for them, which their ids tell in the same way,
 //! over many events; messages to a worker thread are of whoever sent them.
 //!
-//! Everything else that enters JavaScript (immediates, the thread pool, connections made, closed
+//! Everything else that enters JavaScript (the thread pool, connections made, closed
 //! or accepted) begins an event without a task: calls made there have no parent. What is done
 //! while the answer to a call is read is an event's like any other, but user space does not take it
 //! for the caller's: a callback there may be one that another request has put into a queue. Only
@@ -81,13 +81,21 @@ fn thread(wanted: bool) -> Option<&'static mut NodeThread> {
         .map(|found| unsafe { &mut *found })
 }
 
-/// The newest id of a resource; positive doubles are ordered like their bits.
+/// The newest id of a resource; positive doubles are ordered like their bits. 0 when it cannot be
+/// read; then nothing is known of any id any more.
 #[inline(always)]
-fn newest(thread: &NodeThread) -> u64 {
+fn newest(thread: &mut NodeThread) -> u64 {
     if thread.ids == 0 {
         return 0;
     }
-    read_user(thread.ids + COUNTER).unwrap_or(0)
+    match read_user(thread.ids + COUNTER) {
+        Some(newest) => newest,
+        None => {
+            thread.ids = 0;
+            thread.logged = 0;
+            0
+        }
+    }
 }
 
 #[inline(always)]
@@ -188,9 +196,9 @@ pub fn makers() {
     }
 }
 
-/// Timers of `environment` are due.
+/// The same for timers or immediates of `environment`.
 #[inline(always)]
-pub fn timers(runtime: &Runtime, environment: u64) {
+pub fn callbacks(runtime: &Runtime, environment: u64) {
     if let Some(thread) = thread(true) {
         learn_from(thread, runtime, environment);
         makers();
@@ -323,6 +331,11 @@ fn maker(thread: &NodeThread, id: u64) -> u64 {
 fn change(thread: &mut NodeThread, fiber: u64) {
     thread.current = fiber;
     let newest = newest(thread);
+    if thread.ids == 0 {
+        thread.event = 0;
+        thread.changed = 0;
+        return;
+    }
     log(thread, newest, fiber);
     let changed = thread.changed;
     let mut at = changed as usize % NODE_CHANGES;

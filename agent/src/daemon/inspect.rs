@@ -254,8 +254,9 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
             gaps.push("calls made by threads that a request starts have no parent".to_owned())
         }
         Runtime::Node => gaps.push(
-            "one event loop serves all requests: with several open at once, outgoing calls have \
-             no parent"
+            "one event loop serves all requests: with several open at once, a call has no parent \
+             that is made in the callback of an answer or of the thread pool (one behind an await \
+             has), or that waited for a free connection outside of http.Agent"
                 .to_owned(),
         ),
         _ => {}

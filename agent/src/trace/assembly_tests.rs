@@ -765,5 +765,8 @@ fn causality_corrects_times() {
     }
 }
 
+#[path = "event_tests.rs"]
+mod events;
+
 #[path = "assembly_given_tests.rs"]
 mod given;

@@ -30,11 +30,13 @@ const THENABLE: &str = "Builtins_PromiseResolveThenableJob";
 const CALL: &str = "Builtins_CallFunction_ReceiverIsAny";
 const RUN: &str = "_ZN2v88internal14MicrotaskQueue13RunMicrotasksEPNS0_7IsolateE";
 const COMPLETED: &str = "_ZNK2v88internal14MicrotaskQueue11OnCompletedEPNS0_7IsolateE";
-const COLLECTED: &str = "_ZN2v88internal4Heap25GarbageCollectionEpilogueENS0_16GarbageCollectorE";
+const COLLECTED: &str =
+    "_ZN2v88internal4Heap36GarbageCollectionEpilogueInSafepointENS0_16GarbageCollectorE";
 const ASYNC_ID: &str = "_ZN4node29AsyncHooksGetExecutionAsyncIdEPN2v87IsolateE";
 
 const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
 
+const IMMEDIATES: &str = "_ZN4node11Environment14CheckImmediateEP10uv_check_s";
 const RESOLVED: &str =
     "_ZN4node10cares_wrap12_GLOBAL__N_116AfterGetAddrInfoEP16uv_getaddrinfo_siP8addrinfo";
 const POSTED: &str =
@@ -42,8 +44,7 @@ const POSTED: &str =
 const TOOK: &str = "_ZN4node6worker7Message11DeserializeEPNS_11EnvironmentEN2v85LocalINS4_7ContextEEEPNS5_INS4_5ValueEEE";
 
 /// Where something else than received bytes enters JavaScript.
-const ENTRIES: [&str; 11] = [
-    "_ZN4node11Environment14CheckImmediateEP10uv_check_s",
+const ENTRIES: [&str; 10] = [
     "_ZN4node10HandleWrap7OnCloseEP11uv_handle_s",
     "_ZN4node14ConnectionWrapINS_7TCPWrapE8uv_tcp_sE12AfterConnectEP12uv_connect_si",
     "_ZN4node14ConnectionWrapINS_8PipeWrapE9uv_pipe_sE12AfterConnectEP12uv_connect_si",
@@ -74,6 +75,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         COLLECTED,
         ASYNC_ID,
         TIMERS,
+        IMMEDIATES,
         RESOLVED,
         POSTED,
         TOOK,
@@ -172,6 +174,7 @@ impl Functions<'_> {
         at[node::FUNCTION_CONTEXT] = load(&call, Register::RDI, Some(Register::RSI))?;
         at[node::MAP_CONTEXT] = native_context(&call)?;
         at[node::TIMER] = environment(&self.instructions(TIMERS)?)?;
+        at[node::IMMEDIATE] = environment(&self.instructions(IMMEDIATES)?)?;
         at[node::PAGE_FLAGS] = page_flags(&self.instructions(THEN)?)?;
         let [embedder, environment, ids] = async_ids(&self.instructions(ASYNC_ID)?)?;
         at[node::EMBEDDER] = embedder;
@@ -208,6 +211,7 @@ impl Functions<'_> {
         }
         for (name, program) in [
             (TIMERS, "node_timers"),
+            (IMMEDIATES, "node_immediates"),
             (RESOLVED, "node_resolved"),
             (POSTED, "node_posted"),
             (TOOK, "node_took"),
@@ -329,4 +333,80 @@ fn async_ids(code: &[Instruction]) -> Option<[u64; 3]> {
     let found = [embedder, environment, ids].map(|i| displacement(&before[i]));
     // The last is no displacement of a stack frame, the first two are tagged pointers.
     (found[0] % 8 == 7 && found[1] % 8 == 7 && found[2] % 8 == 0).then_some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::mapping::FileId;
+
+    fn decoded(code: &[u8]) -> Vec<Instruction> {
+        let decoder = Decoder::with_ip(64, code, 0x1000, DecoderOptions::NONE);
+        decoder.into_iter().collect()
+    }
+
+    #[test]
+    fn offsets_are_read_from_the_code_that_uses_them() {
+        // push rbp; cmp [r13+0x190], rbx
+        let code = decoded(&[0x55, 0x49, 0x39, 0x9d, 0x90, 1, 0, 0]);
+        assert_eq!(undefined(&code), Some(0x190));
+        // cmp [r13+0x190], rcx: not the handler
+        let code = decoded(&[0x49, 0x39, 0x8d, 0x90, 1, 0, 0]);
+        assert_eq!(undefined(&code), None);
+        // mov rsi, [rdi+0x1f]; mov rcx, [rsi-1]; mov rcx, [rcx+0x27]
+        let code = decoded(&[
+            0x48, 0x8b, 0x77, 0x1f, 0x48, 0x8b, 0x4e, 0xff, 0x48, 0x8b, 0x49, 0x27,
+        ]);
+        assert_eq!(load(&code, Register::RDI, Some(Register::RSI)), Some(0x1f));
+        assert_eq!(native_context(&code), Some(0x27));
+        assert_eq!(native_context(&code[..2]), None);
+        // test byte [rcx+8], 4
+        assert_eq!(page_flags(&decoded(&[0xf6, 0x41, 0x08, 0x04])), Some(8));
+        assert_eq!(page_flags(&decoded(&[0xf6, 0x41, 0x08, 0x02])), None);
+        // lea rbx, [rdi-0xe0]
+        let code = decoded(&[0x48, 0x8d, 0x9f, 0x20, 0xff, 0xff, 0xff]);
+        assert_eq!(environment(&code), Some(0xe0_u64.wrapping_neg()));
+    }
+
+    #[test]
+    fn the_way_to_the_ids_is_followed_backwards() {
+        // mov rax, [rax+0x2f]; mov r12, [rax+0x10f]; mov rax, [r12+0x480]; movsd xmm0, [rax]
+        let code = [
+            0x48, 0x8b, 0x40, 0x2f, 0x4c, 0x8b, 0xa0, 0x0f, 1, 0, 0, 0x49, 0x8b, 0x84, 0x24, 0x80,
+            4, 0, 0, 0xf2, 0x0f, 0x10, 0x00,
+        ];
+        assert_eq!(async_ids(&decoded(&code)), Some([0x2f, 0x10f, 0x480]));
+        assert_eq!(async_ids(&decoded(&code[..19])), None);
+        assert_eq!(async_ids(&decoded(&code[4..])), None);
+    }
+
+    #[test]
+    fn a_process_is_probed_when_its_builtins_are_where_they_stay() {
+        let file = FileId {
+            device: (1, 2),
+            inode: 3,
+        };
+        let region = |permissions: &str, megabytes: u64, file| Region {
+            start: 0,
+            end: megabytes * BUILTINS,
+            executable: permissions.contains('x'),
+            writable: permissions.contains('w'),
+            file,
+        };
+        let program = Mapping {
+            start: 0,
+            file,
+            path: String::new(),
+        };
+        let text = || region("rx", 30, Some(file));
+        let made = || region("rwx", 1, None);
+        let unknown = |refusal: &Refusal| matches!(refusal, Refusal::Unknown(_));
+        // It has made no code yet.
+        assert_eq!(ready(&program, &[text()]), Err(Refusal::Early));
+        assert_eq!(ready(&program, &[text(), made()]), Ok(()));
+        let twice = [text(), made(), region("rx", 2, Some(file))];
+        assert_eq!(ready(&program, &twice), Ok(()));
+        let copied = [text(), made(), region("rx", 2, None)];
+        assert!(ready(&program, &copied).is_err_and(|refusal| unknown(&refusal)));
+    }
 }
