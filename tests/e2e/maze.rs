@@ -52,7 +52,7 @@ impl Maze {
         let data = the(spans, "the answer", at(self.data.port, &below, true));
         assert_eq!(root.parent, "", "{root:#?}");
         for (span, parent, service, evidence) in [
-            (call, root, "frontend-api", "thread"),
+            (call, root, "frontend-api", "task"),
             (data, call, "data-processor", "socket_pair"),
         ] {
             assert_eq!(span.parent, parent.id, "{span:#?}");
