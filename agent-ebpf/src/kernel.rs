@@ -67,6 +67,14 @@ pub fn read<T>(base: u64, offset: u32) -> Option<T> {
     unsafe { bpf_probe_read_kernel((base + u64::from(offset)) as *const T) }.ok()
 }
 
+/// The number of a `pointer` that the kernel handed us typed, with which the verifier allows no
+/// arithmetic: as it is in memory.
+#[inline(always)]
+pub fn number(pointer: u64) -> u64 {
+    // SAFETY: the helper copies a variable of ours.
+    unsafe { bpf_probe_read_kernel(&raw const pointer) }.unwrap_or(0)
+}
+
 /// Reads user memory of the current task.
 #[inline(always)]
 pub fn read_user<T>(address: u64) -> Option<T> {

@@ -6,14 +6,14 @@ use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, threa
 use agent_common::settings::ABSENT;
 
 use crate::emit::{emit, header};
-use crate::kernel::{offset, read, read_user, task};
+use crate::kernel::{number, offset, read, read_user, task};
 use crate::probes::fiber::runtime;
 
 /// Stands for socket `sk`, where nothing else is known: no task is called so.
 #[inline(always)]
 pub fn nobody(sk: u64) -> u64 {
     // The upper bits of all addresses of the kernel are the same, and are those of other tasks.
-    (sk & (FIBER_ANSWER - 1)) | SOCKET
+    (number(sk) & (FIBER_ANSWER - 1)) | SOCKET
 }
 
 /// The task that calls `connect` on the current thread, where who connects is who uses the
