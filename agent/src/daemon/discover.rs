@@ -169,6 +169,45 @@ const START: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tasks {
+    /// Starts the thread: a plan may take the reading of a large file, and identities must not
+    /// wait for it. Answers where processes are asked for.
+    fn start(discovery: Discovery, outgoing: SyncSender<Found>) -> SyncSender<u32> {
+        let (wanted, incoming) = sync_channel(QUEUE);
+        let spawned = thread::Builder::new()
+            .name("weft-plan".to_owned())
+            .spawn(move || {
+                let tell = |found| outgoing.send(found).is_ok();
+                let mut tasks = Self::default();
+                loop {
+                    let first = match incoming.recv_timeout(tasks.next()) {
+                        Ok(first) => Some(first),
+                        Err(RecvTimeoutError::Timeout) => None,
+                        Err(RecvTimeoutError::Disconnected) => return,
+                    };
+                    let asked = first.into_iter().chain(incoming.try_iter());
+                    asked.for_each(|tgid| tasks.ask(tgid));
+                    if !tasks.again(&discovery, tell) {
+                        return;
+                    }
+                }
+            });
+        if let Err(error) = spawned {
+            tracing::error!(%error, "no thread for plans: tasks are not told apart");
+        }
+        wanted
+    }
+
+    fn ask(&mut self, tgid: u32) {
+        if self.early.len() < QUEUE {
+            self.early.push(Early {
+                tgid,
+                due: Instant::now(),
+                waited: Duration::ZERO,
+                files: 0,
+            });
+        }
+    }
+
     /// Completes `found` by a plan.
     fn plan(&mut self, discovery: &Discovery, mut found: Found, waited: Duration) -> Found {
         if !found.decision.watch {
@@ -212,24 +251,22 @@ impl Tasks {
             .min(RESCAN)
     }
 
-    /// Looks again at those that are due; tells of those whose plan is new or has grown.
+    /// Looks at the one that is due longest, and tells if its plan is new or has grown: others
+    /// may be waiting for their identities.
     fn again(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
         let now = Instant::now();
-        let due: Vec<Early> = self
-            .early
-            .extract_if(.., |early| early.due <= now)
-            .collect();
-        for early in due {
-            let Some(found) = discovery.find(early.tgid, &[]) else {
-                continue;
-            };
-            let found = self.plan(discovery, found, early.waited);
-            let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
-            if files > early.files && !tell(found) {
-                return false;
-            }
-        }
-        true
+        let due = self.early.iter().enumerate();
+        let due = due.filter(|(_, early)| early.due <= now);
+        let Some((index, _)) = due.min_by_key(|(_, early)| early.due) else {
+            return true;
+        };
+        let early = self.early.swap_remove(index);
+        let Some(found) = discovery.find(early.tgid, &[]) else {
+            return true;
+        };
+        let found = self.plan(discovery, found, early.waited);
+        let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
+        files <= early.files || tell(found)
     }
 }
 
@@ -253,16 +290,23 @@ impl Discoverer {
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let tell = |found| outgoing.send(found).is_ok();
-            let mut tasks = Tasks::default();
-            if !discovery.find_all(&known, |found| {
-                tell(tasks.plan(&discovery, found, Duration::ZERO))
-            }) {
+            let tasks = Tasks::start(discovery.clone(), outgoing.clone());
+            let name = |found: Found| {
+                let (tgid, watch) = (found.tgid, found.decision.watch);
+                let heard = tell(found);
+                // A full queue: the process is one more whose threads stand for its tasks.
+                if watch {
+                    let _ = tasks.try_send(tgid);
+                }
+                heard
+            };
+            if !discovery.find_all(&known, name) {
                 return;
             }
             done.store(true, Ordering::Release);
             let mut listening = Listening::default();
             loop {
-                let first = match incoming.recv_timeout(tasks.next()) {
+                let first = match incoming.recv_timeout(RESCAN) {
                     Ok(first) => Some(first),
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return,
@@ -271,10 +315,8 @@ impl Discoverer {
                 let mut asked: Vec<u32> = first.into_iter().chain(incoming.try_iter()).collect();
                 asked.sort_unstable();
                 asked.dedup();
-                let heard = discovery.find_all(&asked, |found| {
-                    tell(tasks.plan(&discovery, found, Duration::ZERO))
-                });
-                if !heard || !tasks.again(&discovery, tell) || !listening.look(&discovery, tell) {
+                let heard = discovery.find_all(&asked, name);
+                if !heard || !listening.look(&discovery, tell) {
                     return;
                 }
             }

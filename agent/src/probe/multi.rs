@@ -79,6 +79,17 @@ struct CreateLink {
     reserved: u32,
 }
 
+/// A link that is bound to a process sees all its threads, on Linux 6.10 and later; its main thread
+/// alone before.
+#[must_use]
+pub fn sees_all_threads() -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    (next(), next()) >= (Some(6), Some(10))
+}
+
 impl Multi {
     /// Reads the programs of `bytes` and ties them to the maps of `ebpf`, none of which may have
     /// been taken out yet. `None` when the object cannot be read so.
@@ -122,19 +133,22 @@ impl Multi {
         })
     }
 
-    /// Attaches `program` at `offsets` of the file at `path`, for all processes; at the returns
-    /// of the functions there with `returns`.
+    /// Attaches `program` at `offsets` of the file at `path`, for the process `own` or for all; at
+    /// the returns of the functions there with `returns`.
     ///
     /// # Errors
-    /// When the kernel refuses the program or the link.
+    /// When the kernel refuses the link; `Unsupported` when it refuses the program.
     pub fn attach(
         &mut self,
         program: &'static str,
         path: &Path,
         offsets: &[u64],
         returns: bool,
+        own: Option<u32>,
     ) -> io::Result<Link> {
-        let descriptor = self.load(program)?;
+        let descriptor = self
+            .load(program)
+            .map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
         let path = CString::new(path.as_os_str().as_bytes())?;
         let attributes = CreateLink {
             program: u32::try_from(descriptor).unwrap_or_default(),
@@ -147,6 +161,7 @@ impl Multi {
             } else {
                 0
             },
+            pid: own.unwrap_or(0),
             ..CreateLink::default()
         };
         Ok(Link {

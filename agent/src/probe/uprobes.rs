@@ -146,9 +146,10 @@ fn attach(
     site: &Site,
     own: Option<u32>,
 ) -> Result<Link, String> {
-    // Before Linux 6.10 a link for many that is bound to a process sees its main thread alone.
-    if let Some(many) = multi.as_mut().filter(|_| own.is_none()) {
-        match many.attach(site.program, &part.path, &[site.offset], site.returns) {
+    let able = own.is_none() || multi::sees_all_threads();
+    if let Some(many) = multi.as_mut().filter(|_| able) {
+        let offsets = [site.offset];
+        match many.attach(site.program, &part.path, &offsets, site.returns, own) {
             Ok(link) => return Ok(Link::Multi(link)),
             // Another kernel than it is for; or a file that is gone, of which the other way tells.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => *multi = None,
