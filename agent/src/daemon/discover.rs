@@ -161,6 +161,9 @@ struct Early {
     files: usize,
 }
 
+/// No process: those of the start have all been asked for.
+const LAST: u32 = 0;
+
 /// The first wait for a library; the longest while a program starts, and how long that takes; how
 /// long it is waited for at all.
 const EARLY: Duration = Duration::from_millis(20);
@@ -170,24 +173,38 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tasks {
     /// Starts the thread: a plan may take the reading of a large file, and identities must not
-    /// wait for it. Answers where processes are asked for.
-    fn start(discovery: Discovery, outgoing: SyncSender<Found>) -> SyncSender<u32> {
+    /// wait for it. Answers where processes are asked for; behind those of the start [`LAST`],
+    /// so that `done` is told when all of them were looked at.
+    fn start(
+        discovery: Discovery,
+        outgoing: SyncSender<Found>,
+        done: Arc<AtomicBool>,
+    ) -> SyncSender<u32> {
         let (wanted, incoming) = sync_channel(QUEUE);
         let spawned = thread::Builder::new()
             .name("weft-plan".to_owned())
             .spawn(move || {
                 let tell = |found| outgoing.send(found).is_ok();
                 let mut tasks = Self::default();
+                let mut last = false;
                 loop {
                     let first = match incoming.recv_timeout(tasks.next()) {
                         Ok(first) => Some(first),
                         Err(RecvTimeoutError::Timeout) => None,
                         Err(RecvTimeoutError::Disconnected) => return,
                     };
-                    let asked = first.into_iter().chain(incoming.try_iter());
-                    asked.for_each(|tgid| tasks.ask(tgid));
+                    for tgid in first.into_iter().chain(incoming.try_iter()) {
+                        match tgid {
+                            LAST => last = true,
+                            tgid => tasks.ask(tgid),
+                        }
+                    }
                     if !tasks.again(&discovery, tell) {
                         return;
+                    }
+                    let new = |early: &Early| early.waited == Duration::ZERO;
+                    if last && !tasks.early.iter().any(new) {
+                        done.store(true, Ordering::Release);
                     }
                 }
             });
@@ -290,7 +307,8 @@ impl Discoverer {
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let tell = |found| outgoing.send(found).is_ok();
-            let tasks = Tasks::start(discovery.clone(), outgoing.clone());
+            let looked = Arc::clone(&done);
+            let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked);
             let name = |found: Found| {
                 let (tgid, watch) = (found.tgid, found.decision.watch);
                 let heard = tell(found);
@@ -303,7 +321,10 @@ impl Discoverer {
             if !discovery.find_all(&known, name) {
                 return;
             }
-            done.store(true, Ordering::Release);
+            // Without that thread there is nothing to wait for.
+            if tasks.try_send(LAST).is_err() {
+                done.store(true, Ordering::Release);
+            }
             let mut listening = Listening::default();
             loop {
                 let first = match incoming.recv_timeout(RESCAN) {
