@@ -81,7 +81,9 @@ fn attach_to(port: u16, name: &str) {
             return true;
         };
         assert!(seen.insert((target, span.kind)), "twice: {span:#?}");
-        assert_eq!(span.status(), request.status, "{span:#?}");
+        // Whose answer it was may be beyond telling: then the span has none.
+        let told = [0, request.status].contains(&span.status());
+        assert!(told, "{request:#?}: {span:#?}");
         false
     });
     check_servers(&spans, port, name, &after);
