@@ -76,6 +76,14 @@ pub fn called(call: TlsCall) {
         depth -= 1;
         i += 1;
     }
+    if depth > 0 && depth <= TLS_DEPTH as u64 {
+        let above = thread.calls[(depth - 1) as usize & (TLS_DEPTH - 1)];
+        if above.object == call.object && above.direction == call.direction {
+            // One way to read is made of another: the outer one tells.
+            thread.depth = depth;
+            return;
+        }
+    }
     if depth >= TLS_DEPTH as u64 {
         lost(Loss::Pending);
         return;
