@@ -16,7 +16,7 @@ use crate::discovery::procs::Proc;
 use crate::discovery::symbols::{self, Symbol};
 use memchr::memmem;
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -106,7 +106,13 @@ const FOLDERS: &[&str] = &[
 impl Finder {
     /// Libraries in the standard folders of the host: programs that live for a moment use them.
     pub fn standard(&mut self, proc: &Proc) -> Vec<Library> {
+        // Of the host, from within a container that sees its processes; else of this process.
         let root = proc.path(1, "root");
+        let root = if fs::read_dir(&root).is_ok() {
+            root
+        } else {
+            PathBuf::from("/")
+        };
         let mut found: Vec<Library> = Vec::new();
         for folder in FOLDERS {
             for (file, path) in entries(&root.join(folder), |name| kind_of(name).is_some()) {
@@ -213,7 +219,7 @@ fn look(path: &Path, kind: Kind) -> Found {
     let wanted: Vec<&str> = [openssl::NAMES, gnutls::NAMES].concat();
     let found = symbols::find(&sections, &wanted);
     if let Some(sites) =
-        openssl::look(&sections, &found).or_else(|| gnutls::look(&sections, &found))
+        openssl::look(&sections, &found, path).or_else(|| gnutls::look(&sections, &found))
     {
         return Found::Here(sites);
     }

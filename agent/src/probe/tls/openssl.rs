@@ -11,6 +11,7 @@ use crate::probe::site::PROLOGUE;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use memchr::memmem;
 use std::collections::HashMap;
+use std::path::Path;
 
 const READ: &str = "SSL_read";
 const READ_COUNTED: &str = "SSL_read_ex";
@@ -37,7 +38,11 @@ pub(super) const NAMES: &[&str] = &[
 
 const BACK: &str = "tls_returned";
 
-pub(super) fn look(sections: &Sections, found: &HashMap<String, Symbol>) -> Option<Sites> {
+pub(super) fn look(
+    sections: &Sections,
+    found: &HashMap<String, Symbol>,
+    path: &Path,
+) -> Option<Sites> {
     let symbol = |name: &str| found.get(name).copied();
     let mut sites = Vec::new();
     let (read, write) = (symbol(READ)?, symbol(WRITE)?);
@@ -76,7 +81,7 @@ pub(super) fn look(sections: &Sections, found: &HashMap<String, Symbol>) -> Opti
     sites.extend(symbol(CLEAR).and_then(|clear| entry(sections, clear, "tls_cleared")));
     let random = symbol(RANDOM).map(|random| code(sections, random.address));
     Some(Sites {
-        name: version(sections),
+        name: version(sections, path),
         sites: sites.into(),
         cookie: random.and_then(|code| member(&code)).unwrap_or(0),
     })
@@ -235,8 +240,8 @@ fn cookie(first: Option<u64>, last: u64) -> Option<u64> {
     Some(first.map_or(0, |first| first + 1) << 32 | last)
 }
 
-/// What the library says of itself.
-fn version(sections: &Sections) -> String {
+/// What the library says of itself, else its name.
+fn version(sections: &Sections, path: &Path) -> String {
     const MARKS: [&str; 4] = ["OpenSSL 1.1.", "OpenSSL 3.", "OpenSSL 4.", "LibreSSL "];
     let head = sections.head(".rodata").unwrap_or_default();
     let found = MARKS.iter().find_map(|mark| {
@@ -253,7 +258,11 @@ fn version(sections: &Sections) -> String {
         let name = mark.split(' ').next()?;
         Some(format!("{name} {text}"))
     });
-    found.unwrap_or_else(|| "OpenSSL or a relative".to_owned())
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    found.unwrap_or_else(|| match name.split_once(".so.") {
+        Some((_, version)) => format!("OpenSSL {version}"),
+        None => "OpenSSL or a relative".to_owned(),
+    })
 }
 
 #[cfg(test)]
