@@ -1,5 +1,5 @@
 // TLS by Go's crypto/tls: `serve ADDRESS PROTOCOL` answers one byte to one, `call ADDRESS PROTOCOL`
-// asks so. Certificate and key are in the working directory.
+// asks so whoever that is, `verify ADDRESS PROTOCOL` only whom it trusts. Certificate and key are in the working directory.
 package main
 
 import (
@@ -35,9 +35,13 @@ func serve(address string, protocol string) error {
 	}
 }
 
-func call(address string, protocol string) error {
+func call(address string, protocol string) error { return ask(address, protocol, true) }
+
+func verify(address string, protocol string) error { return ask(address, protocol, false) }
+
+func ask(address string, protocol string, anybody bool) error {
 	connection, err := tls.Dial("tcp", address, &tls.Config{
-		InsecureSkipVerify: true,
+		InsecureSkipVerify: anybody,
 		ServerName:         "localhost",
 		NextProtos:         []string{protocol},
 	})
@@ -53,8 +57,8 @@ func call(address string, protocol string) error {
 }
 
 func main() {
-	run := map[string]func(string, string) error{"serve": serve, "call": call}[os.Args[1]]
-	if err := run(os.Args[2], os.Args[3]); err != nil {
+	commands := map[string]func(string, string) error{"serve": serve, "call": call, "verify": verify}
+	if err := commands[os.Args[1]](os.Args[2], os.Args[3]); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

@@ -25,9 +25,10 @@ javac -d . "$here/Client.java"
 # Certificates are sought beside the configuration.
 cp "$here/nginx.conf" .
 nginx -p "$work" -c "$work/nginx.conf" &
-server="openssl s_server -cert cert.pem -key key.pem -quiet -www"
-$server -accept 28094 -early_data -groups P-384 >/dev/null 2>&1 &
-$server -accept 28095 -tls1_2 >/dev/null 2>&1 &
+server="openssl s_server -cert cert.pem -key key.pem -quiet"
+# It would end with its input.
+sleep 600 | $server -accept 28094 -early_data -groups P-384 >/dev/null 2>&1 &
+$server -accept 28095 -tls1_2 -www >/dev/null 2>&1 &
 ./peer serve 127.0.0.1:28096 weft-test &
 python3 "$here/raw.py" 28097 &
 for port in 28091 28092 28093 28094 28095 28096 28097; do
@@ -45,7 +46,7 @@ java="openjdk $(java -version 2>&1 | sed -n 's/.*version "\(.*\)".*/\1/p') JSSE"
 python="sockets of python $(python3 -c 'import platform; print(platform.python_version())')"
 curl=$(curl --version | sed -n 's/^curl \([^ ]*\).*/curl \1/p')
 url=https://localhost:28090
-client="openssl s_client -connect 127.0.0.1:28090 -servername localhost -quiet"
+client="openssl s_client -connect 127.0.0.1:28090 -servername localhost -quiet -no_ign_eof"
 
 # NAME PORT SHOWS SERVER CLIENT COMMAND
 record() {
@@ -55,21 +56,21 @@ record() {
 
 record tls13 28091 "TLS 1.3; what the server chose of ALPN is encrypted" "$nginx" "$curl" "curl -sk $url/small.txt"
 record tls12 28091 "TLS 1.2 with ALPN" "$nginx" "$curl" "curl -sk --tls-max 1.2 $url/large.txt"
-record refused13 28091 "a client that does not trust the server: its alert is encrypted" "$nginx" "$curl" "curl -s $url/small.txt"
+record refused13 28091 "a client that does not trust the server; before it sends anything encrypted" "$nginx" "$curl" "curl -s $url/small.txt"
 record refused12 28091 "a client that does not trust the server: an alert in the clear" "$nginx" "$curl" "curl -s --tls-max 1.2 $url/small.txt"
 record no_version 28093 "no version in common" "$nginx" "$curl" "curl -sk --tls-max 1.2 $url/small.txt"
 record no_tls 28092 "a server that does not speak TLS" "$nginx" "$curl" "curl -sk $url/small.txt"
 record closed 28097 "the server closes without a hello" "$python" "$curl" "curl -sk $url/small.txt"
-record retried 28094 "another hello wanted: the client guessed the wrong group" "$openssl" "$openssl" "echo 'GET / HTTP/1.0\\n' | $client -groups X25519:P-384"
-openssl s_client -connect 127.0.0.1:28094 -servername localhost -groups P-384 -sess_out session \
-    < <(printf 'GET / HTTP/1.0\r\n\r\n'; sleep 1) >/dev/null 2>&1
-printf 'GET / HTTP/1.0\r\n\r\n' >early
+record retried 28094 "another hello wanted: the client guessed the wrong group" "$openssl" "$openssl" "sleep 1 | $client -groups X25519:P-384"
+direct="openssl s_client -servername localhost"
+sleep 1 | $direct -connect 127.0.0.1:28094 -groups P-384 -sess_out session >/dev/null 2>&1
+echo early >early
 record early_data 28094 "a session goes on, data before the server has answered" "$openssl" "$openssl" "sleep 1 | $client -groups P-384 -sess_in session -early_data early"
-openssl s_client -connect 127.0.0.1:28095 -servername localhost -sess_out session12 \
-    < <(printf 'GET / HTTP/1.0\r\n\r\n'; sleep 1) >/dev/null 2>&1
-record resumed12 28095 "a session of TLS 1.2 goes on" "$openssl" "$openssl" "echo 'GET / HTTP/1.0\\n' | $client -sess_in session12"
-record no_name 28091 "a client that names no server" "$nginx" "$openssl" "echo 'GET / HTTP/1.0\\n' | openssl s_client -connect 127.0.0.1:28090 -noservername -quiet"
+sleep 1 | $direct -connect 127.0.0.1:28095 -sess_out session12 >/dev/null 2>&1
+record resumed12 28095 "a session of TLS 1.2 goes on" "$openssl" "$openssl" "sleep 1 | $client -sess_in session12"
+record no_name 28091 "a client that names no server" "$nginx" "$openssl" "sleep 1 | openssl s_client -connect 127.0.0.1:28090 -noservername"
 record java 28091 "the JDK's client" "$nginx" "$java" "java -cp . -Djavax.net.ssl.trustStore=trust -Djavax.net.ssl.trustStorePassword=changeit Client $url/small.txt"
 record go 28096 "Go at both ends" "$go" "$go" "./peer call 127.0.0.1:28090 weft-test"
+record go_refused 28096 "a client that does not trust the server: its alert is encrypted" "$go" "$go" "./peer verify 127.0.0.1:28090 weft-test"
 record go_no_protocol 28096 "no application protocol in common" "$go" "$go" "./peer call 127.0.0.1:28090 other"
 record node 28091 "node's client" "$nginx" "$node" "NODE_TLS_REJECT_UNAUTHORIZED=0 node -e \"require('https').get('$url/small.txt', (r) => r.resume())\""
