@@ -368,6 +368,7 @@ impl Pipeline {
                         let read = moment.at.max(request.start.at);
                         assembly.asked(info, request, (reader, read), threading);
                     }
+                    Report::Switched(number) => assembly.switched(info.conn, number),
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
                 }

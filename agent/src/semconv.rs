@@ -31,6 +31,11 @@ pub const THREAD_ID: &str = "thread.id";
 // Spans: weft's own
 pub const WEFT_PARENT_EVIDENCE: &str = "weft.parent.evidence";
 pub const WEFT_CAPTURE_CUT: &str = "weft.capture.cut";
+// The conventions have no words for WebSocket.
+pub const WEFT_WEBSOCKET_MESSAGES_SENT: &str = "weft.websocket.messages_sent";
+pub const WEFT_WEBSOCKET_MESSAGES_RECEIVED: &str = "weft.websocket.messages_received";
+pub const WEFT_WEBSOCKET_CLOSE_CODE: &str = "weft.websocket.close_code";
+pub const WEFT_WEBSOCKET_SUBPROTOCOL: &str = "weft.websocket.subprotocol";
 
 // Resources
 pub const SERVICE_NAME: &str = "service.name";

@@ -291,6 +291,10 @@ fn check(reports: &[Report]) {
                 );
                 check_texts(&answer.attributes);
             }
+            Report::Switched(number) => {
+                let open = asked.get(number).is_some_and(Option::is_some);
+                assert!(open, "{number} switched and is not open");
+            }
             Report::Dropped(_) => {}
         }
     }

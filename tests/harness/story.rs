@@ -26,6 +26,7 @@ pub fn tell(role: Role, run: &Run) -> String {
                         span(role, request, answer, &mut routes, &mut out);
                     }
                 }
+                Report::Switched(_) => {}
                 Report::Dropped(cause) => {
                     let _ = writeln!(out, "dropped: {cause}\n");
                 }

@@ -9,6 +9,7 @@ pub mod fastcgi;
 pub mod http1;
 pub mod session;
 pub mod text;
+pub mod websocket;
 
 use crate::record::Direction;
 use exchange::{Moment, Report, Role};

@@ -105,6 +105,7 @@ impl Wire {
                 Outcome::Aborted => "aborted".to_owned(),
                 Outcome::ClientError { kind } | Outcome::ServerError { kind } => kind.clone(),
             },
+            Report::Switched(number) => format!("{number} lasts"),
             Report::Dropped(cause) => format!("dropped {cause}"),
         });
         let changes = self.changes.iter().map(|change| format!("{change:?}"));
