@@ -9,30 +9,45 @@ use std::process::Command;
 /// Clients that talk at once in each story.
 const CLIENTS: usize = 8;
 
-/// What a client does at a path, and what both sides must say: messages of the client and of the
-/// server, the close code, `error.type` of the client and of the server.
-const STORIES: &[(&str, usize, [&str; 2], &str, [&str; 2])] = &[
-    ("echo", 5, ["5", "5"], "1000", ["", ""]),
-    ("large", 3, ["3", "3"], "1000", ["", ""]),
-    ("parts", 4, ["4", "4"], "1000", ["", ""]),
-    ("many", 50, ["1", "50"], "1000", ["", ""]),
-    ("leave", 1, ["1", "0"], "1001", ["", ""]),
-    ("fail", 1, ["1", "0"], "1011", ["1011", "1011"]),
-    ("huge", 1, ["1", "0"], "1009", ["1009", ""]),
-    (
-        "abort",
-        1,
-        ["1", "0"],
-        "",
-        ["connection_closed", "connection_closed"],
-    ),
-    (
-        "gone",
-        2,
-        ["2", "2"],
-        "",
-        ["connection_closed", "connection_closed"],
-    ),
+/// What a client does at a path, and what both sides must say of it.
+struct Story {
+    path: &'static str,
+    messages: usize,
+    /// Of the client and of the server.
+    counts: [&'static str; 2],
+    code: &'static str,
+    /// `error.type` of the client and of the server.
+    errors: [&'static str; 2],
+}
+
+const fn story(
+    path: &'static str,
+    messages: usize,
+    counts: [&'static str; 2],
+    code: &'static str,
+    errors: [&'static str; 2],
+) -> Story {
+    Story {
+        path,
+        messages,
+        counts,
+        code,
+        errors,
+    }
+}
+
+const GONE: [&str; 2] = ["connection_closed"; 2];
+
+const STORIES: &[Story] = &[
+    story("echo", 5, ["5", "5"], "1000", ["", ""]),
+    story("large", 3, ["3", "3"], "1000", ["", ""]),
+    story("parts", 4, ["4", "4"], "1000", ["", ""]),
+    story("many", 50, ["1", "50"], "1000", ["", ""]),
+    story("leave", 1, ["1", "0"], "1001", ["", ""]),
+    story("fail", 1, ["1", "0"], "1011", ["1011", "1011"]),
+    story("huge", 1, ["1", "0"], "1009", ["1009", ""]),
+    story("abort", 1, ["1", "0"], "", GONE),
+    story("gone", 2, ["2", "2"], "", GONE),
 ];
 
 #[test]
@@ -67,7 +82,7 @@ fn check(server: &str, client: &str) {
     };
     let agent = Agent::start();
     let url = format!("ws://127.0.0.1:{}", service.port);
-    for (path, messages, ..) in STORIES {
+    for Story { path, messages, .. } in STORIES {
         let status = Command::new(workloads().join(what).join("client"))
             .args([&url, &format!("/{path}/*")])
             .args([messages.to_string(), CLIENTS.to_string()])
@@ -79,9 +94,9 @@ fn check(server: &str, client: &str) {
     let ours = |span: &Span| span.port() == service.port;
     agent.wait_for(2 * STORIES.len() * CLIENTS, ours);
     let (spans, _) = agent.stop();
-    for (path, _, counts, code, errors) in STORIES {
+    for story in STORIES {
         for number in 0..CLIENTS {
-            let path = format!("/{path}/{number}");
+            let path = format!("/{}/{number}", story.path);
             let side = |server: bool| {
                 let found: Vec<&Span> = spans
                     .iter()
@@ -94,9 +109,9 @@ fn check(server: &str, client: &str) {
                 span
             };
             let (asked, served) = (side(false), side(true));
-            let [sent, received] = *counts;
-            tells(asked, [sent, received], code, errors[0]);
-            tells(served, [received, sent], code, errors[1]);
+            let ([sent, received], [client, server]) = (story.counts, story.errors);
+            tells(asked, [sent, received], story.code, client);
+            tells(served, [received, sent], story.code, server);
             assert_eq!(served.parent, asked.id, "{served:#?}");
         }
     }
