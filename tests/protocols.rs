@@ -120,7 +120,7 @@ fn every_protocol_has_success_error_and_cut() -> Result<()> {
                 let (outcome, cut) = match report {
                     Report::Answered(answer) => (answer.outcome.clone(), answer.cut),
                     Report::Secured(handshake) => (handshake.outcome(), false),
-                    Report::Asked(_) | Report::Dropped(_) => continue,
+                    Report::Asked(_) | Report::Switched(_) | Report::Dropped(_) => continue,
                 };
                 seen[0] |= outcome == Outcome::Ok;
                 seen[1] |= matches!(outcome, Outcome::ServerError { .. });
