@@ -12,3 +12,4 @@ mod parents;
 mod reach;
 mod services;
 mod shared;
+mod tls;
