@@ -172,8 +172,8 @@ fn services_of_every_library_are_joined_with_curl() {
         ("tasks", |own, port, upstream| {
             Some(own.serve(&python()?, "tasks.py", port, upstream))
         }),
-        ("server", |own, port, upstream| {
-            Some(own.serve(&program("node")?, "server.js", port, upstream))
+        ("loop", |own, port, upstream| {
+            Some(own.serve(&program("node")?, "loop.js", port, upstream))
         }),
     ];
     let upstream = free_port();
@@ -225,7 +225,7 @@ fn wget_is_seen() {
         return;
     };
     let port = free_port();
-    let _nginx = certificate.nginx(port, 0);
+    let _nginx = certificate.nginx(port, free_port());
     let agent = Agent::start();
     let output = Command::new("wget")
         .args(["-qO-", "--no-check-certificate"])
