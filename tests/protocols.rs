@@ -120,7 +120,7 @@ fn every_protocol_has_success_error_and_cut() -> Result<()> {
                 let (outcome, cut) = match report {
                     Report::Answered(answer) => (answer.outcome.clone(), answer.cut),
                     Report::Secured(handshake) => (handshake.outcome(), false),
-                    Report::Asked(_) | Report::Dropped(_) => continue,
+                    Report::Asked(_) | Report::Switched(_) | Report::Dropped(_) => continue,
                 };
                 seen[0] |= outcome == Outcome::Ok;
                 seen[1] |= matches!(outcome, Outcome::ServerError { .. });
@@ -315,7 +315,7 @@ fn a_prefix_tells_the_same_story() -> Result<()> {
             // What was still open when the prefix ended.
             found.retain(|report| match report {
                 Report::Answered(answer) => answer.outcome != Outcome::Unknown,
-                Report::Asked(_) | Report::Secured(_) => true,
+                Report::Asked(_) | Report::Switched(_) | Report::Secured(_) => true,
                 Report::Dropped(cause) => *cause != "request_head_cut",
             });
             assert_eq!(
@@ -432,6 +432,7 @@ fn protocols_hold_on_hostile_traffic() {
         let len = noise.next() % 120;
         let data: Vec<u8> = (0..len).map(|_| (noise.next() >> 24) as u8).collect();
         hostile::check(&Http1, hostile::HTTP1, &data);
+        hostile::check(&Http1, hostile::WEBSOCKET, &data);
         hostile::check(&FastCgi, hostile::FASTCGI, &data);
         hostile::check(&Tls, hostile::TLS, &data);
     }

@@ -436,6 +436,7 @@ impl Pipeline {
                         }
                         assembly.asked(info, request, (reader, read), threading);
                     }
+                    Report::Switched(number) => assembly.switched(info.conn, number),
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
                     Report::Secured(_) if !options.tls_connections => {}
                     Report::Secured(handshake) => {

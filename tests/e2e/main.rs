@@ -13,3 +13,4 @@ mod reach;
 mod services;
 mod shared;
 mod tls;
+mod websockets;

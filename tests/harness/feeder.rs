@@ -301,6 +301,10 @@ fn check(reports: &[Report]) {
                 secured = Some(rank(handshake));
                 check_texts(&handshake.operation().attributes);
             }
+            Report::Switched(number) => {
+                let open = asked.get(number).is_some_and(Option::is_some);
+                assert!(open, "{number} switched and is not open");
+            }
             Report::Dropped(_) => {}
         }
     }

@@ -56,7 +56,7 @@ fn compare(whole: &Run, split: &Run) {
         Report::Dropped(cause) => {
             ["answer_without_request", "request_framing_lost"].contains(cause)
         }
-        Report::Asked(_) | Report::Answered(_) | Report::Secured(_) => false,
+        Report::Asked(_) | Report::Switched(_) | Report::Answered(_) | Report::Secured(_) => false,
     };
     if whole.is_cut() || whole.conversations.iter().flatten().any(stray) {
         return;
@@ -219,6 +219,31 @@ pub const TLS: &[&[u8]] = &[
     b"\x17\x03",
     b"\x80\x2e\x01\x00\x02",
     b"HTTP/1.1 400 Bad Request\r\n\r\n",
+];
+
+/// A connection that becomes a WebSocket, and frames of both sides, whole and cut.
+pub const WEBSOCKET: &[&[u8]] = &[
+    b"GET /a HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n",
+    b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nSec-WebSocket-Extensions: x\r\n\r\n",
+    b"\x81\x02hi",
+    b"\x81\x82\x01\x02\x03\x04ik",
+    b"\xc1\x82\x01\x02\x03\x04ik",
+    b"\x01\x02hi",
+    b"\x00\x00",
+    b"\x80\x01!",
+    b"\x01\x80\x01\x02\x03\x04",
+    b"\x80\x80\x01\x02\x03\x04",
+    b"\x89\x00",
+    b"\x8a\x80\0\0\0\0",
+    b"\x82\x7e\x00\x80",
+    b"\x82\xfe\x00\x80\0\0\0\0",
+    b"\x82\x7f\0\0\0\0\0\x01\0\0",
+    b"\x88\x02\x03\xe8",
+    b"\x88\x82\0\0\0\0\x03\xf3",
+    b"\x88\x00",
+    b"\x88",
+    b"\x82\xff\x80",
 ];
 
 /// Parts of HTTP/1 messages.

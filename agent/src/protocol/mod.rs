@@ -10,6 +10,7 @@ pub mod http1;
 pub mod session;
 pub mod text;
 pub mod tls;
+pub mod websocket;
 
 use crate::record::Direction;
 use exchange::{Moment, Report, Role};

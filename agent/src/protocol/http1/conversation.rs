@@ -13,10 +13,14 @@
 //! Joined midway, a connection may have requests open that were not seen, and its answers name no
 //! request. An answer is believed to be that of the only request that waits; while several wait
 //! none of them can be told, so they and as many answers are dropped and counted.
+//!
+//! Behind a switch to a protocol that is known, that protocol's conversation goes on with the
+//! exchange, and this one only passes on what comes.
 
 mod answer;
 mod ask;
 mod lines;
+mod switch;
 
 use super::body::Body;
 use super::head::{AnswerHead, RequestHead};
@@ -41,6 +45,8 @@ pub(super) struct Http1Conversation {
     answers_ended: bool,
     /// No request is open that was not seen.
     aligned: bool,
+    /// What the connection was handed over to.
+    successor: Option<Box<dyn Conversation>>,
 }
 
 /// A request whose answer has not begun.
@@ -120,6 +126,7 @@ impl Http1Conversation {
             pending: VecDeque::new(),
             answers_ended: false,
             aligned: true,
+            successor: None,
         }
     }
 
@@ -189,6 +196,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn leaves_requests(&self) -> bool {
+        if let Some(successor) = &self.successor {
+            return successor.leaves_requests();
+        }
         let begun = usize::from(matches!(self.answering, Answering::Head(_)));
         let asking = matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none());
         !self.aligned || asking || self.pending.len() > begun
@@ -202,7 +212,9 @@ impl Conversation for Http1Conversation {
         last: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if bytes.is_empty() {
+        if let Some(successor) = &mut self.successor {
+            successor.feed(direction, bytes, moment, last, out)
+        } else if bytes.is_empty() {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask(bytes, moment, out)
@@ -218,7 +230,9 @@ impl Conversation for Http1Conversation {
         moment: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if missing == 0 {
+        if let Some(successor) = &mut self.successor {
+            successor.gap(direction, missing, moment, out)
+        } else if missing == 0 {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask_gap(missing, out)
@@ -228,7 +242,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn end(&mut self, direction: Direction, moment: Moment, out: &mut Vec<Report>) {
-        if self.is_request(direction) {
+        if let Some(successor) = &mut self.successor {
+            successor.end(direction, moment, out);
+        } else if self.is_request(direction) {
             self.end_of_requests(moment, out);
         } else {
             self.end_of_answers(moment, out);
@@ -236,6 +252,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn abandon(&mut self, moment: Moment, out: &mut Vec<Report>) {
+        if let Some(successor) = &mut self.successor {
+            return successor.abandon(moment, out);
+        }
         if matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none()) {
             out.push(Report::Dropped("request_head_cut"));
         }
@@ -244,6 +263,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn skippable(&self, direction: Direction) -> u64 {
+        if let Some(successor) = &self.successor {
+            return successor.skippable(direction);
+        }
         if self.is_request(direction) {
             match &self.asking {
                 Asking::Body { body, .. } => body.skippable(),
@@ -258,6 +280,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn at_boundary(&self, direction: Direction) -> bool {
+        if let Some(successor) = &self.successor {
+            return successor.at_boundary(direction);
+        }
         if self.is_request(direction) {
             matches!(self.asking, Asking::Boundary)
         } else {
@@ -285,11 +310,7 @@ enum Ending {
 impl Open {
     /// Reports the answer; `counted` is its body's size where its head did not announce it.
     fn report(self, ending: Ending, counted: Option<u64>, out: &mut Vec<Report>) {
-        let mut attributes = self.request.attributes();
-        if let Some(status) = self.status {
-            let status = i64::from(status);
-            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
-        }
+        let mut attributes = self.attributes();
         let (outcome, end, cut) = match ending {
             Ending::Whole => {
                 put_size(
@@ -310,6 +331,18 @@ impl Open {
             attributes,
             cut: cut || self.request.cut,
         })));
+    }
+}
+
+impl Open {
+    /// What was learnt about the request after its head, and the answer's status.
+    fn attributes(&self) -> Vec<Attribute> {
+        let mut attributes = self.request.attributes();
+        if let Some(status) = self.status {
+            let status = i64::from(status);
+            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
+        }
+        attributes
     }
 }
 
