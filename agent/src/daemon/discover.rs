@@ -9,7 +9,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
-use crate::probe::runtime::{Plan, Planner, Refusal};
+use crate::probe::runtime::{Plan, Planner, Refusal, Switches};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,13 +44,15 @@ pub struct Discovery {
     pub proc: Proc,
     /// Gives processes their identity.
     pub identifier: Identifier,
+    /// Which runtimes are probed.
+    pub switches: Switches,
     selector: Selector,
 }
 
 impl Discovery {
-    /// On this host, with the rules of the settings.
+    /// On this host, with the rules and switches of the settings.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, switches: Switches) -> Self {
         let proc = Proc::at("/proc");
         let own = std::process::id();
         let ancestors = proc.ancestors(own);
@@ -58,6 +60,7 @@ impl Discovery {
         Self {
             proc,
             identifier,
+            switches,
             selector: Selector::new(rules, own, ancestors),
         }
     }
@@ -145,7 +148,6 @@ impl Listening {
 /// Plans for the tasks of processes. Libraries that hold a runtime or a part of it are mapped a
 /// while after their program starts: such processes are looked at again, each time after a longer
 /// wait.
-#[derive(Default)]
 struct Tasks {
     planner: Planner,
     early: Vec<Early>,
@@ -154,6 +156,8 @@ struct Tasks {
 /// A process to look at again.
 struct Early {
     tgid: u32,
+    /// Why it is watched: ports that rules ask for are not looked up again.
+    decision: Decision,
     due: Instant,
     /// How long it was waited for until then.
     waited: Duration,
@@ -161,8 +165,13 @@ struct Early {
     files: usize,
 }
 
-/// No process: those of the start have all been asked for.
-const LAST: u32 = 0;
+/// What the thread that makes plans is asked for.
+enum Wanted {
+    /// A plan for this process, which is watched.
+    Plan(u32, Decision),
+    /// Those of the start have all been asked for.
+    Last,
+}
 
 /// The first wait for a library; the longest while a program starts, and how long that takes; how
 /// long it is waited for at all.
@@ -173,19 +182,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tasks {
     /// Starts the thread: a plan may take the reading of a large file, and identities must not
-    /// wait for it. Answers where processes are asked for; behind those of the start [`LAST`],
-    /// so that `done` is told when all of them were looked at.
+    /// wait for it. Answers where processes are asked for; behind those of the start
+    /// [`Wanted::Last`], so that `done` is told when all of them were looked at.
     fn start(
         discovery: Discovery,
         outgoing: SyncSender<Found>,
         done: Arc<AtomicBool>,
-    ) -> SyncSender<u32> {
+    ) -> SyncSender<Wanted> {
         let (wanted, incoming) = sync_channel(QUEUE);
         let spawned = thread::Builder::new()
             .name("weft-plan".to_owned())
             .spawn(move || {
                 let tell = |found| outgoing.send(found).is_ok();
-                let mut tasks = Self::default();
+                let mut tasks = Self {
+                    planner: Planner::new(discovery.switches.clone()),
+                    early: Vec::new(),
+                };
                 let mut last = false;
                 loop {
                     let first = match incoming.recv_timeout(tasks.next()) {
@@ -193,10 +205,10 @@ impl Tasks {
                         Err(RecvTimeoutError::Timeout) => None,
                         Err(RecvTimeoutError::Disconnected) => return,
                     };
-                    for tgid in first.into_iter().chain(incoming.try_iter()) {
-                        match tgid {
-                            LAST => last = true,
-                            tgid => tasks.ask(tgid),
+                    for wanted in first.into_iter().chain(incoming.try_iter()) {
+                        match wanted {
+                            Wanted::Last => last = true,
+                            Wanted::Plan(tgid, decision) => tasks.ask(tgid, decision),
                         }
                     }
                     if !tasks.again(&discovery, tell) {
@@ -214,10 +226,11 @@ impl Tasks {
         wanted
     }
 
-    fn ask(&mut self, tgid: u32) {
+    fn ask(&mut self, tgid: u32, decision: Decision) {
         if self.early.len() < QUEUE {
             self.early.push(Early {
                 tgid,
+                decision,
                 due: Instant::now(),
                 waited: Duration::ZERO,
                 files: 0,
@@ -227,9 +240,6 @@ impl Tasks {
 
     /// Completes `found` by a plan.
     fn plan(&mut self, discovery: &Discovery, mut found: Found, waited: Duration) -> Found {
-        if !found.decision.watch {
-            return found;
-        }
         let Ok(process) = discovery.proc.read(found.tgid) else {
             return found;
         };
@@ -237,23 +247,24 @@ impl Tasks {
         match self.planner.plan(&discovery.proc, &process, runtime) {
             Ok(plan) => {
                 if plan.awaited {
-                    self.wait_for(found.tgid, waited, plan.files.len());
+                    self.wait_for(&found, waited, plan.files.len());
                 }
                 found.tasks = Some(plan);
             }
-            Err(Refusal::None) => {}
-            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(found.tgid, waited, 0),
+            Err(Refusal::None | Refusal::Off(_)) => {}
+            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(&found, waited, 0),
             Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
         }
         found
     }
 
-    fn wait_for(&mut self, tgid: u32, waited: Duration, files: usize) {
+    fn wait_for(&mut self, found: &Found, waited: Duration, files: usize) {
         if waited < PATIENCE && self.early.len() < QUEUE {
             let wait = (waited * 2).max(EARLY);
             let wait = if waited < START { wait.min(SOON) } else { wait };
             self.early.push(Early {
-                tgid,
+                tgid: found.tgid,
+                decision: found.decision.clone(),
                 due: Instant::now() + wait,
                 waited: waited + wait,
                 files,
@@ -278,9 +289,10 @@ impl Tasks {
             return true;
         };
         let early = self.early.swap_remove(index);
-        let Some(found) = discovery.find(early.tgid, &[]) else {
+        let Some(mut found) = discovery.find(early.tgid, &[]) else {
             return true;
         };
+        found.decision = early.decision;
         let found = self.plan(discovery, found, early.waited);
         let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
         files <= early.files || tell(found)
@@ -310,11 +322,11 @@ impl Discoverer {
             let looked = Arc::clone(&done);
             let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked);
             let name = |found: Found| {
-                let (tgid, watch) = (found.tgid, found.decision.watch);
+                let (tgid, decision) = (found.tgid, found.decision.clone());
                 let heard = tell(found);
                 // A full queue: the process is one more whose threads stand for its tasks.
-                if watch {
-                    let _ = tasks.try_send(tgid);
+                if decision.watch {
+                    let _ = tasks.try_send(Wanted::Plan(tgid, decision));
                 }
                 heard
             };
@@ -322,7 +334,7 @@ impl Discoverer {
                 return;
             }
             // Without that thread there is nothing to wait for.
-            if tasks.try_send(LAST).is_err() {
+            if tasks.try_send(Wanted::Last).is_err() {
                 done.store(true, Ordering::Release);
             }
             let mut listening = Listening::default();
@@ -337,7 +349,7 @@ impl Discoverer {
                 asked.sort_unstable();
                 asked.dedup();
                 let heard = discovery.find_all(&asked, name);
-                if !heard || !listening.look(&discovery, tell) {
+                if !heard || !listening.look(&discovery, name) {
                     return;
                 }
             }

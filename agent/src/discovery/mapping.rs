@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Most bytes of `maps` that are read.
 const BYTES: usize = 4 * 1024 * 1024;
 
+/// Ends the name of a file in `maps` that is no longer its name.
+const GONE: &str = " (deleted)";
+
 /// Most entries of a folder that are looked at.
 const ENTRIES: usize = 1024;
 
@@ -18,10 +21,14 @@ const ENTRIES: usize = 1024;
 pub struct Mapping {
     /// Address at which the file's first byte is mapped.
     pub start: u64,
+    /// The address behind that part of it.
+    pub end: u64,
     /// Device and inode, as `maps` tells them.
     pub file: FileId,
     /// As the process itself names it.
     pub path: String,
+    /// That name was removed since, or given to another file.
+    pub gone: bool,
 }
 
 /// A file whatever its name.
@@ -34,11 +41,52 @@ pub struct FileId {
 }
 
 impl Mapping {
-    /// The file, as this process can open it whatever its mount namespace.
+    /// The file, as this process can open it whatever its mount namespace. Where its name is gone
+    /// or another file's by now, as after an upgrade, by the mapping itself: that takes a
+    /// capability more.
     #[must_use]
     pub fn host_path(&self, proc: &Proc, tgid: u32) -> PathBuf {
         let inner = self.path.trim_start_matches('/');
-        proc.path(tgid, "root").join(inner)
+        let named = proc.path(tgid, "root").join(inner);
+        let is = |path: &Path| {
+            let found = std::fs::metadata(path);
+            found.is_ok_and(|found| found.ino() == self.file.inode)
+        };
+        if !self.gone && is(&named) {
+            return named;
+        }
+        let mapped = format!("map_files/{:x}-{:x}", self.start, self.end);
+        let mapped = proc.path(tgid, &mapped);
+        // Some file systems tell `maps` other numbers than those who ask for a file's status.
+        if self.gone || std::fs::metadata(&mapped).is_ok() {
+            mapped
+        } else {
+            named
+        }
+    }
+}
+
+/// What tells a file from one that has its number later: file systems use inodes again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Stamp {
+    /// When it was written last, s and ns. Not when its inode was changed: removing a name does.
+    written: (i64, i64),
+    /// Bytes.
+    size: u64,
+}
+
+impl Stamp {
+    /// Of the file at `path`; of one that cannot be looked at, nothing.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let found = std::fs::metadata(path);
+        found.map_or_else(
+            |_| Self::default(),
+            |found| Self {
+                written: (found.mtime(), found.mtime_nsec()),
+                size: found.size(),
+            },
+        )
     }
 }
 
@@ -128,7 +176,7 @@ fn file(device: &str, inode: &str) -> Option<FileId> {
 /// A line of `maps` that maps the first byte of a file.
 fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
-    let (start, _) = fields.next()?.split_once('-')?;
+    let (start, end) = fields.next()?.split_once('-')?;
     let _permissions = fields.next()?;
     let offset = fields.next()?;
     let file = file(fields.next()?, fields.next()?)?;
@@ -138,14 +186,37 @@ fn parse(line: &str) -> Option<Mapping> {
     }
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
         file,
-        path: path.trim_end_matches(" (deleted)").to_owned(),
+        path: path.trim_end_matches(GONE).to_owned(),
+        gone: path.ends_with(GONE),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name that is another file's by now leads to the one that is mapped nonetheless.
+    #[test]
+    fn a_file_is_found_whatever_has_its_name() {
+        use std::io::Read;
+        let proc = Proc::at("/proc");
+        let own = std::process::id();
+        let all = mappings(&proc, own);
+        let mut program = all.first().unwrap().clone();
+        let named = program.host_path(&proc, own);
+        assert_eq!(named, proc.path(own, "root").join(&program.path[1..]));
+        program.gone = true;
+        let found = program.host_path(&proc, own);
+        // Others than root may not follow the link.
+        if let Ok(mut file) = std::fs::File::open(&found) {
+            let mut magic = [0; 4];
+            file.read_exact(&mut magic).unwrap();
+            assert_eq!(&magic, b"\x7fELF");
+        }
+        assert!(found.starts_with(proc.path(own, "map_files")));
+    }
 
     fn check(line: &str, expected: Option<(u64, u64, &str)>) {
         let found = parse(line);

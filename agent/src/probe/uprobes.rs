@@ -7,7 +7,7 @@
 
 use super::multi::{self, Multi};
 use super::runtime::{Part, Plan, Site};
-use crate::discovery::mapping::FileId;
+use crate::discovery::mapping::{FileId, Stamp};
 use aya::Ebpf;
 use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
@@ -29,7 +29,7 @@ struct Probed {
 }
 
 /// A file, in the one process that it is probed in or in all.
-type Place = (FileId, Option<u32>);
+type Place = (FileId, Stamp, Option<u32>);
 
 /// What holds one or more sites; dropping it detaches them.
 #[expect(dead_code, reason = "held for their ends")]
@@ -63,7 +63,7 @@ impl Uprobes {
     fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part) -> bool {
         self.plans += 1;
         let own = part.own.then_some(tgid);
-        let place = (part.file, own);
+        let place = (part.file, part.stamp, own);
         if !self.files.contains_key(&place) && self.files.len() >= FILES && !self.make_room() {
             return part.sites.is_empty();
         }
@@ -100,7 +100,7 @@ impl Uprobes {
         for probed in self.files.values_mut() {
             probed.users.remove(&tgid);
         }
-        let over = self.files.extract_if(|(_, own), _| *own == Some(tgid));
+        let over = self.files.extract_if(|(_, _, own), _| *own == Some(tgid));
         for (_, probed) in over {
             detach(probed.links);
         }

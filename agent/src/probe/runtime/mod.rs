@@ -10,11 +10,14 @@ mod java;
 mod nginx;
 mod node;
 mod python;
+mod switches;
 mod tokio;
+
+pub use switches::{Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, mappings, sibling};
+use crate::discovery::mapping::{FileId, Mapping, Stamp, mappings, sibling};
 use crate::discovery::procs::{Proc, Process};
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
@@ -45,6 +48,8 @@ pub struct Plan {
 pub struct Part {
     /// Which.
     pub file: FileId,
+    /// Tells it from one that had its number before.
+    pub stamp: Stamp,
     /// As this process can open it now.
     pub path: PathBuf,
     /// Where probes are put.
@@ -69,6 +74,8 @@ pub struct Site {
 pub enum Refusal {
     /// Nothing is known to look for in this runtime.
     None,
+    /// The settings have it that this runtime is not probed.
+    Off(Probed),
     /// The library is not mapped yet: ask again.
     Early,
     /// This build lacks something.
@@ -119,12 +126,21 @@ struct Module {
 }
 
 /// Makes plans; remembers files.
-#[derive(Default)]
 pub struct Planner {
-    files: HashMap<FileId, Result<Found, String>>,
+    switches: Switches,
+    files: HashMap<(FileId, Stamp), Result<Found, String>>,
 }
 
 impl Planner {
+    /// Plans for runtimes that are on.
+    #[must_use]
+    pub fn new(switches: Switches) -> Self {
+        Self {
+            switches,
+            files: HashMap::new(),
+        }
+    }
+
     /// The plan for `process`, which runs `runtime`.
     ///
     /// # Errors
@@ -135,15 +151,10 @@ impl Planner {
         process: &Process,
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
-        let way = match runtime {
-            metadata::Runtime::Go => go::WAY,
-            metadata::Runtime::Python => python::WAY,
-            metadata::Runtime::Java => java::WAY,
-            metadata::Runtime::Rust => tokio::WAY,
-            metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
-            metadata::Runtime::Node => node::WAY,
-            _ => return Err(Refusal::None),
-        };
+        let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
+        if let Some(off) = probed.filter(|probed| !self.switches.on(*probed)) {
+            return Err(Refusal::Off(off));
+        }
         let maps = mappings(proc, process.tgid);
         let library = way
             .library
@@ -220,7 +231,8 @@ impl Planner {
         if self.files.len() >= FILES {
             self.files.clear();
         }
-        let found = self.files.entry(file).or_insert_with(|| {
+        let key = (file, Stamp::of(path));
+        let found = self.files.entry(key).or_insert_with(|| {
             let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
             let sections = Sections::of(file).ok_or("it is no executable of this machine")?;
             look(&sections, process)
@@ -253,6 +265,7 @@ impl Found {
     fn part(&self, file: FileId, path: PathBuf) -> Part {
         Part {
             file,
+            stamp: Stamp::of(&path),
             path,
             sites: Arc::clone(&self.sites),
             own: self.own,
@@ -260,11 +273,31 @@ impl Found {
     }
 }
 
+/// The switch of the probes that a program's runtime is watched by, if there are any.
+#[must_use]
+pub fn probed(runtime: metadata::Runtime, program: &str) -> Option<Probed> {
+    way(runtime, program)?.0
+}
+
+/// How the tasks of a runtime are told apart, and the switch of its probes.
+fn way(runtime: metadata::Runtime, program: &str) -> Option<(Option<Probed>, Way)> {
+    match runtime {
+        metadata::Runtime::Go => Some((Some(Probed::Go), go::WAY)),
+        metadata::Runtime::Python => Some((Some(Probed::Python), python::WAY)),
+        // Read from memory alone; without it threads would be believed that are shared.
+        metadata::Runtime::Java => Some((None, java::WAY)),
+        metadata::Runtime::Rust => Some((Some(Probed::Tokio), tokio::WAY)),
+        metadata::Runtime::Node => Some((Some(Probed::Node), node::WAY)),
+        metadata::Runtime::Native => native(program),
+        _ => None,
+    }
+}
+
 /// Programs that are known by their names.
-fn native(program: &str) -> Option<Way> {
+fn native(program: &str) -> Option<(Option<Probed>, Way)> {
     match program {
-        haproxy::PROGRAM => Some(haproxy::WAY),
-        program if nginx::PROGRAMS.contains(&program) => Some(nginx::WAY),
+        haproxy::PROGRAM => Some((Some(Probed::Haproxy), haproxy::WAY)),
+        program if nginx::PROGRAMS.contains(&program) => Some((Some(Probed::Nginx), nginx::WAY)),
         _ => None,
     }
 }

@@ -395,8 +395,10 @@ mod tests {
         };
         let program = Mapping {
             start: 0,
+            end: 4096,
             file,
             path: String::new(),
+            gone: false,
         };
         let text = || region("rx", 30, Some(file));
         let made = || region("rwx", 1, None);
