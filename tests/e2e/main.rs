@@ -5,6 +5,8 @@
 
 mod cli;
 mod clients;
+mod faults;
+mod handed;
 mod life;
 mod maze;
 mod messages;
