@@ -136,8 +136,118 @@ pub fn call(code: &[u8], address: u64, target: u64) -> Option<u64> {
     let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
     decoder
         .iter()
-        .find(|found| found.code() == Code::Call_rel32_64 && found.near_branch_target() == target)
+        .find(|found| is_call(found, target))
         .map(|found| found.ip() - address)
+}
+
+/// Offsets of all calls of `target` in `code`, which is loaded at `address`.
+#[must_use]
+pub fn calls(code: &[u8], address: u64, target: u64) -> Vec<u64> {
+    let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let all = decoder.into_iter().filter(|found| is_call(found, target));
+    all.map(|found| found.ip().wrapping_sub(address)).collect()
+}
+
+/// A call, and where an object that it is about stands when it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Offset of the call.
+    pub call: u64,
+    /// The register that holds the address of the object.
+    pub register: Register,
+    /// Offset of a field of it that was used for the call.
+    pub field: u64,
+}
+
+/// The first call of `target` in `code` before which a field was set to -1, of an object whose
+/// address is still in the same register.
+#[must_use]
+pub fn call_behind_reset(code: &[u8], address: u64, target: u64) -> Option<About> {
+    let mut reset: Option<(Register, u64)> = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if is_call(&found, target) && reset.is_some() {
+            let (register, field) = reset?;
+            let call = found.ip().wrapping_sub(address);
+            return Some(About {
+                call,
+                register,
+                field,
+            });
+        }
+        if found.code() == Code::Mov_rm64_imm32
+            && found.op0_kind() == OpKind::Memory
+            && found.immediate32to64() == -1
+            && found.memory_base() != Register::RSP
+        {
+            reset = Some((found.memory_base(), found.memory_displacement64()));
+        } else if is_any_call(&found) || reset.is_some_and(|(kept, _)| writes(&found, kept)) {
+            reset = None;
+        }
+    }
+    None
+}
+
+/// The first call of `target` in `code` whose argument `argument` was loaded from a field of an
+/// object whose address is still in the register that it was loaded by.
+#[must_use]
+pub fn call_with_field(
+    code: &[u8],
+    address: u64,
+    target: u64,
+    argument: Register,
+) -> Option<About> {
+    let mut loaded: Option<(Register, u64)> = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if is_call(&found, target) && loaded.is_some() {
+            let (register, field) = loaded?;
+            let call = found.ip().wrapping_sub(address);
+            return Some(About {
+                call,
+                register,
+                field,
+            });
+        }
+        if found.code() == Code::Mov_r64_rm64
+            && found.op1_kind() == OpKind::Memory
+            && found.op0_register() == argument
+            && ![Register::RSP, Register::RIP, argument].contains(&found.memory_base())
+            && found.memory_index() == Register::None
+        {
+            loaded = Some((found.memory_base(), found.memory_displacement64()));
+        } else if is_any_call(&found)
+            || writes(&found, argument)
+            || loaded.is_some_and(|(kept, _)| writes(&found, kept))
+        {
+            loaded = None;
+        }
+    }
+    None
+}
+
+fn is_call(instruction: &Instruction, target: u64) -> bool {
+    instruction.code() == Code::Call_rel32_64 && instruction.near_branch_target() == target
+}
+
+fn is_any_call(instruction: &Instruction) -> bool {
+    instruction.mnemonic() == Mnemonic::Call
+}
+
+/// May it change `register`? Its first operand is what an instruction changes, but for those that
+/// only compare; a few change others.
+fn writes(instruction: &Instruction, register: Register) -> bool {
+    let is = |changed: Register| changed.full_register() == register;
+    match instruction.mnemonic() {
+        Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push => false,
+        Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Cmpxchg => {
+            is(instruction.op0_register())
+                || is(instruction.op1_register())
+                || register == Register::RAX
+        }
+        Mnemonic::Mul | Mnemonic::Imul | Mnemonic::Div | Mnemonic::Idiv | Mnemonic::Cqo => {
+            is(instruction.op0_register()) || [Register::RAX, Register::RDX].contains(&register)
+        }
+        _ => instruction.op0_kind() == OpKind::Register && is(instruction.op0_register()),
+    }
 }
 
 /// Distances from the thread pointer of the thread-local words that `code` stores registers in
