@@ -14,6 +14,7 @@ use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
 use crate::span::{Evidence, Parent, Span};
 use crate::stream::Piece;
+use crate::stream::plain::{self, Layers};
 use crate::stream::table::{self, Table};
 use crate::stream::time::Clock;
 use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
@@ -106,6 +107,8 @@ pub struct Counts {
     pub unknown_outcome: u64,
     /// Connections and order.
     pub table: table::Counts,
+    /// What TLS connections carry.
+    pub plain: plain::Counts,
     /// Traces.
     pub assembly: assembly::Counts,
 }
@@ -124,6 +127,7 @@ struct Process {
 pub struct Pipeline {
     options: Options,
     table: Table<Session>,
+    layers: Layers,
     assembly: Assembly,
     routes: Routes,
     processes: HashMap<u32, Process>,
@@ -143,6 +147,7 @@ impl Pipeline {
     pub fn new(options: Options, ids: Ids, provisional: Provisional) -> Self {
         Self {
             table: Table::new(options.table),
+            layers: Layers::new(),
             assembly: Assembly::new(options.assembly, ids),
             routes: Routes::new(options.routes),
             options,
@@ -190,6 +195,7 @@ impl Pipeline {
     pub fn counts(&self) -> Counts {
         Counts {
             table: self.table.counts,
+            plain: self.layers.counts,
             assembly: self.assembly.counts.clone(),
             ..self.counts.clone()
         }
@@ -210,7 +216,8 @@ impl Pipeline {
             ("held_bytes", self.table.held_bytes()),
         ];
         let unnamed = ("unnamed", self.unnamed.len());
-        let all = table.into_iter().chain(self.assembly.sizes());
+        let streams = table.into_iter().chain(self.layers.sizes());
+        let all = streams.chain(self.assembly.sizes());
         all.chain([unnamed]).collect()
     }
 
@@ -223,11 +230,12 @@ impl Pipeline {
                     return;
                 }
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
+                self.layers.carried(task, &chunk);
                 let reader = Handler {
                     task,
                     fiber: chunk.fiber,
                 };
-                self.with_sessions(reader, out, |table, each| {
+                self.with_sessions(reader, out, |table, _, each| {
                     table.chunk(at, task, &chunk, each)
                 });
             }
@@ -235,12 +243,34 @@ impl Pipeline {
                 if !self.is_unwatched(task.tgid) {
                     self.assembly.opened(&opened);
                 }
-                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
                     table.opened(at, task, *opened, each);
                 });
             }
+            Event::Plain(plain) => {
+                if self.is_unwatched(task.tgid) {
+                    return;
+                }
+                self.counts.captured_bytes += plain.chunk.bytes.len() as u64;
+                let reader = Handler {
+                    task,
+                    fiber: plain.chunk.fiber,
+                };
+                let covered = self.with_sessions(reader, out, |table, layers, each| {
+                    layers.plain(at, task, &plain, table, each)
+                });
+                self.cover(covered, out);
+            }
+            Event::Secured(secured) => {
+                let nobody = Handler { task, fiber: 0 };
+                let covered = self.with_sessions(nobody, out, |table, layers, each| {
+                    layers.secured(at, task, &secured, table, each)
+                });
+                self.cover(covered, out);
+            }
             Event::Ended(ended) => {
-                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+                self.layers.ended(at, task, &ended);
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
                     table.ended(at, task, &ended, each);
                 });
             }
@@ -259,8 +289,18 @@ impl Pipeline {
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
             Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
+            Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),
         }
+    }
+
+    /// What a connection carries is seen before its cipher and after it: nothing more of itself.
+    fn cover(&mut self, covered: plain::Covered, out: &mut impl FnMut(Output)) {
+        let Some(conn) = covered else { return };
+        if let Some(session) = self.table.state_mut(conn) {
+            session.cover();
+        }
+        out(Output::Capture(conn, Policy::COUNT));
     }
 
     /// A child that runs the same program is the same service until told otherwise.
@@ -285,7 +325,7 @@ impl Pipeline {
     }
 
     fn exited(&mut self, at: Nanos, task: Task, out: &mut impl FnMut(Output)) {
-        self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+        self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
             table.exited(at, task.tgid, each);
         });
         self.assembly.exited(task.tgid);
@@ -296,10 +336,14 @@ impl Pipeline {
 
     fn tick(&mut self, now: Nanos, out: &mut impl FnMut(Output)) {
         let nobody = Handler::default();
-        self.with_sessions(nobody, out, |table, each| table.tick(now, each));
+        self.with_sessions(nobody, out, |table, layers, each| {
+            table.tick(now, each);
+            layers.tick(now, table, each);
+        });
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
-            self.with_sessions(nobody, out, |table, each| table.expire(now, each));
+            self.with_sessions(nobody, out, |table, _, each| table.expire(now, each));
+            self.layers.expire(&self.table);
             self.processes
                 .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
         }
@@ -319,15 +363,20 @@ impl Pipeline {
     }
 
     /// Runs the table; its pieces go through the sessions into the assembly.
-    fn with_sessions(
+    fn with_sessions<R>(
         &mut self,
         reader: Handler,
         out: &mut impl FnMut(Output),
-        run: impl FnOnce(&mut Table<Session>, &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>)),
-    ) {
+        run: impl FnOnce(
+            &mut Table<Session>,
+            &mut Layers,
+            &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>),
+        ) -> R,
+    ) -> R {
         let Self {
             options,
             table,
+            layers,
             assembly,
             processes,
             reports,
@@ -385,7 +434,7 @@ impl Pipeline {
                 assembly.closed_connection(info);
             }
         };
-        run(table, &mut each);
+        run(table, layers, &mut each)
     }
 
     fn collect(&mut self, run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch))) -> Vec<Batch> {
@@ -460,7 +509,7 @@ impl Pipeline {
             local: &node.info.local,
             remote: &node.info.remote,
             path: node.info.path.as_deref(),
-            encrypted: false,
+            encrypted: node.info.plain.is_some(),
         };
         let draft = build::build(
             *node.request,

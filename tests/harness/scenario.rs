@@ -455,6 +455,9 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Executed { .. }
             | Event::Linked { .. }
             | Event::Handed { .. }
+            | Event::Plain(_)
+            | Event::Secured(_)
+            | Event::Loaded
             | Event::Left => {}
         }
         assert!(table.len() <= limits.connections);

@@ -7,6 +7,8 @@ pub mod go;
 pub mod lifecycle;
 pub mod native;
 pub mod node;
+pub mod plain;
 pub mod process;
 pub mod python;
 pub mod socket_io;
+pub mod tls;

@@ -83,11 +83,7 @@ struct CreateLink {
 /// alone before.
 #[must_use]
 pub fn sees_all_threads() -> bool {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next()?.parse::<u32>().ok();
-    (next(), next()) >= (Some(6), Some(10))
+    super::attach::kernel_is_from((6, 10))
 }
 
 impl Multi {

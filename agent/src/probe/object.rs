@@ -93,6 +93,7 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
         own_tgid: std::process::id(),
         watch_new: u32::from(options.watch_new),
         wake_at: options.ring_bytes / 32,
+        cookies: u32::from(attach::has_cookies()),
         offsets,
     };
     let mut loader = EbpfLoader::new();
@@ -101,6 +102,7 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
         .override_global("SETTINGS", &settings, true)
         .map_max_entries("RECORDS", options.ring_bytes)
         .map_max_entries("CONNECTIONS", options.connections)
+        .map_max_entries("SESSIONS", options.connections)
         .map_max_entries("POLICY", options.connections);
     let mut ebpf = loader.load(OBJECT).map_err(|error| refusal(&error))?;
     let reports = SUBJECTS

@@ -314,7 +314,7 @@ impl Assembly {
                 }
             }
             None => {
-                let near = self.is_near(info, start);
+                let near = pair.is_some() && self.is_near(info, start);
                 self.set_lonely(node, near);
             }
         }
