@@ -1,18 +1,23 @@
-//! Go: what carries the bytes of a `net.Conn`, and which goroutine a stream is of.
+//! Go: what carries the bytes of a `net.Conn`, what goes over a `tls.Conn`, and which goroutine a
+//! stream is of.
 //!
 //! A `net.Conn` is an interface: a table whose second word is the type, and the object. Of the
 //! types that are known by their addresses, `*net.TCPConn` and `*net.UnixConn` begin with a
 //! `*netFD`, whose descriptor leads to the socket; `*tls.Conn` begins with the `net.Conn` below
 //! it, and so do most types that wrap one. Where they do not, no known type is found there.
+//!
+//! A `tls.Conn` is one connection for all its life, which begins with a handshake: so an address
+//! means another one when a handshake begins there.
 
+use agent_common::conn::SENT;
 use agent_common::record::{STREAM, Stream};
 use agent_common::runtime::{Runtime, go};
-use agent_common::conn::SENT;
 
 use crate::emit::{emit, header};
 use crate::kernel::{number, read, read_user};
 use crate::probes::connection::{self, Socket};
 use crate::probes::file;
+use crate::probes::plain::{self, Moved};
 
 /// Most `net.Conn`s within each other.
 const WRAPPED: u32 = 4;
@@ -41,19 +46,37 @@ pub struct Carrier {
     pub fd: u64,
 }
 
-/// The socket under the `net.Conn` that stands at address `at`.
+/// The socket under the `net.Conn` that stands at address `at`, if no TLS is between them.
 #[inline(always)]
 pub fn carrier(runtime: &Runtime, at: u64) -> Option<Carrier> {
+    match below(runtime, at)? {
+        Below::Socket(carrier) => Some(carrier),
+        Below::Tls(_) => None,
+    }
+}
+
+/// What is found under a `net.Conn`.
+enum Below {
+    Socket(Carrier),
+    /// Address of a `tls.Conn`.
+    Tls(u64),
+}
+
+#[inline(always)]
+fn below(runtime: &Runtime, at: u64) -> Option<Below> {
     let mut at = at;
     let mut i = 0;
     while i < WRAPPED {
         let found: Interface = read_user(at)?;
         let kind = found.kind()?;
+        if kind == runtime.at[go::TLS] {
+            return Some(Below::Tls(found.object));
+        }
         if kind == runtime.at[go::TCP] || kind == runtime.at[go::UNIX] {
             let descriptor: u64 = read_user(found.object)?;
             let fd: u64 = read_user(descriptor.wrapping_add(SYSFD))?;
             let sk = file::socket_of(fd)?;
-            return Some(Carrier { sk, fd });
+            return Some(Below::Socket(Carrier { sk, fd }));
         }
         at = found.object;
         i += 1;
@@ -74,7 +97,39 @@ pub fn connection(sk: u64) -> Option<u64> {
 /// connection itself.
 #[inline(always)]
 pub fn layer(runtime: &Runtime, at: u64) -> Option<u64> {
-    connection(carrier(runtime, at)?.sk)
+    match below(runtime, at)? {
+        Below::Socket(carrier) => connection(carrier.sk),
+        Below::Tls(object) => plain::session(object).map(|session| session.id),
+    }
+}
+
+/// A `tls.Conn` begins its handshake: what was at its address is over, unless it is the same
+/// connection that shakes hands again.
+#[inline(always)]
+pub fn handshake(runtime: &Runtime, object: u64) {
+    let conn = match carrier(runtime, object) {
+        Some(carrier) => connection(carrier.sk).unwrap_or(0),
+        None => 0,
+    };
+    if conn == 0 || plain::session(object).is_none_or(|session| session.conn != conn) {
+        plain::begun(object);
+    }
+}
+
+/// The current goroutine moves `len` bytes, which stand at `buffer`, over the `tls.Conn` at
+/// `object`.
+#[inline(always)]
+pub fn moved(runtime: &Runtime, object: u64, bytes: &Moved) -> Option<()> {
+    let session = plain::session(object)?;
+    if session.conn == 0 {
+        if let Some(carrier) = carrier(runtime, object) {
+            if let Some(conn) = connection(carrier.sk) {
+                plain::carried(session, conn, carrier.sk, carrier.fd);
+            }
+        }
+    }
+    plain::moved(session, bytes);
+    Some(())
 }
 
 /// Word `index` of the registers `regs` of the probed thread; the verifier allows no variable

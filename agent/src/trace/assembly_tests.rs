@@ -183,6 +183,7 @@ impl World {
         let request = Request {
             number: 0,
             role: end.role,
+            stream: None,
             start: Moment {
                 at,
                 task,

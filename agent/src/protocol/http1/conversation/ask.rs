@@ -113,6 +113,7 @@ impl Http1Conversation {
                 let request = Request {
                     number,
                     role: self.role,
+                    stream: None,
                     start: asking.start,
                     operation: operation::operation(head, self.role),
                     carried: operation::carried(head),
