@@ -12,7 +12,7 @@ use agent_common::loss::Loss;
 use agent_common::watch::{TLS, WATCH};
 
 use crate::emit::lost;
-use crate::kernel::{read_user, task_id, tgid};
+use crate::kernel::{opaque, read_user, task_id, tgid};
 use crate::maps::{CONNECTIONS, Session, TLS_DEPTH, TLS_THREADS, TlsCall, TlsThread, WATCHED};
 use crate::probes::fiber;
 use crate::probes::plain::{self, Moved};
@@ -63,25 +63,43 @@ pub fn called(call: TlsCall) {
     };
     // SAFETY: a live map value that only its own thread writes.
     let thread = unsafe { &mut *found };
-    let mut depth = thread.depth;
     // The stack grows down: calls that began below this one were left without a return.
     let mut i = 0;
     while i < TLS_DEPTH {
-        if depth == 0 || depth > TLS_DEPTH as u64 {
-            break;
+        match innermost(thread) {
+            Some(above) if above.stack <= call.stack => thread.depth -= 1,
+            // One way to read is made of another: the outer one tells.
+            Some(above) if above.object == call.object && above.direction == call.direction => {
+                return;
+            }
+            _ => break,
         }
-        if thread.calls[(depth - 1) as usize & (TLS_DEPTH - 1)].stack > call.stack {
-            break;
-        }
-        depth -= 1;
         i += 1;
     }
-    if depth >= TLS_DEPTH as u64 {
-        lost(Loss::Pending);
-        return;
+    match place(thread, thread.depth) {
+        Some(to) => {
+            *to = call;
+            thread.depth += 1;
+        }
+        None => lost(Loss::Pending),
     }
-    thread.calls[depth as usize & (TLS_DEPTH - 1)] = call;
-    thread.depth = depth + 1;
+}
+
+/// Call `index` of `thread`, from the outermost.
+#[inline(always)]
+fn place(thread: &mut TlsThread, index: u64) -> Option<&mut TlsCall> {
+    let index = opaque(index);
+    if index >= TLS_DEPTH as u64 {
+        return None;
+    }
+    // SAFETY: below the number of calls.
+    Some(unsafe { thread.calls.get_unchecked_mut(index as usize) })
+}
+
+/// The call that `thread` is in.
+#[inline(always)]
+fn innermost(thread: &mut TlsThread) -> Option<TlsCall> {
+    place(thread, thread.depth.wrapping_sub(1)).map(|call| *call)
 }
 
 /// The call that began at stack pointer `stack` on the current thread returns.
@@ -92,15 +110,11 @@ pub fn returned(stack: u64) -> Option<TlsCall> {
     let thread = unsafe { &mut *found };
     let mut i = 0;
     while i < TLS_DEPTH {
-        let depth = thread.depth;
-        if depth == 0 || depth > TLS_DEPTH as u64 {
-            return None;
-        }
-        let call = thread.calls[(depth - 1) as usize & (TLS_DEPTH - 1)];
+        let call = innermost(thread)?;
         if call.stack > stack {
             return None;
         }
-        thread.depth = depth - 1;
+        thread.depth -= 1;
         if call.stack == stack {
             return Some(call);
         }
@@ -185,14 +199,9 @@ impl Random {
 /// descriptor `fd`: if a TLS library does and they begin a TLS record, that carries its session.
 #[inline(always)]
 pub fn nested(sk: u64, conn: u64, fd: u64, bytes: u64) -> Option<()> {
-    let found = TLS_THREADS.get_ptr(task_id())?;
+    let found = TLS_THREADS.get_ptr_mut(task_id())?;
     // SAFETY: a live map value that only its own thread writes.
-    let thread = unsafe { &*found };
-    let depth = thread.depth;
-    if depth == 0 || depth > TLS_DEPTH as u64 {
-        return None;
-    }
-    let object = thread.calls[(depth - 1) as usize & (TLS_DEPTH - 1)].object;
+    let object = innermost(unsafe { &mut *found })?.object;
     let session = plain::session(object)?;
     if session.conn != 0 {
         return None;

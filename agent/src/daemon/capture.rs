@@ -4,11 +4,14 @@
 //! and nothing is queued between a record and its trace.
 
 use super::discover::{Discoverer, Discovery};
+use crate::discovery::procs::Proc;
 use crate::discovery::select::Rules;
 use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
 use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
+use crate::probe::runtime::Part;
+use crate::probe::tls::Finder;
 use crate::record::decode::decode;
 use crate::record::log::{Frame, Writer};
 use crate::record::{Event, Nanos};
@@ -30,6 +33,9 @@ const RELEASE: Nanos = 30_000_000_000;
 
 /// The first time soon after the start, whose memory is the largest part of it.
 const SETTLED: Nanos = 1_000_000_000;
+
+/// No process: files that are probed for whoever comes.
+const ANYBODY: u32 = 0;
 
 /// Where the inputs of the pipeline are saved.
 pub type RecordLog = Writer<BufWriter<File>>;
@@ -109,6 +115,12 @@ impl Capture {
                 reasons: refused.collect::<Vec<_>>().join("; "),
             });
         }
+        let libraries = Finder::default().standard(&Proc::at("/proc"));
+        let parts: Vec<Part> = libraries
+            .into_iter()
+            .filter_map(|library| library.part.ok())
+            .collect();
+        loaded.probe_parts(ANYBODY, &parts);
         let reader = Reader::new(loaded.ring()?)?;
         let mut control = loaded.control()?;
         let discovery = Discovery::new(plan.rules);
@@ -206,6 +218,7 @@ impl Capture {
                         loaded.uprobes.gone(record.task.tgid);
                         discoverer.ask(record.task.tgid);
                     }
+                    Event::Loaded => discoverer.loaded(record.task.tgid),
                     Event::Exited => loaded.uprobes.gone(record.task.tgid),
                     Event::Spawned(child) if child.tgid != record.task.tgid => {
                         discoverer.ask(child.tgid);
@@ -329,6 +342,9 @@ impl Capture {
                 && let Err(error) = self.control.watch(found.tgid, WATCH)
             {
                 tracing::warn!(found.tgid, %error, "process not watched");
+            }
+            if !self.loaded.probe_parts(found.tgid, &found.tls) {
+                tracing::warn!(found.tgid, "a TLS library is not probed whole");
             }
             if let Some(plan) = &found.tasks {
                 let whole = self.loaded.probe(found.tgid, plan);

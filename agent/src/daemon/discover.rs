@@ -9,7 +9,8 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
-use crate::probe::runtime::{Plan, Planner, Refusal};
+use crate::probe::runtime::{Part, Plan, Planner, Refusal};
+use crate::probe::tls::Finder;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,8 @@ pub struct Found {
     pub recalled: bool,
     /// How its tasks are named, if they can be.
     pub tasks: Option<Plan>,
+    /// Its TLS libraries.
+    pub tls: Vec<Part>,
 }
 
 /// How processes are found, identified and chosen. Shared by the verbs that only look.
@@ -104,6 +107,7 @@ impl Discovery {
             decision,
             recalled: false,
             tasks: None,
+            tls: Vec::new(),
         })
     }
 }
@@ -142,13 +146,27 @@ impl Listening {
     }
 }
 
-/// Plans for the tasks of processes. Libraries that hold a runtime or a part of it are mapped a
+/// What the other threads may ask for.
+#[derive(Clone, Copy)]
+enum Request {
+    /// Who that is.
+    Who(u32),
+    /// What it has loaded.
+    Loaded(u32),
+}
+
+/// Plans for the tasks of processes, and their TLS libraries. Libraries that hold a runtime or a part of it are mapped a
 /// while after their program starts: such processes are looked at again, each time after a longer
 /// wait.
 #[derive(Default)]
 struct Tasks {
     planner: Planner,
+    finder: Finder,
     early: Vec<Early>,
+    /// Processes that have loaded libraries, and when to look at them.
+    loading: HashMap<u32, Instant>,
+    /// TLS libraries that were told, by process.
+    told: HashMap<u32, usize>,
 }
 
 /// A process to look at again.
@@ -162,7 +180,10 @@ struct Early {
 }
 
 /// No process: those of the start have all been asked for.
-const LAST: u32 = 0;
+const LAST: Request = Request::Who(0);
+
+/// A program that loads a library mostly loads more: they are looked at together.
+const LOADING: Duration = Duration::from_millis(50);
 
 /// The first wait for a library; the longest while a program starts, and how long that takes; how
 /// long it is waited for at all.
@@ -179,7 +200,7 @@ impl Tasks {
         discovery: Discovery,
         outgoing: SyncSender<Found>,
         done: Arc<AtomicBool>,
-    ) -> SyncSender<u32> {
+    ) -> SyncSender<Request> {
         let (wanted, incoming) = sync_channel(QUEUE);
         let spawned = thread::Builder::new()
             .name("weft-plan".to_owned())
@@ -195,11 +216,12 @@ impl Tasks {
                     };
                     for tgid in first.into_iter().chain(incoming.try_iter()) {
                         match tgid {
-                            LAST => last = true,
-                            tgid => tasks.ask(tgid),
+                            Request::Who(0) => last = true,
+                            Request::Who(tgid) => tasks.ask(tgid),
+                            Request::Loaded(tgid) => tasks.loaded(tgid),
                         }
                     }
-                    if !tasks.again(&discovery, tell) {
+                    if !tasks.again(&discovery, tell) || !tasks.look(&discovery, tell) {
                         return;
                     }
                     let new = |early: &Early| early.waited == Duration::ZERO;
@@ -225,6 +247,48 @@ impl Tasks {
         }
     }
 
+    /// Process `tgid` has loaded libraries.
+    fn loaded(&mut self, tgid: u32) {
+        if self.loading.len() < QUEUE {
+            let due = Instant::now() + LOADING;
+            self.loading.entry(tgid).or_insert(due);
+        }
+    }
+
+    /// The TLS libraries of process `tgid`, if there are more than were told.
+    fn libraries(&mut self, discovery: &Discovery, tgid: u32) -> Vec<Part> {
+        let found = self.finder.of_process(&discovery.proc, tgid);
+        let parts: Vec<Part> = found
+            .into_iter()
+            .filter_map(|library| library.part.ok())
+            .collect();
+        if self.told.len() >= QUEUE {
+            self.told.clear();
+        }
+        let told = self.told.insert(tgid, parts.len());
+        if told == Some(parts.len()) {
+            Vec::new()
+        } else {
+            parts
+        }
+    }
+
+    /// Looks what processes have loaded whose time has come.
+    fn look(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
+        let now = Instant::now();
+        let due = self.loading.extract_if(|_, due| *due <= now);
+        let due: Vec<u32> = due.map(|(tgid, _)| tgid).collect();
+        due.into_iter().all(|tgid| {
+            let tls = self.libraries(discovery, tgid);
+            if tls.is_empty() {
+                return true;
+            }
+            let found = discovery.find(tgid, &[]);
+            let found = found.filter(|found| found.decision.watch);
+            found.is_none_or(|found| tell(Found { tls, ..found }))
+        })
+    }
+
     /// Completes `found` by a plan.
     fn plan(&mut self, discovery: &Discovery, mut found: Found, waited: Duration) -> Found {
         if !found.decision.watch {
@@ -233,6 +297,7 @@ impl Tasks {
         let Ok(process) = discovery.proc.read(found.tgid) else {
             return found;
         };
+        found.tls = self.libraries(discovery, found.tgid);
         let runtime = found.service.runtime;
         match self.planner.plan(&discovery.proc, &process, runtime) {
             Ok(plan) => {
@@ -263,7 +328,8 @@ impl Tasks {
 
     /// When the next process is to be looked at again.
     fn next(&self) -> Duration {
-        let next = self.early.iter().map(|early| early.due).min();
+        let early = self.early.iter().map(|early| early.due);
+        let next = early.chain(self.loading.values().copied()).min();
         next.map_or(RESCAN, |due| due.saturating_duration_since(Instant::now()))
             .min(RESCAN)
     }
@@ -283,13 +349,13 @@ impl Tasks {
         };
         let found = self.plan(discovery, found, early.waited);
         let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
-        files <= early.files || tell(found)
+        (files <= early.files && found.tls.is_empty()) || tell(found)
     }
 }
 
 /// The running thread.
 pub struct Discoverer {
-    requests: SyncSender<u32>,
+    requests: SyncSender<Request>,
     found: Receiver<Found>,
     scanned: Arc<AtomicBool>,
     /// Requests that did not fit.
@@ -314,7 +380,7 @@ impl Discoverer {
                 let heard = tell(found);
                 // A full queue: the process is one more whose threads stand for its tasks.
                 if watch {
-                    let _ = tasks.try_send(tgid);
+                    let _ = tasks.try_send(Request::Who(tgid));
                 }
                 heard
             };
@@ -332,8 +398,16 @@ impl Discoverer {
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return,
                 };
+                let mut asked: Vec<u32> = Vec::new();
+                for request in first.into_iter().chain(incoming.try_iter()) {
+                    match request {
+                        Request::Who(tgid) => asked.push(tgid),
+                        Request::Loaded(_) => {
+                            let _ = tasks.try_send(request);
+                        }
+                    }
+                }
                 // A process that forks and becomes another program is asked for twice.
-                let mut asked: Vec<u32> = first.into_iter().chain(incoming.try_iter()).collect();
                 asked.sort_unstable();
                 asked.dedup();
                 let heard = discovery.find_all(&asked, name);
@@ -362,9 +436,15 @@ impl Discoverer {
 
     /// Asks who `tgid` is.
     pub fn ask(&mut self, tgid: u32) {
-        if let Err(TrySendError::Full(_)) = self.requests.try_send(tgid) {
+        if let Err(TrySendError::Full(_)) = self.requests.try_send(Request::Who(tgid)) {
             self.refused += 1;
         }
+    }
+
+    /// Asks what `tgid` has loaded.
+    pub fn loaded(&mut self, tgid: u32) {
+        // Full: it is looked at when it loads something else.
+        let _ = self.requests.try_send(Request::Loaded(tgid));
     }
 
     /// What was found out since the last call.

@@ -43,6 +43,7 @@ pub fn probes(config: &Config, watch_new: bool) -> object::Options {
         ring_bytes: u32::try_from(config.capture.ring_bytes.0).unwrap_or(1 << 30),
         connections: config.capture.connections,
         watch_new,
+        tls: config.capture.tls,
         btf: config.capture.btf.clone(),
         forced: forced.into_iter().collect::<BTreeMap<_, _>>(),
     }

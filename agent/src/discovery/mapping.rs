@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 const BYTES: usize = 4 * 1024 * 1024;
 
 /// Most entries of a folder that are looked at.
-const ENTRIES: usize = 1024;
+const ENTRIES: usize = 16 * 1024;
 
 /// A file that a process has mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,19 +45,31 @@ impl Mapping {
 /// The file in the folder of `path` whose name begins with `name`.
 #[must_use]
 pub fn sibling(path: &Path, name: &str) -> Option<(FileId, PathBuf)> {
-    let entries = std::fs::read_dir(path.parent()?).ok()?;
-    let mut found = entries.take(ENTRIES).flatten();
-    let found = found.find(|entry| entry.file_name().to_string_lossy().starts_with(name))?;
-    let status = found.metadata().ok()?;
-    let device = status.dev();
-    // `makedev(3)`
-    let major = (device >> 8 & 0xfff | device >> 32 & 0xffff_f000) as u32;
-    let minor = (device & 0xff | device >> 12 & 0xffff_ff00) as u32;
-    let file = FileId {
-        device: (major, minor),
-        inode: status.ino(),
+    let found = entries(path.parent()?, |found| found.starts_with(name));
+    found.into_iter().next()
+}
+
+/// The files in `folder` whose names are `wanted`.
+#[must_use]
+pub fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(FileId, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
     };
-    Some((file, found.path()))
+    let found = entries.take(ENTRIES).flatten();
+    let found = found.filter(|entry| wanted(&entry.file_name().to_string_lossy()));
+    let found = found.filter_map(|entry| {
+        let status = std::fs::metadata(entry.path()).ok()?;
+        let device = status.dev();
+        // `makedev(3)`
+        let major = (device >> 8 & 0xfff | device >> 32 & 0xffff_f000) as u32;
+        let minor = (device & 0xff | device >> 12 & 0xffff_ff00) as u32;
+        let file = FileId {
+            device: (major, minor),
+            inode: status.ino(),
+        };
+        Some((file, entry.path()))
+    });
+    found.collect()
 }
 
 /// The files that process `tgid` has mapped from their beginning.

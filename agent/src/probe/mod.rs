@@ -12,4 +12,5 @@ pub mod offsets;
 pub mod ring;
 pub mod runtime;
 pub mod site;
+pub mod tls;
 pub mod uprobes;

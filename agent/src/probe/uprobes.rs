@@ -10,13 +10,13 @@ use super::runtime::{Part, Plan, Site};
 use crate::discovery::mapping::FileId;
 use aya::Ebpf;
 use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
 use std::{io, thread};
 
 /// Files that are probed at once; those that nobody runs make room.
-const FILES: usize = 64;
+const FILES: usize = 128;
 
 /// The probes of one file.
 #[derive(Default)]
@@ -53,8 +53,13 @@ impl Uprobes {
     /// Probes the files of `plan`, which process `tgid` runs; answers whether all sites are
     /// probed.
     pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
+        self.apply_parts(ebpf, tgid, &plan.files)
+    }
+
+    /// The same for files of which no plan is needed.
+    pub fn apply_parts(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part]) -> bool {
         let mut all = true;
-        for part in &plan.files {
+        for part in parts {
             all &= self.probe(ebpf, tgid, part);
         }
         all
@@ -149,7 +154,12 @@ fn attach(
     let able = own.is_none() || multi::sees_all_threads();
     if let Some(many) = multi.as_mut().filter(|_| able) {
         let offsets = [site.offset];
-        match many.attach(site.program, &part.path, &offsets, site.returns, own) {
+        let place = multi::Place {
+            path: &part.path,
+            offsets: &offsets,
+            cookie: part.cookie,
+        };
+        match many.attach(site.program, &place, site.returns, own) {
             Ok(link) => return Ok(Link::Multi(link)),
             // Another kernel than it is for; or a file that is gone, of which the other way tells.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => *multi = None,
@@ -176,7 +186,9 @@ fn attach_single(
     let location = UProbeAttachLocation::AbsoluteOffset(site.offset);
     let own = own.and_then(NonZeroU32::new);
     let scope = own.map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
-    let link = program.attach(location, &part.path, scope);
+    let cookie = (part.cookie != 0 && super::attach::has_cookies()).then_some(part.cookie);
+    let point = UProbeAttachPoint { location, cookie };
+    let link = program.attach(point, &part.path, scope);
     let link = link.map_err(super::attach::words)?;
     program.take_link(link).map_err(super::attach::words)
 }

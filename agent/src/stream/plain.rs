@@ -80,8 +80,6 @@ struct Secure {
     connector: u64,
     /// The last task that received bytes before the session had any answer.
     received: u64,
-    /// The session that it carries.
-    session: Option<ConnId>,
 }
 
 /// All sessions.
@@ -144,7 +142,6 @@ impl Layers {
             client,
             connector: if client { chunk.fiber } else { 0 },
             received: 0,
-            session: None,
         };
         self.connections.insert(chunk.conn, secure);
     }
@@ -230,9 +227,6 @@ impl Layers {
         let waited = std::mem::take(waiting);
         session.state = State::Bound(carrier);
         self.counts.bound += 1;
-        if let Some(secure) = self.connections.get_mut(&carrier) {
-            secure.session = Some(id);
-        }
         // Another session of that connection cannot go on.
         if let Some(before) = self.carried.insert(carrier, id) {
             self.end_now(before, info.at, table, each);

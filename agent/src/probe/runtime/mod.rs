@@ -51,6 +51,8 @@ pub struct Part {
     pub sites: Arc<[Site]>,
     /// They are probed in this process alone, and only all of them together mean something.
     pub own: bool,
+    /// A number that its probes are told, where the kernel can; 0 is none.
+    pub cookie: u64,
 }
 
 /// Where a probe is put.
@@ -259,6 +261,7 @@ impl Found {
             path,
             sites: Arc::clone(&self.sites),
             own: self.own,
+            cookie: 0,
         }
     }
 }
