@@ -95,6 +95,16 @@ impl Discovery {
         found.all(tell)
     }
 
+    /// The same for one of which the ports are not known.
+    fn find_one(&self, tgid: u32) -> Option<Found> {
+        let listeners = if self.selector.needs_ports() {
+            Listeners::read(&self.proc, &[tgid])
+        } else {
+            Listeners::default()
+        };
+        self.find(tgid, &listeners.ports(tgid))
+    }
+
     /// Who `tgid` is and whether it is watched; `None` when it is gone.
     #[must_use]
     pub fn find(&self, tgid: u32, ports: &[u16]) -> Option<Found> {
@@ -283,7 +293,7 @@ impl Tasks {
             if tls.is_empty() {
                 return true;
             }
-            let found = discovery.find(tgid, &[]);
+            let found = discovery.find_one(tgid);
             let found = found.filter(|found| found.decision.watch);
             found.is_none_or(|found| tell(Found { tls, ..found }))
         })
@@ -344,7 +354,7 @@ impl Tasks {
             return true;
         };
         let early = self.early.swap_remove(index);
-        let Some(found) = discovery.find(early.tgid, &[]) else {
+        let Some(found) = discovery.find_one(early.tgid) else {
             return true;
         };
         let found = self.plan(discovery, found, early.waited);
@@ -411,7 +421,7 @@ impl Discoverer {
                 asked.sort_unstable();
                 asked.dedup();
                 let heard = discovery.find_all(&asked, name);
-                if !heard || !listening.look(&discovery, tell) {
+                if !heard || !listening.look(&discovery, name) {
                     return;
                 }
             }

@@ -73,7 +73,6 @@ struct Held {
 
 /// A connection on which a ClientHello was seen.
 struct Secure {
-    random: Random,
     /// The process sent it.
     client: bool,
     /// The task that sent it: whoever connected.
@@ -138,7 +137,6 @@ impl Layers {
         self.randoms.insert(random, chunk.conn);
         let client = chunk.direction == Direction::Sent;
         let secure = Secure {
-            random,
             client,
             connector: if client { chunk.fiber } else { 0 },
             received: 0,
@@ -157,6 +155,10 @@ impl Layers {
     ) -> Covered {
         let session = self.session(secured.session, at)?;
         session.random = Some((task.tgid, secured.random));
+        // Its bytes tell whether it was seen from its beginning.
+        if matches!(&session.state, State::Waiting(waiting) if waiting.is_empty()) {
+            return None;
+        }
         self.bind(secured.session, None, table, each)
     }
 

@@ -77,11 +77,21 @@ impl Fixture {
     }
 
     fn plain(&mut self, carrier: Option<ConnId>, text: &'static str, how: How) -> Covered {
+        self.plain_of(SESSION, carrier, text, how)
+    }
+
+    fn plain_of(
+        &mut self,
+        conn: ConnId,
+        carrier: Option<ConnId>,
+        text: &'static str,
+        how: How,
+    ) -> Covered {
         let plain = Plain {
             carrier,
             fresh: true,
             chunk: Chunk {
-                conn: SESSION,
+                conn,
                 direction: how.direction,
                 offset: how.offset,
                 opposite: how.opposite,
@@ -195,7 +205,8 @@ fn a_session_is_found_by_its_client_hello() {
         // Whichever comes first.
         let mut fixture = Fixture::new(true);
         fixture.hello(Direction::Sent, 0);
-        assert_eq!(fixture.secured(task, random), found);
+        assert_eq!(fixture.secured(task, random), None);
+        assert_eq!(fixture.plain(None, "one", FIRST), found);
         let mut fixture = Fixture::new(true);
         fixture.hello(Direction::Received, 0);
         assert_eq!(fixture.plain(None, "one", FIRST), None);
@@ -235,7 +246,10 @@ fn another_session_of_a_connection_ends_the_one_before() {
     };
     fixture.hello(Direction::Sent, 0);
     fixture.with(|layers, table, each| layers.secured(9, TASK, &secured, table, each));
-    assert_eq!(fixture.seen[1..], ["end Sent", "end Received", "forgotten"]);
+    let id = ConnId(3);
+    fixture.plain_of(id, None, "two", FIRST);
+    let ends = ["end Sent", "end Received", "forgotten", "Sent two by 0"];
+    assert_eq!(fixture.seen[1..], ends);
 }
 
 #[test]
