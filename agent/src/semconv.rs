@@ -31,6 +31,7 @@ pub const THREAD_ID: &str = "thread.id";
 // Spans: weft's own
 pub const WEFT_PARENT_EVIDENCE: &str = "weft.parent.evidence";
 pub const WEFT_CAPTURE_CUT: &str = "weft.capture.cut";
+pub const WEFT_UNKNOWN_FIELDS: &str = "weft.capture.unknown_fields";
 
 // Resources
 pub const SERVICE_NAME: &str = "service.name";
