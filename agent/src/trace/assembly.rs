@@ -278,7 +278,8 @@ impl Assembly {
         let role = request.role;
         let key = (info.conn, request.number);
         let context = context::parse(&request.carried);
-        let pair = PairKey::new(info, role, request.start.offset);
+        let of_stream = || PairKey::of_stream(info, role, request.stream?);
+        let pair = PairKey::new(info, role, request.start.offset).or_else(of_stream);
         let start = request.start.at;
         let tree = self.plant(context.as_ref());
         let id = self.ids.span();
