@@ -50,6 +50,9 @@ pub enum Target {
     /// The URL path in the attribute `url.path`, of unbounded cardinality: the span stage
     /// guesses a route.
     Path,
+    /// The method of a call, the whole name of its span; a server that does not know it shows
+    /// that any client may name any.
+    Method(String),
     /// A name that is of low cardinality by itself.
     Name(String),
 }
