@@ -30,6 +30,9 @@ pub const HANDED: u32 = 12;
 /// A thread of a watched process ended, and others of it go on.
 pub const LEFT: u32 = 13;
 
+/// A runtime's own thread, a task with [`FIBER_THREAD`], ended.
+pub const OVER: u32 = 20;
+
 /// Most bytes that one chunk carries.
 pub const CHUNK_BYTES: usize = 8192;
 /// Most bytes of the command line that [`Executed`] carries.
@@ -55,6 +58,9 @@ pub const CHUNK_FIBER: u16 = 8;
 pub const FIBER_EVENT: u64 = 1 << 61;
 /// With [`FIBER_EVENT`]: what it received was on a connection that its process opened.
 pub const FIBER_ANSWER: u64 = 1 << 60;
+/// Bit of a task's identity: it is a thread of its runtime. One that was made for a request may
+/// become one of a pool, so what it was made for counts only if it ends before the answer.
+pub const FIBER_THREAD: u64 = 1 << 59;
 
 /// Head of every record.
 #[repr(C)]
@@ -190,11 +196,12 @@ pub struct Exited {
 }
 
 /// [`LINKED`]: within a runtime, `maker` made the task `fiber`; what a reused identity meant before
-/// is over. [`HANDED`]: `fiber` waited for a message, and `maker` sent it one.
+/// is over. [`HANDED`]: `fiber` waited for a message, and `maker` sent it one. [`OVER`]: `fiber` is
+/// over, `maker` is 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Linked {
-    /// Kind [`LINKED`] or [`HANDED`]; the thread that did it.
+    /// Kind [`LINKED`], [`HANDED`] or [`OVER`]; the thread that did it.
     pub header: Header,
     /// The new task, or the one that waited, as in [`Chunk::fiber`].
     pub fiber: u64,

@@ -11,7 +11,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const FIELDS: usize = 14;
 
 /// Bit of an identity that holds only while the request it was made for is open: an address that
-/// may be somebody else's afterwards without that being seen.
+/// may be somebody else's afterwards without that being seen. Where it is certain that it is not,
+/// the same task goes without it.
 pub const WHILE_OPEN: u64 = 1 << 63;
 
 /// Bit of what stands for a socket where no task is known: who uses it asks for nobody.
@@ -35,6 +36,9 @@ pub const NGINX: u32 = 5;
 
 /// JVM: threads, but those that take work of others while they wait for their own.
 pub const JAVA: u32 = 6;
+
+/// CRuby: thread-local storage names the execution context, which names its thread.
+pub const RUBY: u32 = 7;
 
 /// How to name the current task of a process. What `at` holds depends on `kind`: the modules
 /// below name its indices.
@@ -92,6 +96,21 @@ pub mod thread_local {
     pub const WAKE: usize = 2;
     /// 1 where the task that connects is the first to use the connection.
     pub const CONNECTS: usize = 3;
+}
+
+/// Indices of [`Runtime::at`] for [`RUBY`].
+pub mod ruby {
+    /// Address of the number of its module of thread-local storage; `NOWHERE` in a program that
+    /// holds the runtime itself.
+    pub const MODULE: usize = 0;
+    /// Offset of `ruby_current_ec` in that storage, or from the thread pointer.
+    pub const CONTEXT: usize = 1;
+    /// `rb_execution_context_t.thread_ptr`.
+    pub const THREAD: usize = 2;
+    /// `rb_thread_t.ec`.
+    pub const OF_THREAD: usize = 3;
+    /// `rb_thread_t.interrupt_lock`.
+    pub const LOCK: usize = 4;
 }
 
 /// Indices of [`Runtime::at`] for [`NGINX`]. Offsets in its own structs.

@@ -6,9 +6,10 @@
 
 use crate::metadata::{Runtime, Service};
 use crate::protocol::Limits as ProtocolLimits;
-use crate::protocol::exchange::{Moment, Outcome, Report, Role};
+use crate::protocol::exchange::{Moment, Outcome, Report, Request, Role, Value};
 use crate::protocol::session::{Change, Session};
 use crate::record::{ConnId, Direction, Event, Nanos, Opened, Record, Task};
+use crate::semconv;
 use crate::span::build::{self, Peer};
 use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
@@ -245,7 +246,8 @@ impl Pipeline {
                 });
             }
             Event::Spawned(child) => self.spawned(at, task, child),
-            Event::Left => self.assembly.thread_ended(task),
+            Event::Left => self.assembly.thread_ended(Handler { task, fiber: 0 }),
+            Event::Over { fiber } => self.assembly.thread_ended(Handler { task, fiber }),
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.
                 let Some(process) = self.process(task.tgid) else {
@@ -364,7 +366,7 @@ impl Pipeline {
                         } else {
                             reader
                         };
-                        let threading = threading(processes, reader.task.tgid);
+                        let threading = threading(processes, reader.task.tgid, &request);
                         let read = moment.at.max(request.start.at);
                         assembly.asked(info, request, (reader, read), threading);
                     }
@@ -520,7 +522,7 @@ impl Process {
 }
 
 /// What is known of how a process maps requests to threads.
-fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
+fn threading(processes: &HashMap<u32, Process>, tgid: u32, request: &Request) -> Threading {
     match processes
         .get(&tgid)
         .and_then(|process| process.service.as_ref())
@@ -528,9 +530,19 @@ fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
         None => Threading::Unknown,
         Some(service) => match service.runtime {
             Runtime::Go | Runtime::Rust => Threading::Migrating,
+            Runtime::Php if is_fastcgi(request) => Threading::OneByOne,
             _ => Threading::Bound,
         },
     }
+}
+
+/// A server of PHP's that speaks FastCGI (php-fpm, php-cgi) runs one script at a time.
+fn is_fastcgi(request: &Request) -> bool {
+    let mut attributes = request.operation.attributes.iter();
+    attributes.any(|found| {
+        found.key == semconv::NETWORK_PROTOCOL_NAME
+            && matches!(&found.value, Value::Text(name) if name == "fastcgi")
+    })
 }
 
 const fn handler_of(moment: &Moment) -> Handler {

@@ -455,7 +455,8 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Executed { .. }
             | Event::Linked { .. }
             | Event::Handed { .. }
-            | Event::Left => {}
+            | Event::Left
+            | Event::Over { .. } => {}
         }
         assert!(table.len() <= limits.connections);
         assert!(table.held_bytes() <= limits.held_bytes);

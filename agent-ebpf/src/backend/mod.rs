@@ -6,6 +6,7 @@
 pub mod lifecycle;
 pub mod node;
 pub mod process;
+pub mod ruby;
 pub mod runtime;
 pub mod sock_length;
 pub mod sys_exit;

@@ -6,13 +6,13 @@
 
 use agent_common::conn::{RECEIVED, SENT};
 use agent_common::record::{LINKED, Linked};
-use agent_common::runtime::{GO, JAVA, NGINX, NODE, PYTHON, Runtime, THREAD_LOCAL, go};
+use agent_common::runtime::{GO, JAVA, NGINX, NODE, PYTHON, RUBY, Runtime, THREAD_LOCAL, go};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{read_user, tgid};
 use crate::maps::{ADOPTED, Call, Connection, HANDED, InProcess, RUNTIMES};
-use crate::probes::{native, node, python};
+use crate::probes::{native, node, python, ruby};
 
 /// Bytes that the current thread moves.
 pub struct Moving<'a> {
@@ -64,6 +64,7 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
         NGINX => {
             Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
         }
+        RUBY => ruby::current(runtime),
         JAVA if native::steals() => Some(native::nobody(sk)),
         _ => None,
     };
@@ -178,8 +179,14 @@ pub fn take_once(object: u64, fiber: u64) {
 pub fn made(fiber: u64, maker: u64) {
     // A new task has not been handed anything, whoever had its identity before.
     let _ = ADOPTED.remove(in_process(fiber));
+    tell(LINKED, fiber, maker);
+}
+
+/// Reports what happened to task `fiber` because of `maker`.
+#[inline(always)]
+pub fn tell(kind: u32, fiber: u64, maker: u64) {
     emit(&Linked {
-        header: header(LINKED, size_of::<Linked>()),
+        header: header(kind, size_of::<Linked>()),
         fiber,
         maker,
     });

@@ -8,4 +8,6 @@ pub mod native;
 pub mod node;
 pub mod process;
 pub mod python;
+pub mod ruby;
 pub mod socket_io;
+pub mod storage;

@@ -1,11 +1,10 @@
 //! Tasks of compiled programs: tokio and HAProxy by thread-local storage, nginx by what it told
 //! epoll; and threads that say nothing of whose work they do.
 
-use agent_common::record::{FIBER_ANSWER, HANDED, Linked};
+use agent_common::record::FIBER_ANSWER;
 use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
 use agent_common::settings::ABSENT;
 
-use crate::emit::{emit, header};
 use crate::kernel::{number, offset, read, read_user, task};
 use crate::probes::fiber::runtime;
 
@@ -89,24 +88,14 @@ fn epoll_link(sk: u64) -> Option<u64> {
     if link == end { None } else { Some(link) }
 }
 
-/// Who sends on socket `sk` is told by nothing but its thread: a loop, if the socket is waited for
+/// Who sends on socket `sk` is told by nothing but its `thread`: a loop, if the socket is waited for
 /// by epoll, whose thread sends for whoever is next. Then the socket stands for itself.
 #[inline(always)]
-pub fn unknown(sk: u64) -> u64 {
+pub fn unknown(sk: u64, thread: u64) -> u64 {
     match epoll_link(sk) {
         Some(_) => nobody(sk),
-        None => 0,
+        None => thread,
     }
-}
-
-/// `maker` gave the task `fiber`, which waited for it, something to do.
-#[inline(always)]
-pub fn given(fiber: u64, maker: u64) {
-    emit(&Linked {
-        header: header(HANDED, size_of::<Linked>()),
-        fiber,
-        maker,
-    });
 }
 
 /// The current thread is named `ForkJoinPool...`: one that joins runs others' work meanwhile, and

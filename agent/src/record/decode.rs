@@ -71,6 +71,11 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
                 by: linked.maker,
             }
         }
+        raw::OVER => {
+            let linked: raw::Linked = view(bytes).ok_or_else(short)?;
+            let fiber = linked.fiber;
+            Event::Over { fiber }
+        }
         kind => return Err(Error::Kind(kind)),
     };
     let task = Task {

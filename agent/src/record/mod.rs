@@ -126,6 +126,11 @@ pub enum Event<'a> {
     },
     /// A thread ended, and others of its process go on.
     Left,
+    /// A runtime's own thread ended.
+    Over {
+        /// Which.
+        fiber: u64,
+    },
     /// A process ended.
     Exited,
 }

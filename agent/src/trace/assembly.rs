@@ -324,6 +324,9 @@ impl Assembly {
                 if pipelined && reader.is_event() {
                     self.handlers.brought(reader, Purpose::Several);
                 }
+                if threading == Threading::OneByOne {
+                    self.handlers.works_one_by_one(reader.task, (node, id));
+                }
                 self.settle_server(node, other);
             }
             Role::Client => {
@@ -633,7 +636,7 @@ impl Assembly {
         nodes.sort_by_key(Node::start);
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
         for node in &nodes {
-            if node.request.role == Role::Server && node.handler.fiber != 0 {
+            if node.request.role == Role::Server {
                 self.departed.insert(Gone {
                     trace,
                     span: node.id,

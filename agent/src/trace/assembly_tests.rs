@@ -108,6 +108,8 @@ enum Step {
     Born(u32, u32),
     /// A thread of process 1 ended.
     Left(u32),
+    /// A thread of the runtime of process 1, which is called so among its tasks, ended.
+    Over(u64),
     /// A task of process 1 received bytes on a connection.
     Heard(u64, u64),
     /// Trees that are due by then leave.
@@ -119,7 +121,7 @@ enum Step {
     Lost,
 }
 use Step::{
-    Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made,
+    Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made, Over,
 };
 
 struct World {
@@ -158,8 +160,9 @@ impl World {
                 let [child, maker] = [child, maker].map(|tid| server(0, 0, tid).handler().task);
                 self.assembly.thread_made(maker, child, at);
             }
-            Left(tid) => {
-                let thread = server(0, 0, tid).handler().task;
+            Left(tid) => self.assembly.thread_ended(server(0, 0, tid).handler()),
+            Over(fiber) => {
+                let thread = server(0, 0, 100).on(fiber).handler();
                 self.assembly.thread_ended(thread);
             }
             Heard(conn, fiber) => {
@@ -770,3 +773,6 @@ mod events;
 
 #[path = "assembly_given_tests.rs"]
 mod given;
+
+#[path = "outlived_tests.rs"]
+mod outlived;

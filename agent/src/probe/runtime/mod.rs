@@ -10,6 +10,7 @@ mod java;
 mod nginx;
 mod node;
 mod python;
+mod ruby;
 mod tokio;
 
 use super::site;
@@ -139,6 +140,7 @@ impl Planner {
             metadata::Runtime::Go => go::WAY,
             metadata::Runtime::Python => python::WAY,
             metadata::Runtime::Java => java::WAY,
+            metadata::Runtime::Ruby => ruby::WAY,
             metadata::Runtime::Rust => tokio::WAY,
             metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
             metadata::Runtime::Node => node::WAY,
@@ -285,6 +287,17 @@ fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
 fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
     let offset = sections.file_offset(symbol.address)?;
     let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
+    Some(Site {
+        program,
+        offset: offset + skip,
+        returns: false,
+    })
+}
+
+/// The same for a function with C's calling convention of which the first two arguments matter.
+fn at_entry_of_c(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
+    let offset = sections.file_offset(symbol.address)?;
+    let skip = site::entry_of_c(&sections.bytes(offset, site::PROLOGUE));
     Some(Site {
         program,
         offset: offset + skip,
