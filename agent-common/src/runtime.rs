@@ -8,7 +8,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most numbers that a kind needs.
-pub const FIELDS: usize = 14;
+pub const FIELDS: usize = 16;
 
 /// Bit of an identity that holds only while the request it was made for is open: an address that
 /// may be somebody else's afterwards without that being seen. Where it is certain that it is not,
@@ -111,6 +111,43 @@ pub mod ruby {
     pub const OF_THREAD: usize = 3;
     /// `rb_thread_t.interrupt_lock`.
     pub const LOCK: usize = 4;
+}
+
+/// Indices of [`Runtime::at`] for [`JAVA`]. All are `NOWHERE` where only names of threads tell.
+/// Offsets in structs of HotSpot, by their names there.
+pub mod java {
+    /// Address of the number of libjvm's module of thread-local storage.
+    pub const MODULE: usize = 0;
+    /// Offset of `Thread::_thr_current` in that storage.
+    pub const CURRENT: usize = 1;
+    /// `JavaThread::_threadObj`, a pointer to a pointer to the thread's object.
+    pub const OBJECT: usize = 2;
+    /// `_top` of `Thread::_tlab`, from the thread.
+    pub const TOP: usize = 3;
+    /// `_end` of it.
+    pub const END: usize = 4;
+    /// Address of the `CollectedHeap`.
+    pub const HEAP: usize = 5;
+    /// `CollectedHeap::_total_collections`.
+    pub const COLLECTIONS: usize = 6;
+    /// `CollectedHeap::_is_gc_active`.
+    pub const COLLECTING: usize = 7;
+    /// First address of the heap.
+    pub const START: usize = 8;
+    /// Bytes of the heap.
+    pub const LEN: usize = 9;
+    /// Where compressed references count from.
+    pub const BASE: usize = 10;
+    /// Bits that they are shifted by.
+    pub const SHIFT: usize = 11;
+    /// Where compressed classes count from.
+    pub const CLASS_BASE: usize = 12;
+    /// Bits that they are shifted by.
+    pub const CLASS_SHIFT: usize = 13;
+    /// `Klass::_name`.
+    pub const NAME: usize = 14;
+    /// `Symbol::_body`; `_length` stands two bytes before.
+    pub const TEXT: usize = 15;
 }
 
 /// Indices of [`Runtime::at`] for [`NGINX`]. Offsets in its own structs.

@@ -77,4 +77,6 @@ pub struct Offsets {
     pub file_ep_links: u32,
     pub epitem_link: u32,
     pub epitem_data: u32,
+    pub epitem_ep: u32,
+    pub eventpoll_waiters: u32,
 }

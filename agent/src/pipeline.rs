@@ -247,6 +247,9 @@ impl Pipeline {
             }
             Event::Spawned(child) => self.spawned(at, task, child),
             Event::Left => self.assembly.thread_ended(Handler { task, fiber: 0 }),
+            Event::Allocates { from, to, works_on } => {
+                self.assembly.allocates(task, (from, to), works_on);
+            }
             Event::Over { fiber } => self.assembly.thread_ended(Handler { task, fiber }),
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.

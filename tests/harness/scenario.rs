@@ -456,6 +456,7 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Linked { .. }
             | Event::Handed { .. }
             | Event::Left
+            | Event::Allocates { .. }
             | Event::Over { .. } => {}
         }
         assert!(table.len() <= limits.connections);

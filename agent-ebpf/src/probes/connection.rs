@@ -11,7 +11,7 @@ use rules::rules::{anchor, extend, without_fin};
 
 use crate::emit::{emit, header};
 use crate::kernel::{copy_kernel, fresh_id, offset, read};
-use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_CLIENT, FLAG_TCP};
+use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_ASKED, FLAG_CLIENT, FLAG_TCP};
 
 /// `SOCK_STREAM` of `linux/net.h`.
 const STREAM: u16 = 1;
@@ -162,8 +162,9 @@ pub fn opposite(socket: &Socket, connection: &Connection, direction: u16) -> u64
 }
 
 /// Sends the `Opened` record if it is not out yet; answers the task that opened the connection for
-/// itself and uses it for the first time now, 0 otherwise.
-#[inline(always)]
+/// itself and uses it for the first time now, 0 otherwise. A function of its own, as its record
+/// would leave others no room on the stack.
+#[inline(never)]
 pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) -> u64 {
     if connection.flags & FLAG_ANNOUNCED != 0 {
         return 0;
@@ -185,6 +186,8 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
         opened.role = ROLE_CLIENT;
         connection.flags |= FLAG_CLIENT;
         let _ = CONNECTING.remove(socket.sk);
+    } else if direction == RECEIVED as u16 {
+        connection.flags |= FLAG_ASKED;
     }
     if socket.is_tcp() {
         // One sequence number may stand for the SYN, one for the FIN.

@@ -11,8 +11,8 @@ use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{read_user, tgid};
-use crate::maps::{ADOPTED, Call, Connection, HANDED, InProcess, RUNTIMES};
-use crate::probes::{native, node, python, ruby};
+use crate::maps::{ADOPTED, Call, Connection, FLAG_ASKED, HANDED, InProcess, RUNTIMES};
+use crate::probes::{java, native, node, python, ruby};
 
 /// Bytes that the current thread moves.
 pub struct Moving<'a> {
@@ -66,6 +66,9 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
         }
         RUBY => ruby::current(runtime),
         JAVA if native::steals() => Some(native::nobody(sk)),
+        JAVA if moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0 => {
+            java::current()
+        }
         _ => None,
     };
     found.unwrap_or(0)
@@ -89,6 +92,15 @@ pub fn connector(watch: u32) -> u64 {
 pub fn read_nothing(watch: u32) {
     if watch & FIBERS != 0 && runtime(NODE).is_some() {
         node::entered();
+    }
+}
+
+/// The current thread moved bytes of a request or its answer on socket `sk`, connection `conn`, and
+/// that is reported.
+#[inline(always)]
+pub fn served(watch: u32, sk: u64, conn: u64) {
+    if watch & FIBERS != 0 {
+        java::served(sk, conn);
     }
 }
 

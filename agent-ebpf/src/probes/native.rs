@@ -1,7 +1,7 @@
 //! Tasks of compiled programs: tokio and HAProxy by thread-local storage, nginx by what it told
 //! epoll; and threads that say nothing of whose work they do.
 
-use agent_common::record::FIBER_ANSWER;
+use agent_common::record::FIBER_OBJECT;
 use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
 use agent_common::settings::ABSENT;
 
@@ -12,7 +12,7 @@ use crate::probes::fiber::runtime;
 #[inline(always)]
 pub fn nobody(sk: u64) -> u64 {
     // The upper bits of all addresses of the kernel are the same, and are those of other tasks.
-    (number(sk) & (FIBER_ANSWER - 1)) | SOCKET
+    (number(sk) & (FIBER_OBJECT - 1)) | SOCKET
 }
 
 /// The task that calls `connect` on the current thread, where who connects is who uses the
@@ -96,6 +96,22 @@ pub fn unknown(sk: u64, thread: u64) -> u64 {
         Some(_) => nobody(sk),
         None => thread,
     }
+}
+
+/// May the current thread be the one that waits for socket `sk` by epoll? Not if somebody else
+/// waits there while it runs, or if nobody does so at all.
+#[inline(always)]
+pub fn polls(sk: u64) -> bool {
+    let Some(link) = epoll_link(sk) else {
+        return false;
+    };
+    if offset!(epitem_link) == ABSENT || offset!(eventpoll_waiters) == ABSENT {
+        return true;
+    }
+    let item = link.wrapping_sub(u64::from(offset!(epitem_link)));
+    let poll: u64 = read(item, offset!(epitem_ep)).unwrap_or(0);
+    let first: u64 = read(poll, offset!(eventpoll_waiters)).unwrap_or(0);
+    first == 0 || first == poll.wrapping_add(u64::from(offset!(eventpoll_waiters)))
 }
 
 /// The current thread is named `ForkJoinPool...`: one that joins runs others' work meanwhile, and

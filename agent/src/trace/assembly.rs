@@ -489,6 +489,7 @@ impl Assembly {
     /// requests of that time are answered.
     pub fn lost(&mut self, at: Nanos) {
         self.lossy_until = at.saturating_add(LOSSY);
+        self.handlers.objects.lost();
     }
 
     /// A connection was announced.

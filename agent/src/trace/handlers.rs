@@ -10,11 +10,13 @@ use super::assembly::NodeId;
 use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
 use super::handed::Handed;
+use super::objects::Objects;
 use super::parent::Refusal;
 use super::waiting::Thread;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
-use agent_common::record::{FIBER_EVENT, FIBER_THREAD};
+use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD};
+use agent_common::runtime::SOCKET;
 use foldhash::{HashMap, HashSet};
 use std::collections::BTreeMap;
 
@@ -64,7 +66,13 @@ impl Handler {
     /// request.
     #[must_use]
     pub const fn is_task(self) -> bool {
-        self.fiber != 0 && self.fiber & FIBER_THREAD == 0
+        self.fiber != 0 && self.fiber & (SOCKET | FIBER_THREAD) != FIBER_THREAD
+    }
+
+    /// It is an object by its place in the heap, and the thread that uses it.
+    #[must_use]
+    pub const fn is_object(self) -> bool {
+        self.fiber & (SOCKET | FIBER_OBJECT) == FIBER_OBJECT
     }
 
     /// What it is called among the tasks and threads of its process.
@@ -115,6 +123,8 @@ pub struct Handlers {
     pub fibers: Fibers,
     /// Which task gave which waiting one something to do.
     pub handed: Handed,
+    /// Which thread made objects where.
+    pub objects: Objects,
     /// What events of event loops are for.
     events: Events,
     /// Open server requests by process and number, and who read them.
@@ -216,6 +226,7 @@ impl Handlers {
         self.last.retain(|thread, _| thread.tgid != tgid);
         self.fibers.exited(tgid);
         self.handed.exited(tgid);
+        self.objects.exited(tgid);
         self.events.exited(tgid);
         self.processes.remove(&tgid);
     }
@@ -267,6 +278,31 @@ impl Handlers {
             made_for: self.thread_made_for(caller)?,
             ended: false,
         })
+    }
+
+    /// The one request that `thread` has read, and not answered, if that is certain.
+    #[must_use]
+    pub fn read_by(&self, thread: Task) -> Option<(NodeId, SpanId)> {
+        let work = self.units.get(&Unit::Thread(thread))?;
+        match work.open.as_slice() {
+            [only] if !work.event_loop && !self.doubted.contains(&only.0) => Some(*only),
+            _ => None,
+        }
+    }
+
+    /// The place of the object that stands for what `caller` does.
+    ///
+    /// # Errors
+    /// Who calls, if that is no object, or its thread handles a request itself.
+    pub fn object_of(&self, caller: Handler) -> Result<u64, Handler> {
+        if !caller.is_object() {
+            return Err(caller);
+        }
+        let thread = Handler { fiber: 0, ..caller };
+        match self.only(thread) {
+            Ok(None) => Ok(caller.fiber & !FIBER_OBJECT),
+            _ => Err(thread),
+        }
     }
 
     /// The one request that `unit` handles, or that it was made for, if that is certain.

@@ -28,6 +28,18 @@ impl Assembly {
     /// A thread ended.
     pub fn thread_ended(&mut self, thread: Handler) {
         self.waiting.thread_ended(thread.task.tgid, thread.name());
+        if thread.fiber == 0 {
+            self.handlers.objects.thread_ended(thread.task);
+        }
+    }
+
+    /// A thread allocates in this part of its heap from now on; `works_on` is where it has just
+    /// moved bytes as one of several workers.
+    pub fn allocates(&mut self, thread: Task, part: (u64, u64), works_on: Option<ConnId>) {
+        let request = self.handlers.read_by(thread);
+        let on = request.and_then(|(node, _)| Some(self.node(node)?.info.conn));
+        let worker = on.is_some() && on == works_on;
+        self.handlers.objects.insert(thread, part, worker, request);
     }
 
     /// Task `by` gave the task `fiber`, which waited for it, something to do.
@@ -179,6 +191,13 @@ impl Assembly {
         };
         let asked = entry.request.start.at;
         let header = entry.context.clone();
+        let writer = match self.handlers.object_of(writer) {
+            Ok(object) => {
+                self.settle_object(node, object, writer.task.tgid);
+                return;
+            }
+            Err(writer) => writer,
+        };
         let asker = self.handlers.asker(writer);
         let current = asker.and_then(|asker| self.current(asker, threading, asked));
         let handler = asker.unwrap_or(writer);
@@ -223,6 +242,23 @@ impl Assembly {
             node,
             parent::of_client(header.as_ref(), handling, handled.as_ref()),
         );
+    }
+
+    /// The call `node` is made by a task that is an object: it is for what its maker was handling.
+    fn settle_object(&mut self, node: NodeId, object: u64, tgid: u32) {
+        let Some(entry) = self.node(node) else { return };
+        if let Some(header) = entry.context.clone() {
+            self.adopt(node, parent::of_client(Some(&header), None, None));
+            return;
+        }
+        if entry.start() < self.lossy_until {
+            self.refuse(Refusal::Lossy);
+            return;
+        }
+        match self.handlers.objects.made_for(tgid, object) {
+            Some(request) => self.follow(node, request, Evidence::Task),
+            None => self.refuse(Refusal::Unrelated),
+        }
     }
 
     /// The task of the call `node` has outlived its request, which may have left.

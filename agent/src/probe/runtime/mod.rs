@@ -94,8 +94,8 @@ struct Found {
 
 /// Finds out what is in a file.
 type Look = fn(&Sections, &Process) -> Result<Found, String>;
-/// Compares what was found out with a process of this id.
-type Check = fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>;
+/// Compares what was found out with a process of this id and completes it; answers what is missing.
+type Check = fn(&Proc, &[Mapping], u32, &mut Runtime) -> Result<Option<&'static str>, Refusal>;
 
 /// A runtime's way to find out.
 struct Way {
@@ -105,7 +105,7 @@ struct Way {
     look: Look,
     /// Libraries that a program loads when it needs them.
     modules: &'static [Module],
-    /// Is the runtime of this process what the file says?
+    /// Is the runtime of this process what the file says, and what does only the process tell?
     check: Option<Check>,
 }
 
@@ -165,7 +165,8 @@ impl Planner {
             lacks: found.lacks.iter().map(|why| (*why).to_owned()).collect(),
         };
         if let Some(check) = way.check {
-            check(proc, &maps, process.tgid, &plan.runtime)?;
+            let lacks = check(proc, &maps, process.tgid, &mut plan.runtime)?;
+            plan.lacks.extend(lacks.map(str::to_owned));
         }
         for module in way.modules {
             plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
