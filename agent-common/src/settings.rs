@@ -79,4 +79,6 @@ pub struct Offsets {
     pub epitem_data: u32,
     pub epitem_ep: u32,
     pub eventpoll_waiters: u32,
+    pub waiter_task: u32,
+    pub waiter_link: u32,
 }

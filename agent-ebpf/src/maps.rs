@@ -1,7 +1,7 @@
 //! Every map: key, value, writer, reader, bound, and what happens when it is full.
 
 use agent_common::loss::Loss;
-use agent_common::record::{CHUNK_BYTES, Chunk};
+use agent_common::record::{CHUNK_BYTES, Chunk, Opened};
 use agent_common::runtime::Runtime;
 use agent_common::settings::Settings;
 use agent_common::watch::Policy;
@@ -148,6 +148,11 @@ pub struct Reaction {
 #[map]
 pub static NODE_REACTIONS: LruHashMap<InProcess, Reaction> = LruHashMap::with_max_entries(32768, 0);
 
+/// `struct eventpoll *` → the last thread that was seen to wait there. Writer: socket I/O in a JVM.
+/// Full: the oldest is forgotten, who reads its sockets may be the one that waits for them.
+#[map]
+pub static POLLERS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
+
 /// Words of a thread's stack that are looked through for the task that it runs.
 pub const JAVA_WORDS: usize = 256;
 /// Words of them that may be references; a power of two.
@@ -237,6 +242,11 @@ pub struct Scratch {
 /// Where chunks are put together, by direction.
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// Where the record of a new connection is put together, by direction as [`SCRATCH`]: it would
+/// leave the rest no room on the stack.
+#[map]
+pub static OPENING: PerCpuArray<Opened> = PerCpuArray::with_max_entries(2, 0);
 
 /// A system call between its entry and its exit.
 #[repr(C)]

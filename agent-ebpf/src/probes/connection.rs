@@ -11,7 +11,7 @@ use rules::rules::{anchor, extend, without_fin};
 
 use crate::emit::{emit, header};
 use crate::kernel::{copy_kernel, fresh_id, offset, read};
-use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_ASKED, FLAG_CLIENT, FLAG_TCP};
+use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_ASKED, FLAG_CLIENT, FLAG_TCP, OPENING};
 
 /// `SOCK_STREAM` of `linux/net.h`.
 const STREAM: u16 = 1;
@@ -162,15 +162,21 @@ pub fn opposite(socket: &Socket, connection: &Connection, direction: u16) -> u64
 }
 
 /// Sends the `Opened` record if it is not out yet; answers the task that opened the connection for
-/// itself and uses it for the first time now, 0 otherwise. A function of its own, as its record
-/// would leave others no room on the stack.
-#[inline(never)]
+/// itself and uses it for the first time now, 0 otherwise.
+#[inline(always)]
 pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) -> u64 {
     if connection.flags & FLAG_ANNOUNCED != 0 {
         return 0;
     }
-    // SAFETY: all fields are integers, for which zero is a value; padding is excluded by its type.
-    let mut opened: Opened = unsafe { core::mem::zeroed() };
+    let Some(opened) = OPENING.get_ptr_mut(u32::from(direction)) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own slot for this direction; all fields are integers, for which zero is a
+    // value, and padding is excluded by the type.
+    let opened = unsafe {
+        opened.write_bytes(0, 1);
+        &mut *opened
+    };
     opened.header = header(OPENED, size_of::<Opened>());
     opened.conn = connection.id;
     opened.inode = connection.inode;
@@ -200,9 +206,9 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
         );
         internet(socket, &mut opened.local, &mut opened.remote);
     } else {
-        unix(socket.sk, &mut opened);
+        unix(socket.sk, opened);
     }
-    if emit(&opened) {
+    if emit(opened) {
         connection.flags |= FLAG_ANNOUNCED;
     }
     connector

@@ -5,7 +5,8 @@ use agent_common::record::FIBER_OBJECT;
 use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
 use agent_common::settings::ABSENT;
 
-use crate::kernel::{number, offset, read, read_user, task};
+use crate::kernel::{number, offset, read, read_user, task, task_id};
+use crate::maps::POLLERS;
 use crate::probes::fiber::runtime;
 
 /// Stands for socket `sk`, where nothing else is known: no task is called so.
@@ -98,20 +99,38 @@ pub fn unknown(sk: u64, thread: u64) -> u64 {
     }
 }
 
-/// May the current thread be the one that waits for socket `sk` by epoll? Not if somebody else
-/// waits there while it runs, or if nobody does so at all.
+/// May the current thread be the one that waits for socket `sk` by epoll? Not if another one was
+/// seen to do so, or if nobody does at all.
 #[inline(always)]
 pub fn polls(sk: u64) -> bool {
-    let Some(link) = epoll_link(sk) else {
-        return false;
-    };
-    if offset!(epitem_link) == ABSENT || offset!(eventpoll_waiters) == ABSENT {
-        return true;
+    match epoll_link(sk) {
+        Some(link) => poller(link) != Some(false),
+        None => false,
+    }
+}
+
+/// Is the current thread the one that was last seen to wait for the socket of `link`? While it
+/// runs, who waits there is another: threads that wait by turns are not told apart.
+#[inline(always)]
+fn poller(link: u64) -> Option<bool> {
+    if offset!(epitem_link) == ABSENT
+        || offset!(eventpoll_waiters) == ABSENT
+        || offset!(waiter_link) == ABSENT
+    {
+        return None;
     }
     let item = link.wrapping_sub(u64::from(offset!(epitem_link)));
-    let poll: u64 = read(item, offset!(epitem_ep)).unwrap_or(0);
-    let first: u64 = read(poll, offset!(eventpoll_waiters)).unwrap_or(0);
-    first == 0 || first == poll.wrapping_add(u64::from(offset!(eventpoll_waiters)))
+    let poll: u64 = read(item, offset!(epitem_ep))?;
+    let first: u64 = read(poll, offset!(eventpoll_waiters))?;
+    if first != poll.wrapping_add(u64::from(offset!(eventpoll_waiters))) {
+        let entry = first.wrapping_sub(u64::from(offset!(waiter_link)));
+        let waiter: u64 = read(entry, offset!(waiter_task))?;
+        let tid: u32 = read(waiter, offset!(task_pid))?;
+        let _ = POLLERS.insert(&poll, u64::from(tid), 0);
+    }
+    // SAFETY: a map value read once.
+    let known = *unsafe { POLLERS.get(&poll) }?;
+    Some(known == task_id() & 0xffff_ffff)
 }
 
 /// The current thread is named `ForkJoinPool...`: one that joins runs others' work meanwhile, and
