@@ -22,6 +22,7 @@ const WORKERS: usize = 16_384;
 /// A part of a heap that is one thread's.
 #[derive(Clone, Copy, Debug)]
 struct Part {
+    thread: Task,
     to: u64,
     request: Option<(NodeId, SpanId)>,
 }
@@ -47,8 +48,8 @@ impl Objects {
         worker: bool,
         request: Option<(NodeId, SpanId)>,
     ) {
-        if worker && !self.workers.contains(&thread) {
-            if self.workers.len() >= WORKERS {
+        if worker {
+            if self.workers.len() >= WORKERS && !self.workers.contains(&thread) {
                 self.workers.clear();
             }
             self.workers.insert(thread);
@@ -56,8 +57,12 @@ impl Objects {
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
-        let request = request.filter(|_| self.workers.contains(&thread));
-        self.young.insert((thread.tgid, from), Part { to, request });
+        let part = Part {
+            thread,
+            to,
+            request,
+        };
+        self.young.insert((thread.tgid, from), part);
     }
 
     /// The request for which the object at `place` of process `tgid` was made, if that is known.
@@ -70,7 +75,9 @@ impl Objects {
         // Of equal ones the later: the younger.
         let found = [before(&self.old), before(&self.young)];
         let (_, part) = found.into_iter().flatten().max_by_key(|(key, _)| *key)?;
-        if place < part.to { part.request } else { None }
+        // It may have been told since then: a thread does not become a loop, or cease to be one.
+        let known = place < part.to && self.workers.contains(&part.thread);
+        part.request.filter(|_| known)
     }
 
     /// A thread ended: its number may be another's.
@@ -151,12 +158,12 @@ mod tests {
         let mut objects = Objects::default();
         objects.insert(THREAD, (10, 20), false, request(1));
         check(&objects, &[(10, None)]);
-        objects.insert(THREAD, (10, 20), true, request(1));
-        objects.insert(THREAD, (12, 20), false, request(1));
-        check(&objects, &[(12, Some(1))]);
+        objects.insert(THREAD, (12, 20), true, request(2));
+        objects.insert(THREAD, (14, 20), false, request(3));
+        check(&objects, &[(10, Some(1)), (12, Some(2)), (14, Some(3))]);
         objects.thread_ended(THREAD);
-        objects.insert(THREAD, (14, 20), false, request(2));
-        check(&objects, &[(12, Some(1)), (14, None)]);
+        objects.insert(THREAD, (16, 20), false, request(4));
+        check(&objects, &[(10, None), (16, None)]);
     }
 
     #[test]
