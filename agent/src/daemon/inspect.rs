@@ -246,8 +246,9 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
                 .to_owned(),
         ),
         Runtime::Java => gaps.push(
-            "requests that stay on their thread are followed: calls of fork-join pools, virtual \
-             threads, executors and asynchronous clients have no parent"
+            "requests that stay on their thread are followed, and tasks that they submit to an \
+             executor: calls of fork-join pools, virtual threads, futures and asynchronous clients \
+             have no parent"
                 .to_owned(),
         ),
         Runtime::Ruby => gaps.push(
