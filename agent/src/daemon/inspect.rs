@@ -306,13 +306,14 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
                 .to_owned(),
         ),
         Runtime::Java => gaps.push(
-            "requests that stay on their thread are followed: calls of fork-join pools, virtual \
-             threads, executors and asynchronous clients have no parent"
+            "requests that stay on their thread are followed, and tasks that they submit to an \
+             executor: calls of fork-join pools, virtual threads, futures and asynchronous clients \
+             have no parent"
                 .to_owned(),
         ),
-        Runtime::Ruby => {
-            gaps.push("calls made by threads that a request starts have no parent".to_owned())
-        }
+        Runtime::Ruby => gaps.push(
+            "calls of threads that a request starts have a parent if they end before it".to_owned(),
+        ),
         Runtime::Node => gaps.push(
             "one event loop serves all requests: with several open at once, a call has no parent \
              that is made in the callback of an answer or of the thread pool (one behind an await \
