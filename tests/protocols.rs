@@ -11,6 +11,7 @@ use std::path::Path;
 use weft::protocol::exchange::{Outcome, Report, Role};
 use weft::protocol::fastcgi::FastCgi;
 use weft::protocol::http1::Http1;
+use weft::protocol::tls::Tls;
 use weft::protocol::{ALL, Limits, Protocol, Verdict};
 use weft::record::Direction;
 
@@ -116,11 +117,14 @@ fn every_protocol_has_success_error_and_cut() -> Result<()> {
         for file in Traffic::files(&folder(fixtures(*protocol)))? {
             let run = whole(*protocol, Role::Server, &Traffic::read(&file)?.events);
             for report in run.conversations.iter().flatten() {
-                if let Report::Answered(answer) = report {
-                    seen[0] |= answer.outcome == Outcome::Ok;
-                    seen[1] |= matches!(answer.outcome, Outcome::ServerError { .. });
-                    seen[2] |= answer.cut || answer.outcome == Outcome::Aborted;
-                }
+                let (outcome, cut) = match report {
+                    Report::Answered(answer) => (answer.outcome.clone(), answer.cut),
+                    Report::Secured(handshake) => (handshake.outcome(), false),
+                    Report::Asked(_) | Report::Switched(_) | Report::Dropped(_) => continue,
+                };
+                seen[0] |= outcome == Outcome::Ok;
+                seen[1] |= matches!(outcome, Outcome::ServerError { .. });
+                seen[2] |= cut || outcome == Outcome::Aborted;
             }
         }
         assert_eq!(
@@ -226,7 +230,9 @@ fn each_fixture_is_claimed_by_its_protocol_alone() -> Result<()> {
 #[test]
 fn what_is_no_protocol_of_ours_is_claimed_by_none() {
     for bytes in [
-        &b"\x16\x03\x01\x02\x00\x01"[..],
+        // SSL 2's form of a hello, and TLS that is no hello.
+        &b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"[..],
+        b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"\0\0\0\0",
@@ -309,7 +315,7 @@ fn a_prefix_tells_the_same_story() -> Result<()> {
             // What was still open when the prefix ended.
             found.retain(|report| match report {
                 Report::Answered(answer) => answer.outcome != Outcome::Unknown,
-                Report::Asked(_) | Report::Switched(_) => true,
+                Report::Asked(_) | Report::Switched(_) | Report::Secured(_) => true,
                 Report::Dropped(cause) => *cause != "request_head_cut",
             });
             assert_eq!(
@@ -428,5 +434,6 @@ fn protocols_hold_on_hostile_traffic() {
         hostile::check(&Http1, hostile::HTTP1, &data);
         hostile::check(&Http1, hostile::WEBSOCKET, &data);
         hostile::check(&FastCgi, hostile::FASTCGI, &data);
+        hostile::check(&Tls, hostile::TLS, &data);
     }
 }

@@ -182,6 +182,8 @@ pub enum Report {
     Switched(u64),
     /// An answer is complete, or was given up.
     Answered(Box<Answer>),
+    /// More is known of the connection's TLS handshake.
+    Secured(Box<super::tls::Handshake>),
     /// A request or answer that could not be understood or paired; counted by its cause.
     Dropped(&'static str),
 }

@@ -9,6 +9,7 @@ pub mod fastcgi;
 pub mod http1;
 pub mod session;
 pub mod text;
+pub mod tls;
 pub mod websocket;
 
 use crate::record::Direction;
@@ -21,6 +22,8 @@ pub static ALL: &[&dyn Protocol] = &[
     &http1::Http1,
     // Sixteen bytes of which nine are given; begins with 1, which is no letter.
     &fastcgi::FastCgi,
+    // Begins with 22 or 23, which is no letter, and 3.
+    &tls::Tls,
 ];
 
 /// A protocol: stateless, one static each.
@@ -45,6 +48,8 @@ pub enum Verdict {
     More,
     /// Yes, and this process has that role.
     Yes(Role),
+    /// Yes, and nothing is to be learnt from its bytes: it is encrypted.
+    Opaque,
 }
 
 /// Bounds of a conversation's memory.

@@ -31,6 +31,8 @@ pub struct Session {
     midway: bool,
     /// The direction of the answers, once a conversation has told.
     answers: Option<Direction>,
+    /// Its TLS handshake was seen: whoever follows such connections counts its bytes.
+    pub secured: bool,
 }
 
 enum Talk {
@@ -219,13 +221,12 @@ impl Session {
                 }
                 Change::None
             }
+            Recognised::Opaque => self.close(),
             Recognised::More | Recognised::No => {
                 half.clear();
                 self.overlook(direction);
-                if turns > PATIENCE || is_tls(bytes) {
-                    self.talk = Talk::Opaque;
-                    self.halves = Default::default();
-                    return Change::Opaque;
+                if turns > PATIENCE {
+                    return self.close();
                 }
                 Change::None
             }
@@ -422,6 +423,7 @@ impl Half {
 
 enum Recognised {
     Yes(&'static dyn Protocol, Role),
+    Opaque,
     More,
     No,
 }
@@ -432,7 +434,8 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
     for protocol in ALL {
         match protocol.probe(direction, bytes) {
             Verdict::Yes(role) if !open => return Recognised::Yes(*protocol, role),
-            Verdict::Yes(_) | Verdict::No => {}
+            Verdict::Opaque if !open => return Recognised::Opaque,
+            Verdict::Yes(_) | Verdict::Opaque | Verdict::No => {}
             Verdict::More => open = true,
         }
     }
@@ -441,11 +444,6 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
     } else {
         Recognised::No
     }
-}
-
-/// A TLS handshake or data record (RFC 8446, 5.1): the plaintext is not on this socket.
-fn is_tls(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x14..=0x17, 3, 0..=4, ..])
 }
 
 #[cfg(test)]

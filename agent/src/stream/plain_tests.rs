@@ -176,7 +176,11 @@ fn a_session_is_a_connection_of_its_own_that_ends_with_its_carrier() {
     assert_eq!(fixture.seen[2..], ["end Sent", "end Received", "forgotten"]);
     let info = &fixture.infos[0];
     assert_eq!((info.conn, info.fresh), (SESSION, true));
-    assert_eq!((info.plain, info.offsets), (Some([500, 600]), [0, 0]));
+    let carrier = Carrier {
+        conn: CARRIER,
+        began: [500, 600],
+    };
+    assert_eq!((info.plain, info.offsets), (Some(carrier), [0, 0]));
     // What another CPU reports even later is of a session that is over.
     fixture.plain(Some(CARRIER), "late", FIRST);
     assert_eq!(

@@ -250,6 +250,11 @@ impl Assembly {
         ]
     }
 
+    /// The one source of ids.
+    pub const fn ids(&mut self) -> &mut Ids {
+        &mut self.ids
+    }
+
     /// No node.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -43,7 +43,7 @@ impl PairKey {
             client,
             server,
             offset: offset as u32,
-            plain: info.plain.map(|began| began[way.index()] as u32),
+            plain: info.plain.map(|carrier| carrier.began[way.index()] as u32),
         })
     }
 }

@@ -145,6 +145,7 @@ fn line(report: &Report) -> String {
             }
             line
         }
+        Report::Secured(_) => "secured".to_owned(),
         Report::Switched(number) => format!("{number} lasts"),
         Report::Dropped(cause) => format!("dropped {cause}"),
     }
