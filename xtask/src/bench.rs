@@ -14,37 +14,82 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{Group, free_port};
-use crate::{build, setup, step, workspace};
+use crate::{build, certificates, setup, step, workloads, workspace};
 
 /// A service under load.
 struct Workload {
-    /// Folder of `tests/workloads`.
+    /// What the row is called.
     name: &'static str,
+    /// Folder of `tests/workloads`.
+    folder: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    client: Client,
     path: &'static str,
     /// Open connections of the client.
     connections: u32,
 }
 
-const WORKLOADS: [Workload; 4] = [
+/// Who asks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Client {
+    /// wrk, HTTP/1.1.
+    Wrk,
+    /// wrk over TLS.
+    WrkTls,
+    /// h2load, remote calls with an empty message; ten at once on each connection.
+    Remote,
+}
+
+impl Workload {
+    /// A service that needs nothing, asked by wrk.
+    const fn plain(name: &'static str, connections: u32) -> Self {
+        Self {
+            name,
+            folder: name,
+            variables: &[],
+            client: Client::Wrk,
+            path: "/",
+            connections,
+        }
+    }
+}
+
+const WORKLOADS: [Workload; 8] = [
+    Workload::plain("nginx-static", 8),
+    Workload::plain("go-http", 8),
+    Workload::plain("express", 8),
+    Workload::plain("flask-threads", 4),
     Workload {
-        name: "nginx-static",
-        path: "/",
+        name: "nginx-tls",
+        folder: "tls-nginx",
+        variables: &[("LISTEN", "ssl")],
+        client: Client::WrkTls,
+        path: "/items/1",
         connections: 8,
     },
     Workload {
-        name: "go-http",
-        path: "/",
+        name: "node-https",
+        folder: "tls-node",
+        variables: &[("MODE", "https")],
+        client: Client::WrkTls,
+        path: "/items/1",
         connections: 8,
     },
     Workload {
-        name: "express",
-        path: "/",
+        name: "go-tls",
+        folder: "tls-go",
+        variables: &[("HTTP", "1")],
+        client: Client::WrkTls,
+        path: "/items/1",
         connections: 8,
     },
     Workload {
-        name: "flask-threads",
-        path: "/",
-        connections: 4,
+        name: "grpc-go",
+        folder: "grpc-go",
+        variables: &[],
+        client: Client::Remote,
+        path: "/shop.Shop/Get1",
+        connections: 8,
     },
 ];
 
@@ -88,6 +133,7 @@ pub(crate) fn overhead(rounds: usize, seconds: u32, only: &[String]) -> Result<(
         setup::Part::Services,
     ])?;
     let weft = build::release()?;
+    let certificates = certificates::make()?;
     let mut rows = Vec::new();
     for workload in &WORKLOADS {
         if only.is_empty()
@@ -95,14 +141,20 @@ pub(crate) fn overhead(rounds: usize, seconds: u32, only: &[String]) -> Result<(
                 .iter()
                 .any(|name| workload.name.contains(name.as_str()))
         {
-            rows.push(measure(workload, &weft, rounds, seconds)?);
+            rows.push(measure(workload, &weft, &certificates, rounds, seconds)?);
         }
     }
     print(&rows, rounds, seconds);
     Ok(())
 }
 
-fn measure(workload: &Workload, weft: &Path, rounds: usize, seconds: u32) -> Result<Row> {
+fn measure(
+    workload: &Workload,
+    weft: &Path,
+    certificates: &Path,
+    rounds: usize,
+    seconds: u32,
+) -> Result<Row> {
     step::say(format!(
         "{}: {rounds} rounds of {seconds} s without and with weft",
         workload.name
@@ -110,11 +162,14 @@ fn measure(workload: &Workload, weft: &Path, rounds: usize, seconds: u32) -> Res
     let dir = workspace::kept().join("bench");
     let port = free_port()?;
     let mut services = Group::new(&dir)?;
-    let run = workspace::workloads().join(workload.name).join("run");
-    let pid = services.start(
-        workload.name,
-        Command::new(run).env("PORT", port.to_string()),
-    )?;
+    workloads::ensure(workload.folder)?;
+    let run = workspace::workloads().join(workload.folder).join("run");
+    let mut command = Command::new(run);
+    command
+        .env("PORT", port.to_string())
+        .env("CERTIFICATES", certificates)
+        .envs(workload.variables.iter().copied());
+    let pid = services.start(workload.name, &mut command)?;
     services.wait_for(workload.name, "listening on", Duration::from_secs(60))?;
     // Compilers of the runtime and caches first.
     load(workload, port, seconds)?;
@@ -168,7 +223,14 @@ fn round(
 
 /// Loads the service; answers how many requests were served.
 fn load(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
-    let url = format!("http://127.0.0.1:{port}{}", workload.path);
+    if workload.client == Client::Remote {
+        return load_remote(workload, port, seconds);
+    }
+    let scheme = match workload.client {
+        Client::WrkTls => "https",
+        Client::Wrk | Client::Remote => "http",
+    };
+    let url = format!("{scheme}://127.0.0.1:{port}{}", workload.path);
     let output = Command::new("wrk")
         .args([
             "-t1",
@@ -182,6 +244,34 @@ fn load(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
     let line = text.lines().find(|line| line.contains(" requests in "));
     let count = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     count.with_context(|| format!("wrk did not count its requests:\n{text}"))
+}
+
+/// The same by remote calls.
+fn load_remote(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
+    let message = workspace::kept().join("bench/message");
+    // not compressed, no bytes
+    fs::write(&message, [0; 5])?;
+    let output = Command::new("h2load")
+        .args(["-m10", &format!("-c{}", workload.connections)])
+        .args([&format!("-D{seconds}"), "-d"])
+        .arg(&message)
+        .args(["-H", "content-type: application/grpc", "-H", "te: trailers"])
+        .arg(format!("http://127.0.0.1:{port}{}", workload.path))
+        .output()
+        .context("cannot start h2load\nhint: apt-get install nghttp2-client")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    served(&text).with_context(|| format!("h2load did not count its requests:\n{text}"))
+}
+
+/// `requests: N total, ..., N succeeded, ...` of h2load.
+fn served(text: &str) -> Option<f64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("requests: "))?;
+    let mut parts = line
+        .split(", ")
+        .filter_map(|part| part.strip_suffix(" succeeded"));
+    parts.next()?.parse().ok()
 }
 
 /// User and system time of one process, µs (`proc_pid_stat(5)`, fields 14 and 15).
@@ -315,5 +405,17 @@ fn print(rows: &[Row], rounds: usize, seconds: u32) {
     println!();
     for row in rows {
         println!("{}: {}", row.name, row.summary);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_h2load_counts() {
+        let text = "starting\nfinished in 3.00s, 5 req/s\nrequests: 19 total, 19 started, 17 done, 16 succeeded, 1 failed\n";
+        assert_eq!(served(text), Some(16.0));
+        assert_eq!(served("requests: none"), None);
     }
 }
