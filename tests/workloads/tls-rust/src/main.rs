@@ -39,7 +39,7 @@ where
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 if number >= count {
-                    return Ok(());
+                    return Ok::<(), Failure>(());
                 }
                 send(number).await?;
             }
