@@ -421,6 +421,9 @@ impl Pipeline {
                     out(Output::Capture(info.conn, Policy::COUNT));
                 }
             }
+            if let Some(policy) = session.capture() {
+                out(Output::Capture(info.conn, policy));
+            }
             for report in reports.drain(..) {
                 match report {
                     Report::Asked(request) => {

@@ -39,6 +39,7 @@ pub const TLS_RESUMED: &str = "tls.resumed";
 // Spans: weft's own
 pub const WEFT_PARENT_EVIDENCE: &str = "weft.parent.evidence";
 pub const WEFT_CAPTURE_CUT: &str = "weft.capture.cut";
+pub const WEFT_UNKNOWN_FIELDS: &str = "weft.capture.unknown_fields";
 pub const WEFT_CONNECTION_OPEN: &str = "weft.connection.open";
 pub const WEFT_CONNECTION_RECEIVED: &str = "weft.connection.received_bytes";
 pub const WEFT_CONNECTION_SENT: &str = "weft.connection.sent_bytes";

@@ -25,7 +25,9 @@ mod switch;
 use super::body::Body;
 use super::head::{AnswerHead, RequestHead};
 use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report, Role};
-use crate::protocol::{Conversation, Limits, Progress};
+use crate::protocol::http::{not_before, outcome, put_size};
+use crate::protocol::http2::{self, Upgraded};
+use crate::protocol::{Conversation, Limits, Progress, Successor};
 use crate::record::Direction;
 use crate::semconv;
 use lines::Lines;
@@ -47,6 +49,8 @@ pub(super) struct Http1Conversation {
     aligned: bool,
     /// What the connection was handed over to.
     successor: Option<Box<dyn Conversation>>,
+    /// The request that is answered in HTTP/2, which follows.
+    upgraded: Option<Upgraded>,
 }
 
 /// A request whose answer has not begun.
@@ -127,6 +131,7 @@ impl Http1Conversation {
             answers_ended: false,
             aligned: true,
             successor: None,
+            upgraded: None,
         }
     }
 
@@ -262,6 +267,14 @@ impl Conversation for Http1Conversation {
         self.give_up(Outcome::Unknown, moment, out);
     }
 
+    fn successor(&mut self) -> Option<Successor> {
+        let request = self.upgraded.take()?;
+        Some(Successor {
+            conversation: http2::upgraded(self.role, self.limits, request),
+            capture: http2::CAPTURE,
+        })
+    }
+
     fn skippable(&self, direction: Direction) -> u64 {
         if let Some(successor) = &self.successor {
             return successor.skippable(direction);
@@ -367,42 +380,6 @@ impl Pending {
         let mut attributes = Vec::with_capacity(3);
         put_size(semconv::HTTP_REQUEST_BODY_SIZE, self.size, &mut attributes);
         attributes
-    }
-}
-
-fn put_size(key: &'static str, size: Option<u64>, attributes: &mut Vec<Attribute>) {
-    if let Some(size) = size.and_then(|size| i64::try_from(size).ok()) {
-        attributes.push(Attribute::new(key, size));
-    }
-}
-
-fn outcome(status: Option<u16>) -> Outcome {
-    match status {
-        None => Outcome::Unknown,
-        Some(status @ 400..500) => Outcome::ClientError {
-            kind: status.to_string(),
-        },
-        Some(status @ 500..) => Outcome::ServerError {
-            kind: status.to_string(),
-        },
-        Some(_) => Outcome::Ok,
-    }
-}
-
-/// The moment of the last of `taken` bytes from `first` on.
-fn behind(first: Moment, last: Moment, taken: usize) -> Moment {
-    let taken = u64::try_from(taken).unwrap_or(u64::MAX);
-    Moment {
-        offset: first.offset.saturating_add(taken.saturating_sub(1)),
-        ..last
-    }
-}
-
-/// `moment`, but not before `earliest`: records of two CPUs may come with times that overlap.
-fn not_before(moment: Moment, earliest: Moment) -> Moment {
-    Moment {
-        at: moment.at.max(earliest.at),
-        ..moment
     }
 }
 

@@ -282,7 +282,7 @@ fn protocol_changes() {
         &[
             "0 asked at 10: GET /g",
             "0 answered 20..20@47: Ok",
-            "Opaque",
+            "Switched(14)",
         ],
     );
     let connect = Ask("CONNECT h:1 HTTP/1.1\r\n\r\n");
@@ -291,7 +291,7 @@ fn protocol_changes() {
         &[
             "0 asked at 10: CONNECT",
             "0 answered 20..20@18: Ok",
-            "Opaque",
+            "Switched(2)",
         ],
     );
     check(

@@ -11,14 +11,12 @@
 //! | `head` | the header fields that matter, and the framing they ask for |
 //! | `body` | where a body ends |
 //! | `conversation` | which answer belongs to which request, and when |
-//! | `operation` | attributes of a request |
 //! | `switch` | what a 101 says of the protocol behind it |
 
 mod body;
 mod conversation;
 mod head;
 mod line;
-mod operation;
 mod switch;
 
 use super::exchange::Role;
@@ -55,6 +53,20 @@ impl Protocol for Http1 {
     fn open(&self, role: Role, limits: Limits) -> Box<dyn Conversation> {
         Box::new(conversation::Http1Conversation::new(role, limits))
     }
+}
+
+/// The head of the request in `text`, for tests of what is made of heads.
+#[cfg(test)]
+pub(super) fn head(text: &str) -> super::http::head::Head {
+    let line::Start::Whole(line, mut at) = line::request(text.as_bytes()) else {
+        panic!("no request line: {text}");
+    };
+    let mut head = head::RequestHead::new(line);
+    while let Some(len) = line::length(&text.as_bytes()[at..]) {
+        head.line(&text.as_bytes()[at..at + len]);
+        at += len;
+    }
+    head.told().clone()
 }
 
 #[cfg(test)]
