@@ -14,7 +14,10 @@ CA = os.environ["CERTIFICATES"] + "/ca.pem"
 
 
 def asked(mark, number):
-    return "POST" if number % 5 == 1 else "GET", f"/{VERBS[number % 5]}/{mark}n{number}"
+    # h2 takes it for an error that a server answers before it has the whole body
+    posts = os.environ["CLIENT"] != "httpx"
+    method = "POST" if number % 5 == 1 and posts else "GET"
+    return method, f"/{VERBS[number % 5]}/{mark}n{number}"
 
 
 def wait():
