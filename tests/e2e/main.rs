@@ -5,6 +5,7 @@
 
 mod cli;
 mod clients;
+mod http2;
 mod life;
 mod maze;
 mod messages;
