@@ -162,7 +162,7 @@ fn whole(verdict: &Verdict) -> Result<()> {
         bail!("not all was seen: {verdict:?}");
     }
     if verdict.pairs.wrong + verdict.parents.wrong > 0 {
-        bail!("links are wrong: {}", verdict.told.join("; "));
+        bail!("links are wrong: {}", verdict.links.join("; "));
     }
     Ok(())
 }

@@ -48,6 +48,7 @@ pub(super) fn note(run: &Run) {
     verdict
         .told
         .iter()
+        .chain(&verdict.links)
         .for_each(|told| step::note(format!("    {told}")));
 }
 
