@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 
 use super::guest;
-use super::service::{self, Service};
+use super::service::{self, Needs, Service};
 use crate::vm::machine::Machine;
 use crate::vm::{self, kernel};
 use crate::{dist, setup, step, workloads};
@@ -119,6 +119,7 @@ pub(crate) fn run(kernels: &[String], only: &[String]) -> Result<bool> {
     let mut rows = Vec::new();
     for kernel in kernels {
         let services: Vec<&Service> = service::chosen(only)
+            .filter(|service| service.needs != Needs::Native)
             .filter(|service| !only.is_empty() || bound_of(kernel, service.name).is_some())
             .collect();
         if services.is_empty() {
