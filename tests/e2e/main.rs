@@ -5,6 +5,8 @@
 
 mod cli;
 mod clients;
+mod faults;
+mod handed;
 mod http2;
 mod life;
 mod maze;
@@ -13,3 +15,5 @@ mod parents;
 mod reach;
 mod services;
 mod shared;
+mod tls;
+mod websockets;

@@ -6,7 +6,7 @@ use agent_common::record::{
     CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk,
     END_RECEIVED, ENDED, Ended,
 };
-use agent_common::watch::{Policy, WATCH};
+use agent_common::watch::{Policy, TLS, WATCH};
 use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout};
 
 use crate::emit::{emit, emit_bytes, header, lost};
@@ -17,12 +17,15 @@ use crate::maps::{
 };
 use crate::probes::connection::{self, Socket};
 use crate::probes::fiber::{self, Moving};
-use crate::probes::native;
+use crate::probes::{native, tls};
 
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
 pub const EAGAIN: i32 = 11;
-/// Most buffers of one call that are looked at.
-const BUFFERS: u64 = 8;
+/// Most buffers of one call that are looked at: gRPC's C core gives a call one for each text of a
+/// head, two dozen for a request.
+pub const BUFFERS: u64 = 32;
+/// The same where the verifier, of kernels before 6.3, follows each turn of the loop by itself.
+pub const FEW_BUFFERS: u64 = 8;
 /// Most bytes of one chunk, as the verifier's type.
 const BYTES: u64 = CHUNK_BYTES as u64;
 
@@ -39,9 +42,10 @@ pub fn watched() -> Option<u32> {
 }
 
 /// `len` bytes went over `sk` in `direction`, moved by `call` of the current task, whose process
-/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`.
+/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`; at most `buffers`, a constant, of
+/// its buffers are looked at.
 #[inline(always)]
-pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32) {
+pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32, buffers: u64) {
     if flags & FLAGS_NO_BYTES != 0 {
         return;
     }
@@ -66,9 +70,21 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // copied more or less, as offsets come from the socket itself.
     let connection = unsafe { &mut *found };
     let connector = connection::announce(&socket, connection, direction, len);
+    if connector != 0 {
+        connection.connector = connector;
+    }
     let opposite = connection::opposite(&socket, connection, direction);
     let offset = connection::advance(&socket, connection, direction, len);
-    let want = budget(connection, direction, len);
+    let want = budget(
+        connection.id,
+        &mut connection.turn,
+        &mut connection.left,
+        direction,
+        len,
+    );
+    if watch & TLS != 0 {
+        tls::nested(sk, connection.id, call.args[0], bytes_of(call));
+    }
 
     let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
         return;
@@ -107,7 +123,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     let captured = if want == 0 {
         0
     } else {
-        gather(scratch, call, want, len, &mut bits)
+        gather(scratch, call, want, len, buffers, &mut bits)
     };
     if captured < len {
         lost(if bits & CHUNK_NO_BUFFER != 0 {
@@ -146,6 +162,12 @@ fn first_byte(call: &Call, direction: u16) -> u64 {
     if direction != SENT as u16 {
         return 0;
     }
+    bytes_of(call)
+}
+
+/// Address of the first byte that `call` moved; 0 when that is not told.
+#[inline(always)]
+fn bytes_of(call: &Call) -> u64 {
     let pointer = call.args[1];
     let vector = match layout(call.nr) {
         Layout::Buffer => return pointer,
@@ -156,24 +178,25 @@ fn first_byte(call: &Call, direction: u16) -> u64 {
     read_user(vector).unwrap_or(0)
 }
 
-/// How many bytes of this call to copy, by the connection's policy; moves the turn.
+/// How many bytes of a call of `len` bytes to copy, by the policy of connection or session `id`;
+/// moves its turn, of which `left` bytes are still to be copied.
 #[inline(always)]
-fn budget(connection: &mut Connection, direction: u16, len: u32) -> u32 {
+pub fn budget(id: u64, turn: &mut u16, left: &mut u32, direction: u16, len: u32) -> u32 {
     // SAFETY: a map value that user space may replace, read once.
-    let policy = unsafe { POLICY.get(connection.id) }
+    let policy = unsafe { POLICY.get(id) }
         .copied()
         .unwrap_or(Policy::DEFAULT);
-    if connection.turn != direction {
-        connection.turn = direction;
-        connection.left = policy.turn;
+    if *turn != direction {
+        *turn = direction;
+        *left = policy.turn;
     }
-    let left = if connection.left < policy.turn {
-        connection.left
+    let rest = if *left < policy.turn {
+        *left
     } else {
         policy.turn
     };
-    let want = copy(len, left, policy);
-    connection.left = left.saturating_sub(want);
+    let want = copy(len, rest, policy);
+    *left = rest.saturating_sub(want);
     want
 }
 
@@ -209,7 +232,14 @@ struct Buffer {
 
 /// Copies up to `want` bytes of what `call` moved into `scratch`; answers how many.
 #[inline(always)]
-fn gather(scratch: &mut Scratch, call: &Call, want: u32, moved: u32, bits: &mut u16) -> u32 {
+fn gather(
+    scratch: &mut Scratch,
+    call: &Call,
+    want: u32,
+    moved: u32,
+    buffers: u64,
+    bits: &mut u16,
+) -> u32 {
     let pointer = call.args[1];
     let (vector, count) = match layout(call.nr) {
         Layout::Buffer => {
@@ -231,7 +261,7 @@ fn gather(scratch: &mut Scratch, call: &Call, want: u32, moved: u32, bits: &mut 
             return 0;
         }
     };
-    let filled = gather_vector(scratch, vector, count, want);
+    let filled = gather_vector(scratch, vector, count, want, buffers);
     if filled == 0 {
         *bits |= CHUNK_FAULT;
     }
@@ -277,11 +307,11 @@ fn batch(vector: u64, count: u64, moved: u32) -> Option<u32> {
 
 /// Copies from an array of `iovec`s, in order.
 #[inline(always)]
-fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32) -> u32 {
+fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32, buffers: u64) -> u32 {
     let want = u64::from(want);
     let mut filled = 0u64;
     let mut i = 0u64;
-    while i < BUFFERS {
+    while i < buffers {
         if i >= count || filled >= want {
             break;
         }
