@@ -375,7 +375,6 @@ impl Left {
         let request = Request {
             stream: None,
             number: 0,
-            stream: None,
             role: self.handshake.role,
             start,
             operation,
