@@ -421,6 +421,9 @@ impl Pipeline {
                     out(Output::Capture(info.conn, Policy::COUNT));
                 }
             }
+            if let Some(policy) = session.capture() {
+                out(Output::Capture(info.conn, policy));
+            }
             for report in reports.drain(..) {
                 match report {
                     Report::Asked(request) => {
@@ -436,6 +439,7 @@ impl Pipeline {
                         }
                         assembly.asked(info, request, (reader, read), threading);
                     }
+                    Report::Switched(number) => assembly.switched(info.conn, number),
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
                     Report::Secured(_) if !options.tls_connections => {}
                     Report::Secured(handshake) => {

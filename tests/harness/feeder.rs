@@ -193,6 +193,15 @@ impl Feeder<'_> {
                     return;
                 }
                 Progress::Lost => self.lose(last),
+                Progress::Switched(len) => {
+                    assert!(len <= half.bytes.len(), "took more than was offered");
+                    half.take(len);
+                    let Some(next) = conversation.successor() else {
+                        self.run.opaque = true;
+                        return;
+                    };
+                    *conversation = next.conversation;
+                }
                 Progress::Opaque => {
                     self.run.opaque = true;
                     return;
@@ -220,7 +229,7 @@ impl Feeder<'_> {
                 }
                 Progress::Want => panic!("a gap cannot be waited for"),
                 Progress::Lost => self.lose(moment),
-                Progress::Opaque => {
+                Progress::Opaque | Progress::Switched(_) => {
                     self.run.opaque = true;
                     return;
                 }
@@ -300,6 +309,10 @@ fn check(reports: &[Report]) {
                 );
                 secured = Some(rank(handshake));
                 check_texts(&handshake.operation().attributes);
+            }
+            Report::Switched(number) => {
+                let open = asked.get(number).is_some_and(Option::is_some);
+                assert!(open, "{number} switched and is not open");
             }
             Report::Dropped(_) => {}
         }

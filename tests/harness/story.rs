@@ -28,6 +28,7 @@ pub fn tell(role: Role, run: &Run) -> String {
                     }
                 }
                 Report::Secured(handshake) => told(role, handshake, &mut out),
+                Report::Switched(_) => {}
                 Report::Dropped(cause) => {
                     let _ = writeln!(out, "dropped: {cause}\n");
                 }

@@ -73,6 +73,7 @@ impl Meters {
             let hurried = self.stats.counter(&SPANS_HURRIED, &[]);
             hurried.raise_to(counts.assembly.hurried);
         }
+        lost("tls_unbound", counts.plain.unbound);
         lost("tls_connection_limit", counts.secured.unfollowed);
         for (cause, total) in counts.dropped {
             let (protocol, cause) = match cause.strip_prefix("tls_") {

@@ -7,6 +7,7 @@ use super::exchange::{Report, Role};
 use super::{ALL, Conversation, Limits, Progress, Protocol, Verdict};
 use crate::record::Direction;
 use crate::stream::{Moment, Piece};
+use agent_common::watch::Policy;
 use std::collections::VecDeque;
 
 /// Turns without any recognised request after which a connection is left alone.
@@ -33,6 +34,10 @@ pub struct Session {
     answers: Option<Direction>,
     /// Its TLS handshake was seen: whoever follows such connections counts its bytes.
     pub secured: bool,
+    /// How much is to be copied, when that changed.
+    capture: Option<Policy>,
+    /// How much is copied, unless it is the default.
+    capturing: Option<Policy>,
 }
 
 enum Talk {
@@ -147,6 +152,18 @@ impl Session {
         }
     }
 
+    /// How much is to be copied from now on, if that changed since it was asked last.
+    pub const fn capture(&mut self) -> Option<Policy> {
+        self.capture.take()
+    }
+
+    fn set_capture(&mut self, policy: Policy) {
+        if self.capturing.unwrap_or(Policy::DEFAULT) != policy {
+            self.capturing = Some(policy);
+            self.capture = Some(policy);
+        }
+    }
+
     /// Bytes held in memory.
     #[must_use]
     pub fn kept(&self) -> usize {
@@ -202,6 +219,7 @@ impl Session {
                     Role::Client => Direction::Received,
                 };
                 self.answers = Some(answers);
+                self.set_capture(protocol.capture());
                 self.midway = false;
                 self.talk = Talk::Talking(Box::new(Talking {
                     conversation,
@@ -270,10 +288,47 @@ impl Session {
                 }
                 Progress::Took(n) => taken += n.min(bytes.len() - taken),
                 Progress::Lost => return self.lose(direction, first, out),
+                Progress::Switched(n) => {
+                    taken += n.min(bytes.len() - taken);
+                    if !self.switch() {
+                        return self.close();
+                    }
+                    return self.offer_rest(direction, bytes, taken, moment, limits, out);
+                }
                 Progress::Opaque => return self.close(),
             }
         }
         Change::None
+    }
+
+    /// Another conversation goes on, if there is one.
+    fn switch(&mut self) -> bool {
+        let Talk::Talking(talking) = &mut self.talk else {
+            return false;
+        };
+        let Some(next) = talking.conversation.successor() else {
+            return false;
+        };
+        talking.conversation = next.conversation;
+        self.set_capture(next.capture);
+        true
+    }
+
+    /// Offers what is behind the first `taken` bytes of a call.
+    fn offer_rest(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        taken: usize,
+        moment: Moment,
+        limits: Limits,
+        out: &mut Vec<Report>,
+    ) -> Change {
+        let rest = Moment {
+            offset: moment.offset + taken as u64,
+            ..moment
+        };
+        self.offer(direction, &bytes[taken..], rest, limits, out)
     }
 
     /// Offers all that is kept of a direction.
@@ -306,6 +361,13 @@ impl Session {
                 }
                 Progress::Took(n) => half.drop_front(n),
                 Progress::Lost => return self.lose(direction, first, out),
+                Progress::Switched(n) => {
+                    half.drop_front(n);
+                    if !self.switch() {
+                        return self.close();
+                    }
+                    return self.feed_kept(direction, moment, limits, out);
+                }
                 Progress::Opaque => return self.close(),
             }
         }
@@ -338,7 +400,7 @@ impl Session {
             };
             match talking.conversation.gap(direction, left, at, out) {
                 Progress::Took(n) if n > 0 => left -= (n as u64).min(left),
-                Progress::Opaque => return self.close(),
+                Progress::Opaque | Progress::Switched(_) => return self.close(),
                 Progress::Took(_) | Progress::Want | Progress::Lost => {
                     return self.lose(direction, at, out);
                 }
@@ -366,6 +428,7 @@ impl Session {
     }
 
     fn close(&mut self) -> Change {
+        self.capture = None;
         self.talk = Talk::Opaque;
         self.halves = Default::default();
         Change::Opaque

@@ -106,6 +106,7 @@ impl Wire {
                 Outcome::ClientError { kind } | Outcome::ServerError { kind } => kind.clone(),
             },
             Report::Secured(handshake) => format!("{:?}", handshake.stage),
+            Report::Switched(number) => format!("{number} lasts"),
             Report::Dropped(cause) => format!("dropped {cause}"),
         });
         let changes = self.changes.iter().map(|change| format!("{change:?}"));

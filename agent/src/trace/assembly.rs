@@ -340,6 +340,21 @@ impl Assembly {
         }
     }
 
+    /// The exchange lasts as long as its connection.
+    pub fn switched(&mut self, conn: ConnId, number: u64) {
+        let Some(node) = self.open.get(&(conn, number)).copied() else {
+            return;
+        };
+        match self.node(node).map(|entry| entry.request.role) {
+            Some(Role::Server) => self.handlers.last(node),
+            // What comes on it later may be for anyone.
+            Some(Role::Client) if self.serving.get(&conn) == Some(&node) => {
+                self.serving.remove(&conn);
+            }
+            Some(Role::Client) | None => {}
+        }
+    }
+
     /// An answer was seen or given up at `at`.
     pub fn answered(&mut self, conn: ConnId, answer: Box<Answer>) {
         let Some(node) = self.open.remove(&(conn, answer.number)) else {

@@ -32,7 +32,7 @@ const BOUNDS: [Bound; 4] = [
     Bound {
         kernel: "6.1",
         service: "go-http",
-        added: 5.0,
+        added: 6.0,
         agent: 16.5,
     },
     Bound {
