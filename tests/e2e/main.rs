@@ -6,6 +6,9 @@
 mod ciphertext;
 mod cli;
 mod clients;
+mod faults;
+mod handed;
+mod http2;
 mod life;
 mod maze;
 mod messages;
