@@ -3,6 +3,7 @@
 //!
 //! Other processes of the host are traced as well: tests look only at spans of their own ports.
 
+mod ciphertext;
 mod cli;
 mod clients;
 mod faults;
@@ -17,3 +18,4 @@ mod services;
 mod shared;
 mod tls;
 mod websockets;
+mod written;

@@ -165,7 +165,7 @@ impl Planner {
         let found = match self.look(mapping.file, &path, way.look, process) {
             Ok(found) => found,
             Err(_) if way.library.is_some() && library.is_none() => return Err(Refusal::Early),
-            Err(why) => return Err(Refusal::Unknown(why)),
+            Err(why) => return Err(Refusal::Unknown(mapping.blame(why))),
         };
         let mut plan = Plan {
             runtime: found.placed(mapping.start),
