@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use super::spans::{self, Span};
 use crate::process::Group;
 
-/// It is ready by then.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// It is ready by then, also where processors are emulated.
+const START_LIMIT: Duration = Duration::from_secs(240);
 /// It looks once at every process there is; that is none of the bench's business.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 
