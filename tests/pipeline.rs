@@ -429,6 +429,7 @@ fn left_at_once(watched: bool) -> usize {
             remote: end(remote),
             client: task == client,
             fresh: true,
+            plain: None,
             netns: 1,
             offsets: [0, 0],
             path: None,

@@ -14,16 +14,20 @@ use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
 use crate::span::{Evidence, Parent, Span};
 use crate::stream::Piece;
+use crate::stream::plain::{self, Layers};
 use crate::stream::table::{self, Table};
 use crate::stream::time::Clock;
 use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
 use crate::trace::handlers::{Handler, Threading};
 use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
+use crate::trace::secured::{Counts as SecuredCounts, Secured};
 use agent_common::watch::Policy;
 use foldhash::{HashMap, HashMapExt};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+mod ciphertext;
 
 /// Connections without records are looked for at this interval.
 const EXPIRY: Nanos = 10_000_000_000;
@@ -85,6 +89,8 @@ pub struct Options {
     pub routes: route::Limits,
     /// What becomes of query strings.
     pub query: Query,
+    /// Connections of which only ciphertext is seen have a span.
+    pub tls_connections: bool,
 }
 
 /// What went through, and what did not.
@@ -106,8 +112,12 @@ pub struct Counts {
     pub unknown_outcome: u64,
     /// Connections and order.
     pub table: table::Counts,
+    /// What TLS connections carry.
+    pub plain: plain::Counts,
     /// Traces.
     pub assembly: assembly::Counts,
+    /// Connections of which only ciphertext is seen.
+    pub secured: SecuredCounts,
 }
 
 /// A process as the pipeline knows it.
@@ -124,7 +134,9 @@ struct Process {
 pub struct Pipeline {
     options: Options,
     table: Table<Session>,
+    layers: Layers,
     assembly: Assembly,
+    secured: Secured,
     routes: Routes,
     processes: HashMap<u32, Process>,
     clock: Clock,
@@ -143,7 +155,9 @@ impl Pipeline {
     pub fn new(options: Options, ids: Ids, provisional: Provisional) -> Self {
         Self {
             table: Table::new(options.table),
+            layers: Layers::new(),
             assembly: Assembly::new(options.assembly, ids),
+            secured: Secured::default(),
             routes: Routes::new(options.routes),
             options,
             processes: HashMap::new(),
@@ -181,6 +195,7 @@ impl Pipeline {
             Input::Stop => {
                 let batches = self.collect(|assembly, each| assembly.flush(each));
                 self.leave(batches, Nanos::MAX, out);
+                self.leave_secured(None, out);
             }
         }
     }
@@ -190,7 +205,9 @@ impl Pipeline {
     pub fn counts(&self) -> Counts {
         Counts {
             table: self.table.counts,
+            plain: self.layers.counts,
             assembly: self.assembly.counts.clone(),
+            secured: self.secured.counts,
             ..self.counts.clone()
         }
     }
@@ -209,9 +226,13 @@ impl Pipeline {
             ("connections", self.table.len()),
             ("held_bytes", self.table.held_bytes()),
         ];
-        let unnamed = ("unnamed", self.unnamed.len());
-        let all = table.into_iter().chain(self.assembly.sizes());
-        all.chain([unnamed]).collect()
+        let others = [
+            ("unnamed", self.unnamed.len()),
+            ("secured", self.secured.len()),
+        ];
+        let streams = table.into_iter().chain(self.layers.sizes());
+        let all = streams.chain(self.assembly.sizes());
+        all.chain(others).collect()
     }
 
     fn record(&mut self, record: Record<'_>, out: &mut impl FnMut(Output)) {
@@ -223,11 +244,12 @@ impl Pipeline {
                     return;
                 }
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
+                self.layers.carried(task, &chunk);
                 let reader = Handler {
                     task,
                     fiber: chunk.fiber,
                 };
-                self.with_sessions(reader, out, |table, each| {
+                self.with_sessions(reader, out, |table, _, each| {
                     table.chunk(at, task, &chunk, each)
                 });
             }
@@ -235,12 +257,34 @@ impl Pipeline {
                 if !self.is_unwatched(task.tgid) {
                     self.assembly.opened(&opened);
                 }
-                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
                     table.opened(at, task, *opened, each);
                 });
             }
+            Event::Plain(plain) => {
+                if self.is_unwatched(task.tgid) {
+                    return;
+                }
+                self.counts.captured_bytes += plain.chunk.bytes.len() as u64;
+                let reader = Handler {
+                    task,
+                    fiber: plain.chunk.fiber,
+                };
+                let covered = self.with_sessions(reader, out, |table, layers, each| {
+                    layers.plain(at, task, &plain, table, each)
+                });
+                self.cover(covered, out);
+            }
+            Event::Secured(secured) => {
+                let nobody = Handler { task, fiber: 0 };
+                let covered = self.with_sessions(nobody, out, |table, layers, each| {
+                    layers.secured(at, task, &secured, table, each)
+                });
+                self.cover(covered, out);
+            }
             Event::Ended(ended) => {
-                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+                self.layers.ended(at, task, &ended);
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
                     table.ended(at, task, &ended, each);
                 });
             }
@@ -259,8 +303,18 @@ impl Pipeline {
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
             Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
+            Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),
         }
+    }
+
+    /// What a connection carries is seen before its cipher and after it: nothing more of itself.
+    fn cover(&mut self, covered: plain::Covered, out: &mut impl FnMut(Output)) {
+        let Some(conn) = covered else { return };
+        if let Some(session) = self.table.state_mut(conn) {
+            session.cover();
+        }
+        out(Output::Capture(conn, Policy::COUNT));
     }
 
     /// A child that runs the same program is the same service until told otherwise.
@@ -285,7 +339,7 @@ impl Pipeline {
     }
 
     fn exited(&mut self, at: Nanos, task: Task, out: &mut impl FnMut(Output)) {
-        self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+        self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
             table.exited(at, task.tgid, each);
         });
         self.assembly.exited(task.tgid);
@@ -296,15 +350,20 @@ impl Pipeline {
 
     fn tick(&mut self, now: Nanos, out: &mut impl FnMut(Output)) {
         let nobody = Handler::default();
-        self.with_sessions(nobody, out, |table, each| table.tick(now, each));
+        self.with_sessions(nobody, out, |table, layers, each| {
+            table.tick(now, each);
+            layers.tick(now, table, each);
+        });
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
-            self.with_sessions(nobody, out, |table, each| table.expire(now, each));
+            self.with_sessions(nobody, out, |table, _, each| table.expire(now, each));
+            self.layers.expire(&self.table);
             self.processes
                 .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
         }
         let batches = self.collect(|assembly, each| assembly.due(now, each));
         self.leave(batches, now, out);
+        self.leave_secured(Some(now), out);
     }
 
     /// What is known of a process; `None` when there are too many to keep one more.
@@ -319,16 +378,22 @@ impl Pipeline {
     }
 
     /// Runs the table; its pieces go through the sessions into the assembly.
-    fn with_sessions(
+    fn with_sessions<R>(
         &mut self,
         reader: Handler,
         out: &mut impl FnMut(Output),
-        run: impl FnOnce(&mut Table<Session>, &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>)),
-    ) {
+        run: impl FnOnce(
+            &mut Table<Session>,
+            &mut Layers,
+            &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>),
+        ) -> R,
+    ) -> R {
         let Self {
             options,
             table,
+            layers,
             assembly,
+            secured,
             processes,
             reports,
             counts,
@@ -356,6 +421,9 @@ impl Pipeline {
                     out(Output::Capture(info.conn, Policy::COUNT));
                 }
             }
+            if let Some(policy) = session.capture() {
+                out(Output::Capture(info.conn, policy));
+            }
             for report in reports.drain(..) {
                 match report {
                     Report::Asked(request) => {
@@ -366,11 +434,24 @@ impl Pipeline {
                         };
                         let threading = threading(processes, reader.task.tgid);
                         let read = moment.at.max(request.start.at);
+                        if let Some(carrier) = info.plain {
+                            secured.understood(carrier.conn);
+                        }
                         assembly.asked(info, request, (reader, read), threading);
                     }
+                    Report::Switched(number) => assembly.switched(info.conn, number),
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
+                    Report::Secured(_) if !options.tls_connections => {}
+                    Report::Secured(handshake) => {
+                        session.secured = true;
+                        let threading = threading(processes, handshake.start.task.tgid);
+                        ciphertext::secured(secured, assembly, info, handshake, threading);
+                    }
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
                 }
+            }
+            if session.secured {
+                ciphertext::follow(secured, info.conn, &piece);
             }
             if let Piece::Bytes {
                 direction: Direction::Received,
@@ -385,7 +466,7 @@ impl Pipeline {
                 assembly.closed_connection(info);
             }
         };
-        run(table, &mut each);
+        run(table, layers, &mut each)
     }
 
     fn collect(&mut self, run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch))) -> Vec<Batch> {
@@ -423,6 +504,7 @@ impl Pipeline {
     }
 
     fn export(&mut self, batch: Batch, out: &mut impl FnMut(Output)) {
+        self.place(&batch);
         let (complete, carried) = (batch.complete, batch.sampled);
         let spans = self.spans(batch);
         if !spans.is_empty() {
@@ -460,7 +542,7 @@ impl Pipeline {
             local: &node.info.local,
             remote: &node.info.remote,
             path: node.info.path.as_deref(),
-            encrypted: false,
+            encrypted: node.info.plain.is_some(),
         };
         let draft = build::build(
             *node.request,

@@ -27,6 +27,7 @@ impl Probes {
             ring_bytes: 8 << 20,
             connections: 4096,
             watch_new: false,
+            tls: false,
             btf: None,
             forced: BTreeMap::from([(subject.to_owned(), candidate.to_owned())]),
         };

@@ -6,6 +6,8 @@ pub mod file;
 pub mod lifecycle;
 pub mod native;
 pub mod node;
+pub mod plain;
 pub mod process;
 pub mod python;
 pub mod socket_io;
+pub mod tls;

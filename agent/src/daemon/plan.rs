@@ -45,6 +45,7 @@ pub fn probes(config: &Config, watch_new: bool) -> object::Options {
         ring_bytes: u32::try_from(config.capture.ring_bytes.0).unwrap_or(1 << 30),
         connections: config.capture.connections,
         watch_new,
+        tls: config.capture.tls,
         btf: config.capture.btf.clone(),
         forced: forced.into_iter().collect::<BTreeMap<_, _>>(),
     }
@@ -70,6 +71,7 @@ pub fn pipeline(config: &Config) -> Options {
             Query::Keep => redact::Query::Signatures,
             Query::Drop => redact::Query::Nothing,
         },
+        tls_connections: config.trace.tls_connections,
     }
 }
 

@@ -15,4 +15,5 @@ pub mod handlers;
 pub mod id;
 pub mod pairs;
 pub mod parent;
+pub mod secured;
 pub mod waiting;

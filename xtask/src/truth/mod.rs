@@ -5,17 +5,17 @@
 //! Each row starts one service of `tests/workloads` between this client and one shared upstream,
 //! and weft beside them for each number of connections.
 
+pub(crate) mod agent;
 pub(crate) mod guest;
 pub(crate) mod leaf;
+pub(crate) mod spans;
 
-mod agent;
 mod judge;
 mod load;
 mod plan;
 mod refusals;
 mod report;
-mod rows;
-mod spans;
+pub(crate) mod rows;
 mod table;
 
 use std::collections::BTreeMap;
@@ -266,7 +266,7 @@ impl Bench {
             &self.dir,
             name,
             &watched,
-            &self.refusals.endpoint(),
+            Some(&self.refusals.endpoint()),
         )?;
         let sent = load::send(port, plan, connections);
         let judge = |spans: &[Span]| judge::judge(spans, plan, self.calls(plan), self.leaf_pid);

@@ -17,13 +17,12 @@ pub use switches::{Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, Stamp, mappings, sibling};
+use crate::discovery::mapping::{FileId, Mapping, mappings, sibling};
 use crate::discovery::procs::{Proc, Process};
+use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
 use agent_common::runtime::{NOWHERE, Runtime};
-use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,14 +47,14 @@ pub struct Plan {
 pub struct Part {
     /// Which.
     pub file: FileId,
-    /// Tells it from one that had its number before.
-    pub stamp: Stamp,
     /// As this process can open it now.
     pub path: PathBuf,
     /// Where probes are put.
     pub sites: Arc<[Site]>,
     /// They are probed in this process alone, and only all of them together mean something.
     pub own: bool,
+    /// A number that its probes are told, where the kernel can; 0 is none.
+    pub cookie: u64,
 }
 
 /// Where a probe is put.
@@ -128,7 +127,7 @@ struct Module {
 /// Makes plans; remembers files.
 pub struct Planner {
     switches: Switches,
-    files: HashMap<(FileId, Stamp), Result<Found, String>>,
+    files: Remembered<Result<Found, String>>,
 }
 
 impl Planner {
@@ -137,7 +136,7 @@ impl Planner {
     pub fn new(switches: Switches) -> Self {
         Self {
             switches,
-            files: HashMap::new(),
+            files: Remembered::new(FILES),
         }
     }
 
@@ -228,17 +227,35 @@ impl Planner {
         look: Look,
         process: &Process,
     ) -> Result<Found, String> {
-        if self.files.len() >= FILES {
-            self.files.clear();
-        }
-        let key = (file, Stamp::of(path));
-        let found = self.files.entry(key).or_insert_with(|| {
-            let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.files.look(file, path, |file| {
             let sections = Sections::of(file).ok_or("it is no executable of this machine")?;
             look(&sections, process)
-        });
-        found.clone()
+        })?
     }
+}
+
+/// Every way that there is.
+const WAYS: [Way; 7] = [
+    go::WAY,
+    haproxy::WAY,
+    java::WAY,
+    nginx::WAY,
+    node::WAY,
+    python::WAY,
+    tokio::WAY,
+];
+
+/// Looks for everything that any runtime has in one file, as if `process` ran it; answers what is
+/// not there. Whoever may write an executable decides about every byte of it.
+#[must_use]
+pub fn examine(sections: &Sections, process: &Process) -> Vec<String> {
+    let looks = WAYS.iter().flat_map(|way| {
+        let modules = way.modules.iter().map(|module| module.look);
+        [way.look].into_iter().chain(modules)
+    });
+    looks
+        .filter_map(|look| look(sections, process).err())
+        .collect()
 }
 
 impl Module {
@@ -265,10 +282,10 @@ impl Found {
     fn part(&self, file: FileId, path: PathBuf) -> Part {
         Part {
             file,
-            stamp: Stamp::of(&path),
             path,
             sites: Arc::clone(&self.sites),
             own: self.own,
+            cookie: 0,
         }
     }
 }
