@@ -99,14 +99,19 @@ fn ready(dir: &Path, command: &mut Command) -> Result<Group> {
     Ok(group)
 }
 
-/// Only the processes; nothing that helps it to find parents.
+/// Only the processes, and all that tells tasks apart, also what is off by default for its cost;
+/// nothing else that helps it to find parents.
 fn settings(dir: &Path, watched: &[u32], metrics: Option<&str>) -> Result<PathBuf> {
     let rules: Vec<String> = watched
         .iter()
         .map(|pid| format!("{{ pid = {pid} }}"))
         .collect();
+    let on: Vec<String> = ["go", "python", "node", "tokio", "nginx", "haproxy"]
+        .map(|runtime| format!("{runtime} = \"on\"\n"))
+        .to_vec();
     let mut text = format!(
-        "[select]\ninclude = [{}]\n[export.queue]\ninterval = \"100ms\"\n[export.file]\nmax_bytes = \"1GiB\"\n",
+        "[tasks]\n{}[select]\ninclude = [{}]\n[export.queue]\ninterval = \"100ms\"\n[export.file]\nmax_bytes = \"1GiB\"\n",
+        on.concat(),
         rules.join(", ")
     );
     if let Some(metrics) = metrics {
