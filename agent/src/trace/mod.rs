@@ -16,4 +16,5 @@ pub mod id;
 pub mod pairs;
 pub mod parent;
 pub mod secured;
+pub mod streams;
 pub mod waiting;
