@@ -15,5 +15,6 @@ mod parents;
 mod reach;
 mod services;
 mod shared;
+mod switched;
 mod tls;
 mod websockets;
