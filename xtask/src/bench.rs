@@ -4,6 +4,7 @@
 //! median of the rounds counts. Wall time is never compared.
 
 mod guest;
+mod hits;
 pub(crate) mod instructions;
 mod service;
 
@@ -63,6 +64,8 @@ struct Round {
 struct Row {
     name: &'static str,
     rounds: Vec<(Kind, Round)>,
+    /// How often probes in runtimes fire for a request.
+    hits: f64,
     /// The agent's last lines.
     summaries: Vec<String>,
 }
@@ -132,6 +135,7 @@ fn measure(
     let mut row = Row {
         name: service.name,
         rounds: Vec::new(),
+        hits: hits(service, port, weft, seconds)?,
         summaries: Vec::new(),
     };
     for number in 0..rounds {
@@ -152,6 +156,18 @@ fn measure(
         }
     }
     Ok(row)
+}
+
+/// How often probes in runtimes fire for a request, in a round of its own: counting takes time.
+fn hits(service: &Service, port: u16, weft: &Path, seconds: u32) -> Result<f64> {
+    let mut agents = Group::new(&workspace::kept().join("bench"))?;
+    let agent = start_agent(&mut agents, weft, port, "on")?;
+    let counting = hits::Counting::start()?;
+    let before = hits::of(agent)?;
+    let requests = load(service, port, seconds)?;
+    let after = hits::of(agent)?;
+    drop(counting);
+    Ok((after - before) / requests)
 }
 
 fn round(
@@ -360,10 +376,10 @@ fn print(rows: &[Row], rounds: usize, seconds: u32) {
     );
     println!();
     println!(
-        "| service | service's processes | added | of it, probes in runtimes | whole system | \
+        "| service | service's processes | added | of it, probes in runtimes | their hits | whole system | \
          weft itself | weft's memory MiB, idle → loaded | requests/s |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
         let service = KINDS.map(|kind| median(row, kind, |r| r.service / r.requests));
         let system = KINDS.map(|kind| median(row, kind, |r| r.system / r.requests));
@@ -372,12 +388,13 @@ fn print(rows: &[Row], rounds: usize, seconds: u32) {
         let percent = |part: f64| 100.0 * part / without;
         println!(
             "| {} | {without:.1} → {off:.1} → {on:.1} | {:+.1} ({:+.1} %) | {:+.1} ({:+.1} %) | \
-             {:.1} → {:.1} → {:.1} | {:.1} | {:.0} → {:.0} | {:.0} → {:.0} → {:.0} |",
+             {:.1} | {:.1} → {:.1} → {:.1} | {:.1} | {:.0} → {:.0} | {:.0} → {:.0} → {:.0} |",
             row.name,
             on - without,
             percent(on - without),
             on - off,
             percent(on - off),
+            row.hits,
             system[0],
             system[1],
             system[2],

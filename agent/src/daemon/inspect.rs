@@ -256,7 +256,7 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     Ok(facts)
 }
 
-/// Whether its runtime is probed, why, and at what cost.
+/// Whether tasks of its runtime are told apart, why, and at what cost.
 fn switched(config: &Config, probed: Probed) -> String {
     let on = plan::switches(&config.tasks).on(probed);
     let why = match plan::setting(&config.tasks, probed) {
@@ -268,8 +268,8 @@ fn switched(config: &Config, probed: Probed) -> String {
         ),
         Switch::On | Switch::Off => format!("{} says so", probed.key()),
     };
-    let state = if on { "on" } else { "off" };
-    format!("probes are {state}: {}: {why}", probed.price())
+    let state = if on { "" } else { "not " };
+    format!("{state}told apart: {}: {why}", probed.price())
 }
 
 /// What of its runtime's tasks cannot be told.

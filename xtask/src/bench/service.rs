@@ -184,11 +184,11 @@ pub(super) const SERVICES: [Service; 18] = [
     ),
     Service {
         variables: &[("STYLE", "express")],
-        ..calls("express-call", "node-calls", 2, 6, NODE)
+        ..calls("express-call", "node-calls", 2, 15, NODE)
     },
     Service {
         variables: &[("STYLE", "fetch")],
-        ..calls("fetch-call", "node-calls", 2, 6, NODE)
+        ..calls("fetch-call", "node-calls", 2, 15, NODE)
     },
     calls(
         "axum-call",

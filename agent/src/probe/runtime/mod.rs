@@ -43,6 +43,18 @@ pub struct Plan {
     pub lacks: Vec<String>,
 }
 
+impl Plan {
+    /// Takes away what tells of tasks that hand work to each other; the other probes stay.
+    fn leave_out(&mut self, off: Probed) {
+        let stays = |site: &&Site| !off.handing().contains(&site.program);
+        for part in &mut self.files {
+            part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        let why = format!("its tasks' calls are not followed: {} is off", off.key());
+        self.lacks.push(why);
+    }
+}
+
 /// A file and where it is probed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -152,7 +164,8 @@ impl Planner {
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
         let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
-        if let Some(off) = probed.filter(|probed| !self.switches.on(*probed)) {
+        let off = probed.filter(|probed| !self.switches.on(*probed));
+        if let Some(off) = off.filter(|off| off.handing().is_empty()) {
             return Err(Refusal::Off(off));
         }
         let maps = mappings(proc, process.tgid);
@@ -179,6 +192,9 @@ impl Planner {
         }
         for module in way.modules {
             plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
+        }
+        if let Some(off) = off {
+            plan.leave_out(off);
         }
         Ok(plan)
     }

@@ -400,7 +400,6 @@ mod tests {
         };
         let program = Mapping {
             start: 0,
-            end: 4096,
             file,
             path: String::new(),
             gone: None,
