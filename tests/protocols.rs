@@ -12,6 +12,7 @@ use weft::protocol::exchange::{Outcome, Report, Role};
 use weft::protocol::fastcgi::FastCgi;
 use weft::protocol::http1::Http1;
 use weft::protocol::http2::Http2;
+use weft::protocol::tls::Tls;
 use weft::protocol::{ALL, Limits, Protocol, Verdict};
 use weft::record::Direction;
 
@@ -117,11 +118,14 @@ fn every_protocol_has_success_error_and_cut() -> Result<()> {
         for file in Traffic::files(&folder(fixtures(*protocol)))? {
             let run = whole(*protocol, Role::Server, &Traffic::read(&file)?.events);
             for report in run.conversations.iter().flatten() {
-                if let Report::Answered(answer) = report {
-                    seen[0] |= answer.outcome == Outcome::Ok;
-                    seen[1] |= matches!(answer.outcome, Outcome::ServerError { .. });
-                    seen[2] |= answer.cut || answer.outcome == Outcome::Aborted;
-                }
+                let (outcome, cut) = match report {
+                    Report::Answered(answer) => (answer.outcome.clone(), answer.cut),
+                    Report::Secured(handshake) => (handshake.outcome(), false),
+                    Report::Asked(_) | Report::Switched(_) | Report::Dropped(_) => continue,
+                };
+                seen[0] |= outcome == Outcome::Ok;
+                seen[1] |= matches!(outcome, Outcome::ServerError { .. });
+                seen[2] |= cut || outcome == Outcome::Aborted;
             }
         }
         assert_eq!(
@@ -236,7 +240,9 @@ fn each_fixture_is_claimed_by_its_protocol_alone() -> Result<()> {
 #[test]
 fn what_is_no_protocol_of_ours_is_claimed_by_none() {
     for bytes in [
-        &b"\x16\x03\x01\x02\x00\x01"[..],
+        // SSL 2's form of a hello, and TLS that is no hello.
+        &b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"[..],
+        b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03",
         b"PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n",
         // Frames, but no request among them.
         b"\0\0\0\x04\x01\0\0\0\0",
@@ -321,7 +327,7 @@ fn a_prefix_tells_the_same_story() -> Result<()> {
             // What was still open when the prefix ended.
             found.retain(|report| match report {
                 Report::Answered(answer) => answer.outcome != Outcome::Unknown,
-                Report::Asked(_) => true,
+                Report::Asked(_) | Report::Switched(_) | Report::Secured(_) => true,
                 Report::Dropped(cause) => *cause != "request_head_cut",
             });
             assert_eq!(
@@ -445,7 +451,9 @@ fn protocols_hold_on_hostile_traffic() {
         let len = noise.next() % 120;
         let data: Vec<u8> = (0..len).map(|_| (noise.next() >> 24) as u8).collect();
         hostile::check(&Http1, hostile::HTTP1, &data);
+        hostile::check(&Http1, hostile::WEBSOCKET, &data);
         hostile::check(&FastCgi, hostile::FASTCGI, &data);
+        hostile::check(&Tls, hostile::TLS, &data);
         hostile::check(&Http2, hostile::HTTP2, &data);
     }
 }

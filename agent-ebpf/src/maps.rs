@@ -165,6 +165,8 @@ pub struct Connection {
     pub next: [u64; 2],
     /// The task that sent last on it, if the process connected it; 0 when none is known.
     pub asker: u64,
+    /// The task that connected it for itself, where that is known; or 0.
+    pub connector: u64,
     /// Bytes still to copy in this turn.
     pub left: u32,
     /// Direction of the turn.

@@ -21,11 +21,14 @@ use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
 use crate::trace::handlers::{Handler, Threading};
 use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
+use crate::trace::secured::{Counts as SecuredCounts, Secured};
 use crate::trace::streams::Of;
 use agent_common::watch::Policy;
 use foldhash::{HashMap, HashMapExt};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+mod ciphertext;
 
 /// Connections without records are looked for at this interval.
 const EXPIRY: Nanos = 10_000_000_000;
@@ -87,6 +90,8 @@ pub struct Options {
     pub routes: route::Limits,
     /// What becomes of query strings.
     pub query: Query,
+    /// Connections of which only ciphertext is seen have a span.
+    pub tls_connections: bool,
 }
 
 /// What went through, and what did not.
@@ -112,6 +117,8 @@ pub struct Counts {
     pub plain: plain::Counts,
     /// Traces.
     pub assembly: assembly::Counts,
+    /// Connections of which only ciphertext is seen.
+    pub secured: SecuredCounts,
 }
 
 /// A process as the pipeline knows it.
@@ -130,6 +137,7 @@ pub struct Pipeline {
     table: Table<Session>,
     layers: Layers,
     assembly: Assembly,
+    secured: Secured,
     routes: Routes,
     processes: HashMap<u32, Process>,
     clock: Clock,
@@ -150,6 +158,7 @@ impl Pipeline {
             table: Table::new(options.table),
             layers: Layers::new(),
             assembly: Assembly::new(options.assembly, ids),
+            secured: Secured::default(),
             routes: Routes::new(options.routes),
             options,
             processes: HashMap::new(),
@@ -187,6 +196,7 @@ impl Pipeline {
             Input::Stop => {
                 let batches = self.collect(|assembly, each| assembly.flush(each));
                 self.leave(batches, Nanos::MAX, out);
+                self.leave_secured(None, out);
             }
         }
     }
@@ -198,6 +208,7 @@ impl Pipeline {
             table: self.table.counts,
             plain: self.layers.counts,
             assembly: self.assembly.counts.clone(),
+            secured: self.secured.counts,
             ..self.counts.clone()
         }
     }
@@ -216,10 +227,13 @@ impl Pipeline {
             ("connections", self.table.len()),
             ("held_bytes", self.table.held_bytes()),
         ];
-        let unnamed = ("unnamed", self.unnamed.len());
+        let others = [
+            ("unnamed", self.unnamed.len()),
+            ("secured", self.secured.len()),
+        ];
         let streams = table.into_iter().chain(self.layers.sizes());
         let all = streams.chain(self.assembly.sizes());
-        all.chain([unnamed]).collect()
+        all.chain(others).collect()
     }
 
     fn record(&mut self, record: Record<'_>, out: &mut impl FnMut(Output)) {
@@ -351,6 +365,7 @@ impl Pipeline {
         }
         let batches = self.collect(|assembly, each| assembly.due(now, each));
         self.leave(batches, now, out);
+        self.leave_secured(Some(now), out);
     }
 
     /// What is known of a process; `None` when there are too many to keep one more.
@@ -380,6 +395,7 @@ impl Pipeline {
             table,
             layers,
             assembly,
+            secured,
             processes,
             reports,
             counts,
@@ -420,11 +436,24 @@ impl Pipeline {
                         };
                         let threading = threading(processes, reader.task.tgid);
                         let read = moment.at.max(request.start.at);
+                        if let Some(carrier) = info.plain {
+                            secured.understood(carrier.conn);
+                        }
                         assembly.asked(info, request, (reader, read), threading);
                     }
+                    Report::Switched(number) => assembly.switched(info.conn, number),
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
+                    Report::Secured(_) if !options.tls_connections => {}
+                    Report::Secured(handshake) => {
+                        session.secured = true;
+                        let threading = threading(processes, handshake.start.task.tgid);
+                        ciphertext::secured(secured, assembly, info, handshake, threading);
+                    }
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
                 }
+            }
+            if session.secured {
+                ciphertext::follow(secured, info.conn, &piece);
             }
             if let Piece::Bytes {
                 direction: Direction::Received,
@@ -477,6 +506,7 @@ impl Pipeline {
     }
 
     fn export(&mut self, batch: Batch, out: &mut impl FnMut(Output)) {
+        self.place(&batch);
         let (complete, carried) = (batch.complete, batch.sampled);
         let spans = self.spans(batch);
         if !spans.is_empty() {

@@ -13,3 +13,5 @@ mod parents;
 mod reach;
 mod services;
 mod shared;
+mod tls;
+mod websockets;

@@ -6,6 +6,7 @@
 //! | `feeder` | drives a protocol over traffic and holds it to its contract |
 //! | `story` | the spans of traffic as readable text |
 //! | `hostile` | traffic made of arbitrary bytes, for fuzzing and random tests |
+//! | `executable` | executables made of arbitrary bytes, and all that looks into them |
 //! | `recording` | record logs: frames to change at will, and the pipeline over them |
 //! | `tale` | the traces of a recording as readable text, and who is whose parent |
 //! | `scenario` | records made of arbitrary bytes, for fuzzing, random tests and benches |
@@ -18,6 +19,7 @@
 
 pub mod agent;
 pub mod client;
+pub mod executable;
 pub mod feeder;
 pub mod host;
 pub mod hostile;

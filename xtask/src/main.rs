@@ -14,6 +14,7 @@ mod hooks;
 mod libtest;
 mod mounts;
 mod process;
+mod protocols;
 mod setup;
 mod step;
 mod test;
@@ -94,6 +95,8 @@ enum Verb {
     Dist,
     /// Prove parents under concurrency against what the services themselves say
     Truth(truth::Options),
+    /// Prove what is seen of real servers and clients, TLS and HTTP/2 included, in one table
+    Protocols(protocols::Options),
     /// The upstream of `truth`
     #[command(hide = true)]
     Leaf {
@@ -143,6 +146,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Hooks => hooks::run()?,
         Verb::Dist => dist::run()?,
         Verb::Truth(options) => truth::run(&options)?,
+        Verb::Protocols(options) => protocols::run(&options)?,
         Verb::Leaf { port } => truth::leaf::serve(port)?,
         Verb::Bench {
             what:

@@ -6,7 +6,8 @@
 
 use agent_common::conn::{RECEIVED, SENT};
 use agent_common::record::{LINKED, Linked};
-use agent_common::runtime::{GO, JAVA, NGINX, NODE, PYTHON, Runtime, THREAD_LOCAL, go};
+use agent_common::runtime::python as runtime_python;
+use agent_common::runtime::{GO, JAVA, NGINX, NODE, NOWHERE, PYTHON, Runtime, THREAD_LOCAL, go};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
@@ -101,6 +102,10 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
         // What the library gives was received in this very event.
         NODE if direction == RECEIVED as u16 => Some(node::event()),
         NODE => Some(node::current()),
+        // uvloop hands on what it reads in a context that its connections share.
+        PYTHON if direction == RECEIVED as u16 && runtime.at[runtime_python::UVLOOP] != NOWHERE => {
+            None
+        }
         // Written by its task at once, also where a loop sends what is encrypted later.
         PYTHON => python::current(runtime, 0),
         THREAD_LOCAL => Some(native::thread_local_word(runtime).unwrap_or(native::nobody(socket))),

@@ -66,6 +66,9 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // copied more or less, as offsets come from the socket itself.
     let connection = unsafe { &mut *found };
     let connector = connection::announce(&socket, connection, direction, len);
+    if connector != 0 {
+        connection.connector = connector;
+    }
     let opposite = connection::opposite(&socket, connection, direction);
     let offset = connection::advance(&socket, connection, direction, len);
     let want = budget(

@@ -159,6 +159,12 @@ fn fiber_of(session: &Session, direction: u16, watch: u32) -> u64 {
         // SAFETY: a map value read once.
         if let Some(connection) = unsafe { CONNECTIONS.get(session.sk) } {
             if connection.id == session.conn {
+                // Whoever connects is the first to use the connection: what its handshake moved
+                // was for that.
+                let first = direction == SENT as u16 && session.next[0] | session.next[1] == 0;
+                if first && connection.connector != 0 {
+                    return connection.connector;
+                }
                 sk = session.sk;
             }
         }

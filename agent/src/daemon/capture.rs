@@ -28,6 +28,9 @@ const BATCH: usize = 64;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
 
+/// Writers of probed files are looked for at this interval, ns.
+const YIELD: Nanos = 50_000_000;
+
 /// Free memory is given back to the system at this interval, ns.
 const RELEASE: Nanos = 30_000_000_000;
 
@@ -65,6 +68,7 @@ pub struct Capture {
     log: Option<RecordLog>,
     next_clock: Nanos,
     next_release: Nanos,
+    next_yield: Nanos,
     undecodable: u64,
     /// Records that the ring buffer had no room for, as last asked.
     lost: u64,
@@ -152,6 +156,7 @@ impl Capture {
             log: plan.log,
             next_clock: 0,
             next_release: monotonic() + SETTLED,
+            next_yield: 0,
             undecodable: 0,
             lost: 0,
             full,
@@ -298,12 +303,17 @@ impl Capture {
         self.identified
     }
 
-    /// After a burst its memory is given back.
+    /// What is done now and then: after a burst its memory is given back, and writers of probed
+    /// files need not wait.
     fn rest(&mut self) {
         let now = monotonic();
         if now >= self.next_release {
             self.next_release = now + RELEASE;
             release_memory();
+        }
+        if now >= self.next_yield {
+            self.next_yield = now + YIELD;
+            self.loaded.uprobes.yield_to_writers();
         }
     }
 

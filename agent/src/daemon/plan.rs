@@ -69,6 +69,7 @@ pub fn pipeline(config: &Config) -> Options {
             Query::Keep => redact::Query::Signatures,
             Query::Drop => redact::Query::Nothing,
         },
+        tls_connections: config.trace.tls_connections,
     }
 }
 

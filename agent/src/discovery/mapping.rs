@@ -22,6 +22,8 @@ pub struct Mapping {
     pub file: FileId,
     /// As the process itself names it.
     pub path: String,
+    /// Where below `/proc/PID` it is found when its path leads to another file by now, or to none.
+    pub gone: Option<String>,
 }
 
 /// A file whatever its name.
@@ -37,6 +39,9 @@ impl Mapping {
     /// The file, as this process can open it whatever its mount namespace.
     #[must_use]
     pub fn host_path(&self, proc: &Proc, tgid: u32) -> PathBuf {
+        if let Some(link) = &self.gone {
+            return proc.path(tgid, link);
+        }
         let inner = self.path.trim_start_matches('/');
         proc.path(tgid, "root").join(inner)
     }
@@ -78,7 +83,11 @@ pub fn mappings(proc: &Proc, tgid: u32) -> Vec<Mapping> {
     let bytes = head(&proc.path(tgid, "maps"), BYTES).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let mut found: Vec<Mapping> = Vec::new();
-    for mapping in text.lines().filter_map(parse) {
+    for mut mapping in text.lines().filter_map(parse) {
+        // The program itself is mapped first; whoever may read its memory may read it there.
+        if mapping.gone.is_some() && found.is_empty() {
+            mapping.gone = Some("exe".to_owned());
+        }
         if found.last().is_none_or(|last| last.file != mapping.file) {
             found.push(mapping);
         }
@@ -140,7 +149,8 @@ fn file(device: &str, inode: &str) -> Option<FileId> {
 /// A line of `maps` that maps the first byte of a file.
 fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
-    let (start, _) = fields.next()?.split_once('-')?;
+    let place = fields.next()?;
+    let (start, _) = place.split_once('-')?;
     let _permissions = fields.next()?;
     let offset = fields.next()?;
     let file = file(fields.next()?, fields.next()?)?;
@@ -148,10 +158,13 @@ fn parse(line: &str) -> Option<Mapping> {
     if file.inode == 0 || !offset.trim_start_matches('0').is_empty() {
         return None;
     }
+    // The kernel says so of a file that was replaced, too: its name is another file's.
+    let known = path.strip_suffix(" (deleted)");
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
         file,
-        path: path.trim_end_matches(" (deleted)").to_owned(),
+        path: known.unwrap_or(path).to_owned(),
+        gone: known.map(|_| format!("map_files/{place}")),
     })
 }
 
@@ -178,6 +191,16 @@ mod tests {
         let (file, found) = sibling(path, &name).unwrap();
         assert_eq!((file.inode, found.as_path()), (own.file.inode, path));
         assert!(sibling(path, "no such file").is_none());
+    }
+
+    #[test]
+    fn what_was_deleted_is_found_where_it_is_mapped() {
+        let proc = Proc::at("/proc");
+        let found = |line: &str| parse(line).unwrap().host_path(&proc, 7);
+        let kept = found("00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a");
+        assert_eq!(kept, Path::new("/proc/7/root/usr/bin/a"));
+        let gone = found("00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a (deleted)");
+        assert_eq!(gone, Path::new("/proc/7/map_files/00400000-00423000"));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 //! In: plans. Out: attached programs, once per file however many processes run it. Files that
 //! nobody runs any more keep their probes for a while, as most programs come back; then the
 //! oldest are given up, on a thread of their own: before uprobe_multi (Linux 6.6) the kernel takes
-//! a tenth of a second to detach one.
+//! a tenth of a second to detach one. Who wants to write to a file waits for that, too (`lease`);
+//! where no lease is to be had, probes go with the last process that runs the file.
 
+use super::lease::Lease;
 use super::multi::{self, Multi};
 use super::runtime::{Part, Plan, Site};
 use crate::discovery::mapping::FileId;
@@ -13,6 +15,7 @@ use aya::programs::UProbe;
 use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::{io, thread};
 
 /// Files that are probed at once; those that nobody runs make room.
@@ -22,6 +25,8 @@ const FILES: usize = 128;
 #[derive(Default)]
 struct Probed {
     links: Vec<Link>,
+    /// Nobody writes to the file meanwhile.
+    lease: Option<Lease>,
     /// Processes that run it.
     users: HashSet<u32>,
     /// When it was last asked for, counted in plans.
@@ -73,7 +78,12 @@ impl Uprobes {
             return part.sites.is_empty();
         }
         let probed = self.files.entry(place).or_insert_with(|| {
-            let mut probed = Probed::default();
+            // In one process alone, probes end with it.
+            let leased = own.is_none() && !part.sites.is_empty();
+            let mut probed = Probed {
+                lease: leased.then(|| lease(&part.path)).flatten(),
+                ..Probed::default()
+            };
             for site in part.sites.iter() {
                 match attach(&mut self.multi, ebpf, part, site, own) {
                     Ok(link) => probed.links.push(link),
@@ -105,9 +115,26 @@ impl Uprobes {
         for probed in self.files.values_mut() {
             probed.users.remove(&tgid);
         }
-        let over = self.files.extract_if(|(_, own), _| *own == Some(tgid));
+        // What nobody runs may be written to.
+        let over = self.files.extract_if(|(_, own), probed| {
+            let unguarded = own.is_none() && probed.lease.is_none() && !probed.links.is_empty();
+            *own == Some(tgid) || (unguarded && probed.users.is_empty())
+        });
         for (_, probed) in over {
-            detach(probed.links);
+            detach(probed);
+        }
+    }
+
+    /// Gives up files that somebody waits to write to. Call it often.
+    pub fn yield_to_writers(&mut self) {
+        let wanted = |probed: &Probed| probed.lease.as_ref().is_some_and(Lease::is_wanted);
+        for ((file, _), probed) in self.files.extract_if(|_, probed| wanted(probed)) {
+            let inode = file.inode;
+            tracing::info!(
+                inode,
+                "a probed file is written to: its probes are taken away"
+            );
+            detach(probed);
         }
     }
 
@@ -130,16 +157,31 @@ impl Uprobes {
             return false;
         };
         if let Some(probed) = self.files.remove(&oldest) {
-            detach(probed.links);
+            detach(probed);
         }
         true
     }
 }
 
-/// Takes probes away without waiting for it.
-fn detach(links: Vec<Link>) {
+/// The lease on a file, where there are leases.
+fn lease(path: &Path) -> Option<Lease> {
+    let taken = Lease::take(path);
+    if let Err(error) = &taken {
+        let path = path.display();
+        tracing::debug!(%path, %error, "no lease: probes go with the last process");
+    }
+    taken.ok()
+}
+
+/// Takes probes away without waiting for it; then whoever waits may write.
+fn detach(probed: Probed) {
     let name = "weft-detach".to_owned();
-    if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
+    let Probed { links, lease, .. } = probed;
+    let end = move || {
+        drop(links);
+        drop(lease);
+    };
+    if let Err(error) = thread::Builder::new().name(name).spawn(end) {
         tracing::debug!(%error, "detached on the spot");
     }
 }

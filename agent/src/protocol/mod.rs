@@ -11,6 +11,8 @@ pub mod http1;
 pub mod http2;
 pub mod session;
 pub mod text;
+pub mod tls;
+pub mod websocket;
 
 use crate::record::Direction;
 use agent_common::watch::Policy;
@@ -23,6 +25,8 @@ pub static ALL: &[&dyn Protocol] = &[
     &http1::Http1,
     // Sixteen bytes of which nine are given; begins with 1, which is no letter.
     &fastcgi::FastCgi,
+    // Begins with 22 or 23, which is no letter, and 3.
+    &tls::Tls,
     // A preface of 24 given bytes; or, in the middle of a connection, frames that follow each
     // other to the end of the call, with a request among them. Neither begins with a method, and
     // a record of FastCGI would be a frame of 65,792 bytes.
@@ -56,6 +60,8 @@ pub enum Verdict {
     More,
     /// Yes, and this process has that role.
     Yes(Role),
+    /// Yes, and nothing is to be learnt from its bytes: it is encrypted.
+    Opaque,
 }
 
 /// Bounds of a conversation's memory.

@@ -32,6 +32,8 @@ pub struct Session {
     midway: bool,
     /// The direction of the answers, once a conversation has told.
     answers: Option<Direction>,
+    /// Its TLS handshake was seen: whoever follows such connections counts its bytes.
+    pub secured: bool,
     /// How much is to be copied, when that changed.
     capture: Option<Policy>,
     /// How much is copied, unless it is the default.
@@ -237,13 +239,12 @@ impl Session {
                 }
                 Change::None
             }
+            Recognised::Opaque => self.close(),
             Recognised::More | Recognised::No => {
                 half.clear();
                 self.overlook(direction);
-                if turns > PATIENCE || is_tls(bytes) {
-                    self.talk = Talk::Opaque;
-                    self.halves = Default::default();
-                    return Change::Opaque;
+                if turns > PATIENCE {
+                    return self.close();
                 }
                 Change::None
             }
@@ -485,6 +486,7 @@ impl Half {
 
 enum Recognised {
     Yes(&'static dyn Protocol, Role),
+    Opaque,
     More,
     No,
 }
@@ -495,7 +497,8 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
     for protocol in ALL {
         match protocol.probe(direction, bytes) {
             Verdict::Yes(role) if !open => return Recognised::Yes(*protocol, role),
-            Verdict::Yes(_) | Verdict::No => {}
+            Verdict::Opaque if !open => return Recognised::Opaque,
+            Verdict::Yes(_) | Verdict::Opaque | Verdict::No => {}
             Verdict::More => open = true,
         }
     }
@@ -504,11 +507,6 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
     } else {
         Recognised::No
     }
-}
-
-/// A TLS handshake or data record (RFC 8446, 5.1): the plaintext is not on this socket.
-fn is_tls(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x14..=0x17, 3, 0..=4, ..])
 }
 
 #[cfg(test)]

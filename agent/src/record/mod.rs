@@ -155,14 +155,23 @@ pub struct Opened {
     pub client: bool,
     /// Nothing went over it before.
     pub fresh: bool,
-    /// It is what a TLS connection carries, which began at these offsets itself.
-    pub plain: Option<[u64; 2]>,
+    /// It is what a TLS connection carries.
+    pub plain: Option<Carrier>,
     /// Network namespace inode.
     pub netns: u32,
     /// Offsets of the next bytes, by [`Direction::index`].
     pub offsets: [u64; 2],
     /// Bound path of a UNIX socket.
     pub path: Option<String>,
+}
+
+/// The connection that carries another one's bytes, encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// Which.
+    pub conn: ConnId,
+    /// Offsets of its own first bytes, by [`Direction::index`].
+    pub began: [u64; 2],
 }
 
 /// Bytes moved by one call.

@@ -8,7 +8,9 @@
 //! TLS records say, beyond the ClientHello's number (`protocol`).
 
 use super::table::{Each, Table};
-use crate::record::{Chunk, ConnId, Direction, Ended, Nanos, Opened, Plain, Secured, Task};
+use crate::record::{
+    Carrier, Chunk, ConnId, Direction, Ended, Nanos, Opened, Plain, Secured, Task,
+};
 use agent_common::record::FIBER_ANSWER;
 use foldhash::HashMap;
 use std::collections::VecDeque;
@@ -221,7 +223,10 @@ impl Layers {
         let info = Opened {
             conn: id,
             fresh: under.fresh && session.fresh,
-            plain: Some(under.offsets),
+            plain: Some(Carrier {
+                conn: carrier,
+                began: under.offsets,
+            }),
             offsets: [0; 2],
             client: under.client,
             ..Opened::clone(under)

@@ -15,5 +15,6 @@ pub mod handlers;
 pub mod id;
 pub mod pairs;
 pub mod parent;
+pub mod secured;
 pub mod streams;
 pub mod waiting;

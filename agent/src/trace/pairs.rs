@@ -35,7 +35,7 @@ impl PairKey {
         if info.plain.is_some() && !info.fresh {
             return None;
         }
-        let plain = info.plain.map(|began| began[way.index()] as u32);
+        let plain = info.plain.map(|carrier| carrier.began[way.index()] as u32);
         Self::between(client, server, offset as u32, plain)
     }
 

@@ -5,16 +5,16 @@
 //! Each row starts one service of `tests/workloads` between this client and one shared upstream,
 //! and weft beside them for each number of connections.
 
+pub(crate) mod agent;
 pub(crate) mod leaf;
+pub(crate) mod spans;
 
-mod agent;
 mod judge;
 mod load;
 mod plan;
 mod refusals;
 mod report;
-mod rows;
-mod spans;
+pub(crate) mod rows;
 mod table;
 
 use std::collections::BTreeMap;
@@ -261,7 +261,7 @@ impl Bench {
             &self.dir,
             name,
             &watched,
-            &self.refusals.endpoint(),
+            Some(&self.refusals.endpoint()),
         )?;
         let sent = load::send(port, plan, connections);
         let judge =

@@ -16,11 +16,10 @@ use super::site;
 use crate::discovery::elf::Sections;
 use crate::discovery::mapping::{FileId, Mapping, mappings, sibling};
 use crate::discovery::procs::{Proc, Process};
+use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
 use agent_common::runtime::{NOWHERE, Runtime};
-use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -121,9 +120,16 @@ struct Module {
 }
 
 /// Makes plans; remembers files.
-#[derive(Default)]
 pub struct Planner {
-    files: HashMap<FileId, Result<Found, String>>,
+    files: Remembered<Result<Found, String>>,
+}
+
+impl Default for Planner {
+    fn default() -> Self {
+        Self {
+            files: Remembered::new(FILES),
+        }
+    }
 }
 
 impl Planner {
@@ -219,16 +225,35 @@ impl Planner {
         look: Look,
         process: &Process,
     ) -> Result<Found, String> {
-        if self.files.len() >= FILES {
-            self.files.clear();
-        }
-        let found = self.files.entry(file).or_insert_with(|| {
-            let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.files.look(file, path, |file| {
             let sections = Sections::of(file).ok_or("it is no executable of this machine")?;
             look(&sections, process)
-        });
-        found.clone()
+        })?
     }
+}
+
+/// Every way that there is.
+const WAYS: [Way; 7] = [
+    go::WAY,
+    haproxy::WAY,
+    java::WAY,
+    nginx::WAY,
+    node::WAY,
+    python::WAY,
+    tokio::WAY,
+];
+
+/// Looks for everything that any runtime has in one file, as if `process` ran it; answers what is
+/// not there. Whoever may write an executable decides about every byte of it.
+#[must_use]
+pub fn examine(sections: &Sections, process: &Process) -> Vec<String> {
+    let looks = WAYS.iter().flat_map(|way| {
+        let modules = way.modules.iter().map(|module| module.look);
+        [way.look].into_iter().chain(modules)
+    });
+    looks
+        .filter_map(|look| look(sections, process).err())
+        .collect()
 }
 
 impl Module {

@@ -248,7 +248,7 @@ impl Functions<'_> {
             .filter(|ip| *ip != skipped)
             .map(|ip| Site {
                 program: "node_drained",
-                offset: offset + ip - run.address,
+                offset: offset.wrapping_add(ip.wrapping_sub(run.address)),
                 returns: false,
             })
             .collect();
@@ -397,6 +397,7 @@ mod tests {
             start: 0,
             file,
             path: String::new(),
+            gone: None,
         };
         let text = || region("rx", 30, Some(file));
         let made = || region("rwx", 1, None);

@@ -13,9 +13,9 @@ use super::site;
 use crate::discovery::elf::Sections;
 use crate::discovery::mapping::{FileId, Mapping, entries, mappings};
 use crate::discovery::procs::Proc;
+use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::{self, Symbol};
 use memchr::memmem;
-use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,9 +55,16 @@ struct Sites {
 }
 
 /// Finds libraries; remembers files.
-#[derive(Default)]
 pub struct Finder {
-    files: HashMap<FileId, Found>,
+    files: Remembered<Found>,
+}
+
+impl Default for Finder {
+    fn default() -> Self {
+        Self {
+            files: Remembered::new(FILES),
+        }
+    }
 }
 
 /// What a file is looked at for.
@@ -152,11 +159,8 @@ impl Finder {
     }
 
     fn library(&mut self, file: FileId, path: &Path, shown: String, kind: Kind) -> Option<Library> {
-        if self.files.len() >= FILES {
-            self.files.clear();
-        }
-        let found = self.files.entry(file).or_insert_with(|| look(path, kind));
-        match found {
+        let found = self.files.look(file, path, |file| look(file, path, kind));
+        match found.ok()? {
             Found::Here(sites) => Some(Library {
                 name: sites.name.clone(),
                 path: shown,
@@ -165,7 +169,7 @@ impl Finder {
             Found::Hidden(why) => Some(Library {
                 name: "TLS".to_owned(),
                 path: shown,
-                part: Err(why.clone()),
+                part: Err(why),
             }),
             Found::Nothing => None,
         }
@@ -209,21 +213,36 @@ const LINKER: &str = "dynamic linker";
 /// Called whenever the list of libraries has changed, for debuggers.
 const CHANGED: &str = "_dl_debug_state";
 
-fn look(path: &Path, kind: Kind) -> Found {
-    let Some(sections) = File::open(path).ok().and_then(Sections::of) else {
-        return Found::Nothing;
-    };
+/// Looks for a TLS library in one file; answers how many places it would be probed at.
+#[must_use]
+pub fn examine(sections: &Sections) -> usize {
+    let kinds = [Kind::Library, Kind::Program, Kind::Linker];
+    let all = kinds.map(|kind| match within(sections, Path::new(""), kind) {
+        Found::Here(sites) => sites.sites.len(),
+        Found::Hidden(_) | Found::Nothing => 0,
+    });
+    all.iter().sum()
+}
+
+fn look(file: File, path: &Path, kind: Kind) -> Found {
+    match Sections::of(file) {
+        Some(sections) => within(&sections, path, kind),
+        None => Found::Nothing,
+    }
+}
+
+fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
     if kind == Kind::Linker {
-        return linker(&sections);
+        return linker(sections);
     }
     let wanted: Vec<&str> = [openssl::NAMES, gnutls::NAMES].concat();
-    let found = symbols::find(&sections, &wanted);
+    let found = symbols::find(sections, &wanted);
     if let Some(sites) =
-        openssl::look(&sections, &found, path).or_else(|| gnutls::look(&sections, &found))
+        openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found))
     {
         return Found::Here(sites);
     }
-    match (kind, hidden(&sections)) {
+    match (kind, hidden(sections)) {
         (Kind::Library, _) if found.is_empty() => {
             Found::Hidden("its functions have no names".to_owned())
         }
@@ -352,13 +371,12 @@ mod tests {
         let proc = Proc::at("/proc");
         let maps = mappings(&proc, std::process::id());
         let own = maps.iter().find(|own| own.path.ends_with("/libc.so.6"));
-        let path = Path::new(&own.unwrap().path).to_owned();
-        assert!(matches!(look(&path, Kind::Program), Found::Nothing));
-        assert!(matches!(look(&path, Kind::Library), Found::Hidden(_)));
-        assert!(matches!(
-            look(Path::new("/"), Kind::Program),
-            Found::Nothing
-        ));
+        let path = Path::new(&own.unwrap().path);
+        let found = |path| look(File::open(path).unwrap(), path, Kind::Program);
+        assert!(matches!(found(path), Found::Nothing));
+        let library = look(File::open(path).unwrap(), path, Kind::Library);
+        assert!(matches!(library, Found::Hidden(_)));
+        assert!(matches!(found(Path::new("/etc/passwd")), Found::Nothing));
     }
 
     #[test]

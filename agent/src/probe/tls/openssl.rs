@@ -8,7 +8,9 @@ use super::{Sites, call, entry};
 use crate::discovery::elf::Sections;
 use crate::discovery::symbols::Symbol;
 use crate::probe::site::PROLOGUE;
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register,
+};
 use memchr::memmem;
 use std::collections::HashMap;
 use std::path::Path;
@@ -104,7 +106,7 @@ fn shared(sections: &Sections, plain: Symbol, counted: Symbol) -> Option<Inner> 
 
 fn code(sections: &Sections, address: u64) -> Vec<u8> {
     match sections.file_offset(address) {
-        Some(offset) => sections.bytes(offset, 2 * PROLOGUE),
+        Some(offset) => sections.bytes(offset, 4 * PROLOGUE),
         None => Vec::new(),
     }
 }
@@ -169,63 +171,102 @@ fn whole(register: Register) -> Register {
     half.map_or(register, |(_, whole)| *whole)
 }
 
+/// A place that a register holds: the object, or what a pointer in it at `first` points to.
+#[derive(Clone, Copy)]
+struct Place {
+    first: Option<u64>,
+}
+
+/// What registers hold.
+type Known = HashMap<Register, Place>;
+
+/// Most instructions that are followed, over all ways through a function.
+const FOLLOWED: usize = 256;
+
+/// Registers that a called function may change.
+const CHANGED: [Register; 9] = [
+    Register::RAX,
+    Register::RCX,
+    Register::RDX,
+    Register::RSI,
+    Register::RDI,
+    Register::R8,
+    Register::R9,
+    Register::R10,
+    Register::R11,
+];
+
 /// Where an object has what `code`, a function of it that copies a member out, reads: as the cookie
 /// of the kernel side's `Random`. `object + last`, or, behind a pointer, `*(object + first) + last`.
+/// All ways are followed, as some are for other kinds of objects.
 ///
 /// It need not be right: what stands there is compared with what has crossed the connection.
 fn member(code: &[u8]) -> Option<u64> {
-    /// Registers that hold the object, or what a pointer in it points to, and an offset.
-    #[derive(Clone, Copy)]
-    struct Place {
-        first: Option<u64>,
-        last: u64,
-    }
-    let object = Place {
-        first: None,
-        last: 0,
-    };
-    let mut known = HashMap::from([(Register::RDI, object)]);
-    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
-    for found in decoder.iter() {
-        if found.is_invalid() {
-            return None;
-        }
-        let to = whole(found.op0_register());
-        let base = known.get(&whole(found.memory_base())).copied();
-        let plain = found.memory_index() == Register::None;
-        let offset = found.memory_displacement64();
-        match found.code() {
-            Code::Lea_r64_m if plain && base.is_some_and(|base| base.last == 0) => {
-                let first = base.and_then(|base| base.first);
-                return cookie(first, offset);
+    let mut ways = vec![(0, Known::from([(Register::RDI, Place { first: None })]))];
+    let mut left = FOLLOWED;
+    while let Some((mut ip, mut known)) = ways.pop() {
+        loop {
+            left = left.checked_sub(1)?;
+            let rest = usize::try_from(ip).ok().and_then(|ip| code.get(ip..));
+            let rest = rest.unwrap_or_default();
+            let found = Decoder::with_ip(64, rest, ip, DecoderOptions::NONE).decode();
+            if found.is_invalid() || found.flow_control() == FlowControl::Return {
+                break;
             }
-            Code::Add_rm64_imm32 | Code::Add_RAX_imm32
-                if found.op0_kind() == OpKind::Register && known.contains_key(&to) =>
-            {
-                let first = known.get(&to).and_then(|place| place.first);
-                return cookie(first, found.immediate(1));
-            }
-            Code::Mov_r64_rm64 | Code::Mov_rm64_r64
-                if found.op0_kind() == OpKind::Register && found.op1_kind() == OpKind::Register =>
-            {
-                match known.get(&whole(found.op1_register())).copied() {
-                    Some(place) => known.insert(to, place),
-                    None => known.remove(&to),
-                };
-            }
-            Code::Mov_r64_rm64 if plain && base.is_some_and(|base| base.first.is_none()) => {
-                let place = Place {
-                    first: Some(offset),
-                    last: 0,
-                };
-                known.insert(to, place);
-            }
-            _ => {
-                if let Some(to) = written(&found) {
-                    known.remove(&to);
+            ip = found.next_ip();
+            match found.flow_control() {
+                // Forwards only: each way ends.
+                FlowControl::ConditionalBranch if found.near_branch_target() > found.ip() => {
+                    ways.push((found.near_branch_target(), known.clone()));
+                }
+                FlowControl::UnconditionalBranch if found.near_branch_target() > found.ip() => {
+                    ip = found.near_branch_target();
+                }
+                FlowControl::Call => CHANGED.iter().for_each(|changed| {
+                    known.remove(changed);
+                }),
+                _ => {
+                    if let Some(cookie) = step(&found, &mut known) {
+                        return Some(cookie);
+                    }
                 }
             }
         }
+    }
+    None
+}
+
+/// What an instruction does to what is known; the answer, if it is the one that finds the member.
+fn step(found: &Instruction, known: &mut Known) -> Option<u64> {
+    let to = whole(found.op0_register());
+    let plain = found.memory_index() == Register::None;
+    let base = known.get(&whole(found.memory_base())).copied();
+    let base = base.filter(|_| plain);
+    let offset = found.memory_displacement64();
+    let in_register = found.op0_kind() == OpKind::Register;
+    let place = match found.code() {
+        Code::Lea_r64_m if base.is_some() => return cookie(base?.first, offset),
+        Code::Add_rm64_imm32 | Code::Add_RAX_imm32 if in_register && known.contains_key(&to) => {
+            return cookie(known.get(&to)?.first, found.immediate(1));
+        }
+        Code::Mov_r64_rm64 | Code::Mov_rm64_r64
+            if in_register && found.op1_kind() == OpKind::Register =>
+        {
+            known.get(&whole(found.op1_register())).copied()
+        }
+        Code::Mov_r64_rm64 if base.is_some_and(|base| base.first.is_none()) => Some(Place {
+            first: Some(offset),
+        }),
+        _ => None,
+    };
+    match (place, written(found)) {
+        (Some(place), _) => {
+            known.insert(to, place);
+        }
+        (None, Some(to)) => {
+            known.remove(&to);
+        }
+        (None, None) => {}
     }
     None
 }
@@ -314,6 +355,15 @@ mod tests {
             (
                 &[0x48, 0x89, 0xf8, 0x48, 0x8d, 0xb0, 0x60, 0x01, 0, 0],
                 Some(0x160),
+            ),
+            // OpenSSL 3.5: mov eax, [rdi]; test eax, eax; je over what is for QUIC:
+            // call; mov rdi, rax; test rax, rax; jne; ret. Then lea rcx, [rdi+0x188]
+            (
+                &[
+                    0x8b, 0x07, 0x85, 0xc0, 0x74, 0x0e, 0xe8, 0, 1, 0, 0, 0x48, 0x89, 0xc7, 0x48,
+                    0x85, 0xc0, 0x75, 0x01, 0xc3, 0x48, 0x8d, 0x8f, 0x88, 0x01, 0, 0,
+                ],
+                Some(0x188),
             ),
             // mov edi, 1; lea rsi, [rdi+0x160]: not of the object
             (

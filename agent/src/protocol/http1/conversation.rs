@@ -13,10 +13,14 @@
 //! Joined midway, a connection may have requests open that were not seen, and its answers name no
 //! request. An answer is believed to be that of the only request that waits; while several wait
 //! none of them can be told, so they and as many answers are dropped and counted.
+//!
+//! Behind a switch to a protocol that is known, that protocol's conversation goes on with the
+//! exchange, and this one only passes on what comes.
 
 mod answer;
 mod ask;
 mod lines;
+mod switch;
 
 use super::body::Body;
 use super::head::{AnswerHead, RequestHead};
@@ -43,6 +47,8 @@ pub(super) struct Http1Conversation {
     answers_ended: bool,
     /// No request is open that was not seen.
     aligned: bool,
+    /// What the connection was handed over to.
+    successor: Option<Box<dyn Conversation>>,
     /// The request that is answered in HTTP/2, which follows.
     upgraded: Option<Upgraded>,
 }
@@ -126,6 +132,7 @@ impl Http1Conversation {
             pending: VecDeque::new(),
             answers_ended: false,
             aligned: true,
+            successor: None,
             upgraded: None,
         }
     }
@@ -196,6 +203,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn leaves_requests(&self) -> bool {
+        if let Some(successor) = &self.successor {
+            return successor.leaves_requests();
+        }
         let begun = usize::from(matches!(self.answering, Answering::Head(_)));
         let asking = matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none());
         !self.aligned || asking || self.pending.len() > begun
@@ -209,7 +219,9 @@ impl Conversation for Http1Conversation {
         last: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if bytes.is_empty() {
+        if let Some(successor) = &mut self.successor {
+            successor.feed(direction, bytes, moment, last, out)
+        } else if bytes.is_empty() {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask(bytes, moment, out)
@@ -225,7 +237,9 @@ impl Conversation for Http1Conversation {
         moment: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if missing == 0 {
+        if let Some(successor) = &mut self.successor {
+            successor.gap(direction, missing, moment, out)
+        } else if missing == 0 {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask_gap(missing, out)
@@ -235,7 +249,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn end(&mut self, direction: Direction, moment: Moment, out: &mut Vec<Report>) {
-        if self.is_request(direction) {
+        if let Some(successor) = &mut self.successor {
+            successor.end(direction, moment, out);
+        } else if self.is_request(direction) {
             self.end_of_requests(moment, out);
         } else {
             self.end_of_answers(moment, out);
@@ -243,6 +259,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn abandon(&mut self, moment: Moment, out: &mut Vec<Report>) {
+        if let Some(successor) = &mut self.successor {
+            return successor.abandon(moment, out);
+        }
         if matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none()) {
             out.push(Report::Dropped("request_head_cut"));
         }
@@ -259,6 +278,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn skippable(&self, direction: Direction) -> u64 {
+        if let Some(successor) = &self.successor {
+            return successor.skippable(direction);
+        }
         if self.is_request(direction) {
             match &self.asking {
                 Asking::Body { body, .. } => body.skippable(),
@@ -273,6 +295,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn at_boundary(&self, direction: Direction) -> bool {
+        if let Some(successor) = &self.successor {
+            return successor.at_boundary(direction);
+        }
         if self.is_request(direction) {
             matches!(self.asking, Asking::Boundary)
         } else {
@@ -303,11 +328,7 @@ impl Open {
         if let Some(call) = self.request.call.take() {
             return self.report_call(*call, ending, out);
         }
-        let mut attributes = self.request.attributes();
-        if let Some(status) = self.status {
-            let status = i64::from(status);
-            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
-        }
+        let mut attributes = self.attributes();
         if matches!(ending, Ending::Whole) {
             put_size(
                 semconv::HTTP_RESPONSE_BODY_SIZE,
@@ -367,6 +388,18 @@ impl Open {
             attributes,
             cut: cut || self.request.cut,
         })));
+    }
+}
+
+impl Open {
+    /// What was learnt about the request after its head, and the answer's status.
+    fn attributes(&self) -> Vec<Attribute> {
+        let mut attributes = self.request.attributes();
+        if let Some(status) = self.status {
+            let status = i64::from(status);
+            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
+        }
+        attributes
     }
 }
 

@@ -5,6 +5,7 @@
 
 use super::body::{Body, Framing};
 use super::line::{Header, RequestLine, content, header};
+use super::switch::Switch;
 use crate::protocol::http::field::{LONGEST_NAME, Name, number};
 use crate::protocol::http::head::{Head, method};
 use crate::protocol::text::text;
@@ -151,12 +152,15 @@ pub(super) struct AnswerHead {
     pub(super) upgrades: bool,
     framed: Framed,
     last: Name,
+    /// What a 101 says of the protocol behind it.
+    pub(super) switch: Option<Box<Switch>>,
 }
 
 impl AnswerHead {
     pub(super) fn new(status: u16) -> Self {
         Self {
             status,
+            switch: (status == 101).then(Box::default),
             ..Self::default()
         }
     }
@@ -172,12 +176,15 @@ impl AnswerHead {
         let Some(first) = line.first() else {
             return false;
         };
-        if !Name::may_begin(*first) {
+        if !Name::may_begin(*first) && self.switch.is_none() {
             self.last = Name::Other;
             return true;
         }
         let value = match header(line) {
             Header::Field(name, value) => {
+                if let Some(switch) = &mut self.switch {
+                    switch.field(name, value);
+                }
                 self.last = Name::of(name);
                 value
             }

@@ -2,8 +2,8 @@
 //!
 //! In: bytes of a connection. Out: one exchange per request. Heads are taken line by line and
 //! bodies at once, so that nothing is waited for but the end of a line, and a head or body that
-//! the capture cut still gives an exchange. Not here: HTTP/2, what a tunnel or an upgraded
-//! connection carries, routes and redaction (`span`).
+//! the capture cut still gives an exchange. Not here: HTTP/2, what a tunnel carries or an upgraded
+//! connection does (`websocket`), routes and redaction (`span`).
 //!
 //! | file | what |
 //! |---|---|
@@ -11,11 +11,13 @@
 //! | `head` | the header fields that matter, and the framing they ask for |
 //! | `body` | where a body ends |
 //! | `conversation` | which answer belongs to which request, and when |
+//! | `switch` | what a 101 says of the protocol behind it |
 
 mod body;
 mod conversation;
 mod head;
 mod line;
+mod switch;
 
 use super::exchange::Role;
 use super::{Conversation, Limits, Protocol, Verdict};

@@ -108,6 +108,8 @@ fn words(report: &Report) -> String {
                 answer.number, answer.outcome, answer.end.offset
             )
         }
+        Report::Switched(number) => format!("{number} lasts"),
+        Report::Secured(_) => "secured".to_owned(),
         Report::Dropped(cause) => (*cause).to_owned(),
     }
 }

@@ -174,6 +174,12 @@ impl Http1Conversation {
                 announced,
             }
         });
+        if let (Some(open), Some(switch)) = (&open, &head.switch)
+            && switch.websocket
+        {
+            self.switch_to_websocket(open, switch, out);
+            return true;
+        }
         let over = framing.is_none();
         self.answering = Answering::Body(AnsweringBody {
             open,
