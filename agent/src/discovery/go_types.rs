@@ -169,7 +169,8 @@ impl<'a> Types<'a> {
         let mut known = HashMap::new();
         for place in places {
             let name = names.get(&place).and_then(|at| self.name_at(*at));
-            if let (Some(name), Some(offset)) = (name, word(self.sections, place.wrapping_add(16))) {
+            if let (Some(name), Some(offset)) = (name, word(self.sections, place.wrapping_add(16)))
+            {
                 known.entry(name).or_insert(offset);
             }
         }
@@ -217,7 +218,9 @@ impl<'a> Types<'a> {
     }
 
     fn bytes(&self, address: u64, len: usize) -> Option<Vec<u8>> {
-        let bytes = self.sections.bytes(self.sections.file_offset(address)?, len);
+        let bytes = self
+            .sections
+            .bytes(self.sections.file_offset(address)?, len);
         (bytes.len() == len).then_some(bytes)
     }
 }

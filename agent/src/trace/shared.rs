@@ -81,7 +81,9 @@ impl Assembly {
         at: Nanos,
         threading: Threading,
     ) -> Result<(Handler, Nanos), Refusal> {
-        let entry = self.node(node).map(|entry| (entry.info.conn, entry.request.stream));
+        let entry = self
+            .node(node)
+            .map(|entry| (entry.info.conn, entry.request.stream));
         let Some((conn, Some(stream))) = entry else {
             return Ok((writer, at));
         };

@@ -9,12 +9,18 @@ const WRITER: u64 = 51;
 
 /// A request that a process of goroutines reads, on stream 1 of a connection of its own.
 fn read(conn: u64) -> Step {
-    In(Goroutines, on_stream(server(conn, conn as u16, 100).on(READER)))
+    In(
+        Goroutines,
+        on_stream(server(conn, conn as u16, 100).on(READER)),
+    )
 }
 
 /// A request that it writes.
 fn write(conn: u64, fiber: u64) -> Step {
-    In(Goroutines, on_stream(client(conn, conn as u16, 100).on(fiber)))
+    In(
+        Goroutines,
+        on_stream(client(conn, conn as u16, 100).on(fiber)),
+    )
 }
 
 /// A request on a connection that is nobody else's.
@@ -112,13 +118,7 @@ fn tasks_that_a_handler_makes_work_for_it() {
 /// One of a pool handles one stream after the other, whether the first was answered or not.
 #[test]
 fn a_task_handles_what_it_was_told_last() {
-    let steps = [
-        read(1),
-        read(2),
-        handles(1, 7),
-        handles(2, 7),
-        call(3, 7),
-    ];
+    let steps = [read(1), read(2), handles(1, 7), handles(2, 7), call(3, 7)];
     check(&ends(&steps), "[1] [2 3<2:task]");
 }
 

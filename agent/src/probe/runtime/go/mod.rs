@@ -154,7 +154,10 @@ impl Program<'_> {
     fn within(&self, symbol: Symbol, offset: u64, program: &'static str) -> Option<Site> {
         Some(Site {
             program,
-            offset: self.sections.file_offset(symbol.address)?.checked_add(offset)?,
+            offset: self
+                .sections
+                .file_offset(symbol.address)?
+                .checked_add(offset)?,
             returns: false,
         })
     }

@@ -59,13 +59,19 @@ pub(super) const FUNCTIONS: &[&str] = &[
 pub(super) fn look(program: &Program<'_>) -> Parts {
     let mut parts = Parts::default();
     for name in RUN_HANDLER {
-        parts.sites.extend(program.at_entry(name, "go_h2_run_handler"));
+        parts
+            .sites
+            .extend(program.at_entry(name, "go_h2_run_handler"));
     }
     for name in DO_REQUEST {
-        parts.sites.extend(program.at_entry(name, "go_h2_do_request"));
+        parts
+            .sites
+            .extend(program.at_entry(name, "go_h2_do_request"));
     }
     let server = program.function(HANDLE_STREAM).is_some();
-    let client = NEW_STREAM.iter().any(|name| program.function(name).is_some());
+    let client = NEW_STREAM
+        .iter()
+        .any(|name| program.function(name).is_some());
     if server && parts.add(served(program)).is_none() {
         parts.lacks = Some(
             "google.golang.org/grpc: this version's server does not show which goroutine handles \
