@@ -178,8 +178,8 @@ pub struct Plain {
     pub reserved: u32,
 }
 
-/// A TLS session whose connection is not known by the calls that its library makes: its
-/// ClientHello has crossed that connection in the clear, with this random number in it.
+/// Before the first [`Plain`] of a session: its ClientHello has crossed its connection in the
+/// clear, with this random number in it. That holds against [`Plain::conn`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Secured {

@@ -5,6 +5,8 @@
 
 mod cli;
 mod clients;
+mod faults;
+mod handed;
 mod http2;
 mod life;
 mod maze;

@@ -12,7 +12,7 @@ use crate::record::{
     Carrier, Chunk, ConnId, Direction, Ended, Nanos, Opened, Plain, Secured, Task,
 };
 use agent_common::record::FIBER_ANSWER;
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use std::collections::VecDeque;
 
 /// Most sessions, and most connections with a ClientHello, that are remembered.
@@ -92,6 +92,8 @@ pub struct Layers {
     randoms: HashMap<Random, ConnId>,
     /// Sessions by the connections that carry them.
     carried: HashMap<ConnId, ConnId>,
+    /// Connections whose session was found by its ClientHello: nobody else's.
+    proven: HashSet<ConnId>,
     /// Sessions that wait.
     waiting: Vec<ConnId>,
     held_bytes: usize,
@@ -214,11 +216,16 @@ impl Layers {
         let State::Waiting(waiting) = &mut session.state else {
             return None;
         };
-        let by_random = || self.randoms.get(&session.random?).copied();
-        let carrier = carrier.or_else(by_random)?;
+        // What was seen of its system calls may have been a callback's.
+        let of_random = session.random.and_then(|random| self.randoms.get(&random));
+        let carrier = of_random.copied().or(carrier)?;
         let under = table.info(carrier)?;
-        if self.carried.len() >= SESSIONS {
+        let taken = of_random.is_none() && self.proven.contains(&carrier);
+        if taken || self.carried.len() >= SESSIONS {
             return None;
+        }
+        if of_random.is_some() {
+            self.proven.insert(carrier);
         }
         let info = Opened {
             conn: id,
@@ -352,6 +359,7 @@ impl Layers {
     pub fn expire<T: Default>(&mut self, table: &Table<T>) {
         self.connections
             .retain(|conn, _| table.info(*conn).is_some());
+        self.proven.retain(|conn| table.info(*conn).is_some());
         let connections = &self.connections;
         self.randoms
             .retain(|_, conn| connections.contains_key(conn));

@@ -223,6 +223,28 @@ fn a_session_is_found_by_its_client_hello() {
     }
 }
 
+/// A callback within a session's call may have moved the records of another one.
+#[test]
+fn a_client_hello_holds_against_system_calls() {
+    let other = ConnId(4);
+    let mut fixture = Fixture::new(true);
+    let info = Opened {
+        conn: other,
+        ..Opened::clone(fixture.table.info(CARRIER).unwrap())
+    };
+    fixture.table.opened(0, TASK, info, &mut |_, (), _| {});
+    fixture.hello(Direction::Received, 0);
+    fixture.secured(TASK, NUMBER);
+    assert_eq!(fixture.plain(Some(other), "one", FIRST), Some(CARRIER));
+    // And who has none of its own takes nobody's connection.
+    let third = ConnId(5);
+    assert_eq!(fixture.plain_of(third, Some(CARRIER), "x", FIRST), None);
+    assert_eq!(
+        fixture.plain_of(third, Some(other), "x", FIRST),
+        Some(other)
+    );
+}
+
 #[test]
 fn what_is_never_bound_is_given_up() {
     let mut fixture = Fixture::new(true);

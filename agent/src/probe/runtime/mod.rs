@@ -10,7 +10,10 @@ mod java;
 mod nginx;
 mod node;
 mod python;
+mod switches;
 mod tokio;
+
+pub use switches::{Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
@@ -70,6 +73,8 @@ pub struct Site {
 pub enum Refusal {
     /// Nothing is known to look for in this runtime.
     None,
+    /// The settings have it that this runtime is not probed.
+    Off(Probed),
     /// The library is not mapped yet: ask again.
     Early,
     /// This build lacks something.
@@ -121,18 +126,20 @@ struct Module {
 
 /// Makes plans; remembers files.
 pub struct Planner {
+    switches: Switches,
     files: Remembered<Result<Found, String>>,
 }
 
-impl Default for Planner {
-    fn default() -> Self {
+impl Planner {
+    /// Plans for runtimes that are on.
+    #[must_use]
+    pub fn new(switches: Switches) -> Self {
         Self {
+            switches,
             files: Remembered::new(FILES),
         }
     }
-}
 
-impl Planner {
     /// The plan for `process`, which runs `runtime`.
     ///
     /// # Errors
@@ -143,15 +150,10 @@ impl Planner {
         process: &Process,
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
-        let way = match runtime {
-            metadata::Runtime::Go => go::WAY,
-            metadata::Runtime::Python => python::WAY,
-            metadata::Runtime::Java => java::WAY,
-            metadata::Runtime::Rust => tokio::WAY,
-            metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
-            metadata::Runtime::Node => node::WAY,
-            _ => return Err(Refusal::None),
-        };
+        let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
+        if let Some(off) = probed.filter(|probed| !self.switches.on(*probed)) {
+            return Err(Refusal::Off(off));
+        }
         let maps = mappings(proc, process.tgid);
         let library = way
             .library
@@ -291,11 +293,31 @@ impl Found {
     }
 }
 
+/// The switch of the probes that a program's runtime is watched by, if there are any.
+#[must_use]
+pub fn probed(runtime: metadata::Runtime, program: &str) -> Option<Probed> {
+    way(runtime, program)?.0
+}
+
+/// How the tasks of a runtime are told apart, and the switch of its probes.
+fn way(runtime: metadata::Runtime, program: &str) -> Option<(Option<Probed>, Way)> {
+    match runtime {
+        metadata::Runtime::Go => Some((Some(Probed::Go), go::WAY)),
+        metadata::Runtime::Python => Some((Some(Probed::Python), python::WAY)),
+        // Read from memory alone; without it threads would be believed that are shared.
+        metadata::Runtime::Java => Some((None, java::WAY)),
+        metadata::Runtime::Rust => Some((Some(Probed::Tokio), tokio::WAY)),
+        metadata::Runtime::Node => Some((Some(Probed::Node), node::WAY)),
+        metadata::Runtime::Native => native(program),
+        _ => None,
+    }
+}
+
 /// Programs that are known by their names.
-fn native(program: &str) -> Option<Way> {
+fn native(program: &str) -> Option<(Option<Probed>, Way)> {
     match program {
-        haproxy::PROGRAM => Some(haproxy::WAY),
-        program if nginx::PROGRAMS.contains(&program) => Some(nginx::WAY),
+        haproxy::PROGRAM => Some((Some(Probed::Haproxy), haproxy::WAY)),
+        program if nginx::PROGRAMS.contains(&program) => Some((Some(Probed::Nginx), nginx::WAY)),
         _ => None,
     }
 }
