@@ -11,6 +11,8 @@ use std::path::Path;
 use weft::protocol::exchange::{Outcome, Report, Role};
 use weft::protocol::fastcgi::FastCgi;
 use weft::protocol::http1::Http1;
+use weft::protocol::http2::Http2;
+use weft::protocol::tls::Tls;
 use weft::protocol::{ALL, Limits, Protocol, Verdict};
 use weft::record::Direction;
 
@@ -116,11 +118,14 @@ fn every_protocol_has_success_error_and_cut() -> Result<()> {
         for file in Traffic::files(&folder(fixtures(*protocol)))? {
             let run = whole(*protocol, Role::Server, &Traffic::read(&file)?.events);
             for report in run.conversations.iter().flatten() {
-                if let Report::Answered(answer) = report {
-                    seen[0] |= answer.outcome == Outcome::Ok;
-                    seen[1] |= matches!(answer.outcome, Outcome::ServerError { .. });
-                    seen[2] |= answer.cut || answer.outcome == Outcome::Aborted;
-                }
+                let (outcome, cut) = match report {
+                    Report::Answered(answer) => (answer.outcome.clone(), answer.cut),
+                    Report::Secured(handshake) => (handshake.outcome(), false),
+                    Report::Asked(_) | Report::Switched(_) | Report::Dropped(_) => continue,
+                };
+                seen[0] |= outcome == Outcome::Ok;
+                seen[1] |= matches!(outcome, Outcome::ServerError { .. });
+                seen[2] |= cut || outcome == Outcome::Aborted;
             }
         }
         assert_eq!(
@@ -194,22 +199,31 @@ fn every_protocol_has_its_document_and_fuzz_target() -> Result<()> {
     Ok(())
 }
 
-/// Which protocols take a piece of `traffic` for a request of theirs, by name and sorted.
+/// Which protocols take the first piece of `traffic` that any of them takes for a request of its
+/// own: the connection is theirs. Names, sorted.
 fn claims(traffic: &Traffic) -> Vec<&'static str> {
-    let mut names: Vec<_> = ALL
-        .iter()
-        .filter(|protocol| {
-            traffic.events.iter().any(|event| match &event.what {
-                What::Bytes(bytes) => [Direction::Received, Direction::Sent]
-                    .iter()
-                    .any(|way| matches!(protocol.probe(*way, bytes), Verdict::Yes(_))),
-                What::Gap(_) | What::Close => false,
-            })
-        })
-        .map(|protocol| protocol.name())
-        .collect();
-    names.sort_unstable();
-    names
+    let claimed = |bytes: &[u8]| {
+        let way = [Direction::Received, Direction::Sent];
+        let claims = |protocol: &&&dyn Protocol| {
+            way.iter()
+                .any(|way| matches!(protocol.probe(*way, bytes), Verdict::Yes(_)))
+        };
+        let mut names: Vec<_> = ALL
+            .iter()
+            .filter(claims)
+            .map(|protocol| protocol.name())
+            .collect();
+        names.sort_unstable();
+        names
+    };
+    let pieces = traffic.events.iter().filter_map(|event| match &event.what {
+        What::Bytes(bytes) => Some(claimed(bytes)),
+        What::Gap(_) | What::Close => None,
+    });
+    pieces
+        .into_iter()
+        .find(|names| !names.is_empty())
+        .unwrap_or_default()
 }
 
 #[test]
@@ -226,8 +240,12 @@ fn each_fixture_is_claimed_by_its_protocol_alone() -> Result<()> {
 #[test]
 fn what_is_no_protocol_of_ours_is_claimed_by_none() {
     for bytes in [
-        &b"\x16\x03\x01\x02\x00\x01"[..],
-        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        // SSL 2's form of a hello, and TLS that is no hello.
+        &b"\x80\x2e\x01\x00\x02\x00\x15\x00\x00\x00\x10"[..],
+        b"\x16\x03\x03\x00\x7a\x02\x00\x00\x76\x03\x03",
+        b"PRI * HTTP/3.0\r\n\r\nSM\r\n\r\n",
+        // Frames, but no request among them.
+        b"\0\0\0\x04\x01\0\0\0\0",
         b"SSH-2.0-OpenSSH_9.2\r\n",
         b"\0\0\0\0",
     ] {
@@ -309,7 +327,7 @@ fn a_prefix_tells_the_same_story() -> Result<()> {
             // What was still open when the prefix ended.
             found.retain(|report| match report {
                 Report::Answered(answer) => answer.outcome != Outcome::Unknown,
-                Report::Asked(_) => true,
+                Report::Asked(_) | Report::Switched(_) | Report::Secured(_) => true,
                 Report::Dropped(cause) => *cause != "request_head_cut",
             });
             assert_eq!(
@@ -345,16 +363,22 @@ fn gaps_break_nothing() -> Result<()> {
 }
 
 /// What the kernel side keeps of long calls is enough for every exchange whose request line was
-/// seen.
+/// seen; of HTTP/2, whose heads are no lines, for those whose requests are in short calls.
 #[test]
 fn exchanges_survive_the_capture_limit() -> Result<()> {
     const KEPT: usize = 2048;
     each(|protocol, role, traffic, file| {
         let line = |event: &Event| match &event.what {
+            What::Bytes(_) if protocol.name() == "http2" => 0,
             What::Bytes(bytes) => bytes.iter().position(|&byte| byte == b'\n').unwrap_or(0),
             What::Gap(_) | What::Close => 0,
         };
-        if traffic.events.iter().any(|event| line(event) > KEPT) {
+        let long = |event: &Event| match (&event.what, event.way) {
+            (What::Bytes(bytes), Way::Request) => bytes.len() > KEPT,
+            _ => false,
+        };
+        let framed = protocol.name() == "http2" && traffic.events.iter().any(long);
+        if framed || traffic.events.iter().any(|event| line(event) > KEPT) {
             return;
         }
         let mut events = Vec::new();
@@ -377,7 +401,8 @@ fn exchanges_survive_the_capture_limit() -> Result<()> {
         let count = |events: &[Event]| {
             let run = whole(protocol, role, events);
             assert_eq!(run.lost, 0, "{}", file.display());
-            run.conversations.concat().len()
+            let told = |report: &&Report| !matches!(report, Report::Dropped(_));
+            run.conversations.iter().flatten().filter(told).count()
         };
         assert_eq!(count(&events), count(&traffic.events), "{}", file.display());
     })
@@ -426,6 +451,9 @@ fn protocols_hold_on_hostile_traffic() {
         let len = noise.next() % 120;
         let data: Vec<u8> = (0..len).map(|_| (noise.next() >> 24) as u8).collect();
         hostile::check(&Http1, hostile::HTTP1, &data);
+        hostile::check(&Http1, hostile::WEBSOCKET, &data);
         hostile::check(&FastCgi, hostile::FASTCGI, &data);
+        hostile::check(&Tls, hostile::TLS, &data);
+        hostile::check(&Http2, hostile::HTTP2, &data);
     }
 }

@@ -30,6 +30,12 @@ pub const HANDED: u32 = 12;
 /// A thread of a watched process ended, and others of it go on.
 pub const LEFT: u32 = 13;
 
+/// Bytes that a process gave to its TLS library, or got from it, in one call.
+pub const PLAIN: u32 = 14;
+/// By what the connection of a TLS session can be found.
+pub const SECURED: u32 = 15;
+/// A watched process has loaded libraries, or unloaded some.
+pub const LOADED: u32 = 16;
 /// A runtime's own thread, a task with [`FIBER_THREAD`], ended.
 pub const OVER: u32 = 20;
 
@@ -56,6 +62,10 @@ pub const CHUNK_FAULT: u16 = 2;
 pub const CHUNK_SEQUENCED: u16 = 4;
 /// `fiber` names the runtime's task that made the call.
 pub const CHUNK_FIBER: u16 = 8;
+/// [`Plain`]: the session was seen from its beginning, so both ends count its bytes alike.
+pub const PLAIN_FRESH: u16 = 16;
+/// Bytes of the random number in a ClientHello.
+pub const RANDOM_BYTES: usize = 32;
 /// Bit of a task's identity: it is what an event loop does from the moment at which it received
 /// the first chunk that carries it. Such an identity is never used again.
 pub const FIBER_EVENT: u64 = 1 << 61;
@@ -149,6 +159,51 @@ pub struct Chunk {
     pub syscall: u32,
 }
 
+/// Bytes of one call of a TLS library, as they are before or after the cipher; `captured` of them
+/// follow this head.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Plain {
+    /// Kind [`PLAIN`].
+    pub header: Header,
+    /// The TLS connection: made by the kernel side, never reused while the host is up, and none of
+    /// the numbers that [`Opened::conn`] has.
+    pub session: u64,
+    /// The connection that carries it, as in [`Opened`]; 0 while that is not known.
+    pub conn: u64,
+    /// Plain bytes that went in this direction before.
+    pub offset: u64,
+    /// Plain bytes that had gone in the opposite direction.
+    pub opposite: u64,
+    /// As in [`Chunk`].
+    pub fiber: u64,
+    /// Bytes that the call moved.
+    pub len: u32,
+    /// Bytes of them that follow, from the first on.
+    pub captured: u32,
+    /// `SENT` or `RECEIVED`.
+    pub direction: u16,
+    /// [`CHUNK_NO_BUFFER`], [`CHUNK_FAULT`], [`CHUNK_FIBER`], [`PLAIN_FRESH`].
+    pub flags: u16,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// Before the first [`Plain`] of a session: its ClientHello has crossed its connection in the
+/// clear, with this random number in it. That holds against [`Plain::conn`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Secured {
+    /// Kind [`SECURED`].
+    pub header: Header,
+    /// As in [`Plain`].
+    pub session: u64,
+    /// As in [`Plain`].
+    pub conn: u64,
+    /// As the library keeps it.
+    pub client_random: [u8; RANDOM_BYTES],
+}
+
 /// End of a connection or of one direction.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -195,11 +250,11 @@ pub struct Executed {
     pub fresh: u32,
 }
 
-/// A process ended, or only a thread of it.
+/// A process ended, or only a thread of it; or it has loaded libraries.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Exited {
-    /// Kind [`EXITED`] or [`LEFT`].
+    /// Kind [`EXITED`], [`LEFT`] or [`LOADED`].
     pub header: Header,
 }
 
@@ -243,6 +298,8 @@ const _: () = {
     assert!(size_of::<Allocates>() == 24 + 32);
     assert!(size_of::<Opened>() == 24 + 40 + 48 + 8 + UNIX_PATH + 4);
     assert!(size_of::<Chunk>() == 24 + 48);
+    assert!(size_of::<Plain>() == 24 + 56);
+    assert!(size_of::<Secured>() == 24 + 16 + RANDOM_BYTES);
     assert!(size_of::<Ended>() == 24 + 32);
     assert!(size_of::<Spawned>() == 32);
     assert!(size_of::<Executed>() == 24 + 16 + COMMAND_BYTES + 8);

@@ -18,6 +18,8 @@ pub struct Settings {
     pub watch_new: u32,
     /// Bytes in the ring buffer at which user space is woken at once.
     pub wake_at: u32,
+    /// 1: probes are told a number of their own when they are attached (Linux 5.15).
+    pub cookies: u32,
     /// Offsets of kernel struct fields, from the running kernel's BTF.
     pub offsets: Offsets,
 }

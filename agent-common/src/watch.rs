@@ -8,8 +8,12 @@ pub const WATCH: u32 = 1;
 pub const IGNORE: u32 = 2;
 /// The map `RUNTIMES` tells how the tasks of this process are named.
 pub const FIBERS: u32 = 4;
+/// A TLS library was called in this process: system calls may be nested in such a call. Set by the
+/// kernel side.
+pub const TLS: u32 = 8;
 
-/// How much to copy of one connection. Map `POLICY`, key: connection, writer: user space.
+/// How much to copy of one connection. Map `POLICY`, key: connection or
+/// TLS session, writer: user space.
 #[repr(C)]
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,

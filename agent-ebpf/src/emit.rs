@@ -38,7 +38,7 @@ pub fn header(kind: u32, size: usize) -> Header {
 /// Waking the reader for each record would cost more than all the rest: it polls, and is woken
 /// only when much waits.
 #[inline(always)]
-fn wakeup() -> u64 {
+pub fn wakeup() -> u64 {
     if RECORDS.query(0) > u64::from(setting!(wake_at)) {
         FORCE_WAKEUP
     } else {

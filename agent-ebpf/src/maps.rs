@@ -14,6 +14,7 @@ pub static SETTINGS: Settings = Settings {
     own_tgid: 0,
     watch_new: 0,
     wake_at: 0,
+    cookies: 0,
     // SAFETY: all fields are integers, for which zero is a value.
     offsets: unsafe { core::mem::zeroed() },
 };
@@ -192,6 +193,8 @@ pub struct Connection {
     pub next: [u64; 2],
     /// The task that sent last on it, if the process connected it; 0 when none is known.
     pub asker: u64,
+    /// The task that connected it for itself, where that is known; or 0.
+    pub connector: u64,
     /// Bytes still to copy in this turn.
     pub left: u32,
     /// Direction of the turn.
@@ -222,6 +225,72 @@ pub static CONNECTIONS: LruHashMap<u64, Connection> = LruHashMap::with_max_entri
 /// probe. Full: the oldest is forgotten, the connection's role stays unknown.
 #[map]
 pub static CONNECTING: LruHashMap<u64, u64> = LruHashMap::with_max_entries(4096, 0);
+
+/// A TLS connection of a process: what its library calls an object, and what is known of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Session {
+    /// As in the records.
+    pub id: u64,
+    /// Id of the connection that carries it, 0 while that is not known. Set once.
+    pub conn: u64,
+    /// `struct sock *` of that connection, for looking it up again.
+    pub sk: u64,
+    /// Plain bytes so far: sent, received.
+    pub next: [u64; 2],
+    /// Bytes still to copy in this turn.
+    pub left: u32,
+    /// Descriptor of the socket, as the library used it.
+    pub fd: u32,
+    /// Direction of the turn.
+    pub turn: u16,
+    /// `SESSION_*`.
+    pub flags: u16,
+    /// Always zero.
+    pub reserved: u32,
+}
+
+/// Its beginning was seen.
+pub const SESSION_FRESH: u16 = 1;
+/// By what its connection can be found is out.
+pub const SESSION_TOLD: u16 = 2;
+
+/// Object of a TLS library → its session. Writer: TLS probes. Full: the least recently used one
+/// is forgotten, and is another one, of unknown beginning, when it is used again.
+#[map]
+pub static SESSIONS: LruHashMap<InProcess, Session> = LruHashMap::with_max_entries(16384, 0);
+
+/// A call of a TLS library that is under way.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsCall {
+    /// Stack pointer at its beginning: tells it from others of its thread.
+    pub stack: u64,
+    /// The session's object.
+    pub object: u64,
+    /// Where the bytes are, or are to be put; 0 when they never are in user memory.
+    pub buffer: u64,
+    /// Where the library writes how many it has moved; 0 when it answers that.
+    pub count: u64,
+    /// `SENT` or `RECEIVED`, or neither for calls that move no plain bytes.
+    pub direction: u64,
+}
+
+/// Calls within calls that are told apart: a callback of one session may use another one.
+pub const TLS_DEPTH: usize = 4;
+
+/// The calls of TLS libraries that a thread is in, the innermost last.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsThread {
+    pub depth: u64,
+    pub calls: [TlsCall; TLS_DEPTH],
+}
+
+/// Thread → its calls of TLS libraries. Writer: TLS probes. Full: the oldest is forgotten, and
+/// what its call moves is not seen.
+#[map]
+pub static TLS_THREADS: LruHashMap<u64, TlsThread> = LruHashMap::with_max_entries(4096, 0);
 
 /// Connection id → how much to copy. Writer: user space. Absent or forgotten: the default.
 #[map]

@@ -15,16 +15,20 @@ use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
 use crate::span::{Evidence, Parent, Span};
 use crate::stream::Piece;
+use crate::stream::plain::{self, Layers};
 use crate::stream::table::{self, Table};
 use crate::stream::time::Clock;
 use crate::trace::assembly::{self, Assembly, Batch, Node, tighten};
 use crate::trace::handlers::{Handler, Threading};
 use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
+use crate::trace::secured::{Counts as SecuredCounts, Secured};
 use agent_common::watch::Policy;
 use foldhash::{HashMap, HashMapExt};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+mod ciphertext;
 
 /// Connections without records are looked for at this interval.
 const EXPIRY: Nanos = 10_000_000_000;
@@ -86,6 +90,8 @@ pub struct Options {
     pub routes: route::Limits,
     /// What becomes of query strings.
     pub query: Query,
+    /// Connections of which only ciphertext is seen have a span.
+    pub tls_connections: bool,
 }
 
 /// What went through, and what did not.
@@ -107,8 +113,12 @@ pub struct Counts {
     pub unknown_outcome: u64,
     /// Connections and order.
     pub table: table::Counts,
+    /// What TLS connections carry.
+    pub plain: plain::Counts,
     /// Traces.
     pub assembly: assembly::Counts,
+    /// Connections of which only ciphertext is seen.
+    pub secured: SecuredCounts,
 }
 
 /// A process as the pipeline knows it.
@@ -125,7 +135,9 @@ struct Process {
 pub struct Pipeline {
     options: Options,
     table: Table<Session>,
+    layers: Layers,
     assembly: Assembly,
+    secured: Secured,
     routes: Routes,
     processes: HashMap<u32, Process>,
     clock: Clock,
@@ -144,7 +156,9 @@ impl Pipeline {
     pub fn new(options: Options, ids: Ids, provisional: Provisional) -> Self {
         Self {
             table: Table::new(options.table),
+            layers: Layers::new(),
             assembly: Assembly::new(options.assembly, ids),
+            secured: Secured::default(),
             routes: Routes::new(options.routes),
             options,
             processes: HashMap::new(),
@@ -182,6 +196,7 @@ impl Pipeline {
             Input::Stop => {
                 let batches = self.collect(|assembly, each| assembly.flush(each));
                 self.leave(batches, Nanos::MAX, out);
+                self.leave_secured(None, out);
             }
         }
     }
@@ -191,7 +206,9 @@ impl Pipeline {
     pub fn counts(&self) -> Counts {
         Counts {
             table: self.table.counts,
+            plain: self.layers.counts,
             assembly: self.assembly.counts.clone(),
+            secured: self.secured.counts,
             ..self.counts.clone()
         }
     }
@@ -210,9 +227,13 @@ impl Pipeline {
             ("connections", self.table.len()),
             ("held_bytes", self.table.held_bytes()),
         ];
-        let unnamed = ("unnamed", self.unnamed.len());
-        let all = table.into_iter().chain(self.assembly.sizes());
-        all.chain([unnamed]).collect()
+        let others = [
+            ("unnamed", self.unnamed.len()),
+            ("secured", self.secured.len()),
+        ];
+        let streams = table.into_iter().chain(self.layers.sizes());
+        let all = streams.chain(self.assembly.sizes());
+        all.chain(others).collect()
     }
 
     fn record(&mut self, record: Record<'_>, out: &mut impl FnMut(Output)) {
@@ -224,11 +245,12 @@ impl Pipeline {
                     return;
                 }
                 self.counts.captured_bytes += chunk.bytes.len() as u64;
+                self.layers.carried(task, &chunk);
                 let reader = Handler {
                     task,
                     fiber: chunk.fiber,
                 };
-                self.with_sessions(reader, out, |table, each| {
+                self.with_sessions(reader, out, |table, _, each| {
                     table.chunk(at, task, &chunk, each)
                 });
             }
@@ -236,12 +258,34 @@ impl Pipeline {
                 if !self.is_unwatched(task.tgid) {
                     self.assembly.opened(&opened);
                 }
-                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
                     table.opened(at, task, *opened, each);
                 });
             }
+            Event::Plain(plain) => {
+                if self.is_unwatched(task.tgid) {
+                    return;
+                }
+                self.counts.captured_bytes += plain.chunk.bytes.len() as u64;
+                let reader = Handler {
+                    task,
+                    fiber: plain.chunk.fiber,
+                };
+                let covered = self.with_sessions(reader, out, |table, layers, each| {
+                    layers.plain(at, task, &plain, table, each)
+                });
+                self.cover(covered, out);
+            }
+            Event::Secured(secured) => {
+                let nobody = Handler { task, fiber: 0 };
+                let covered = self.with_sessions(nobody, out, |table, layers, each| {
+                    layers.secured(at, task, &secured, table, each)
+                });
+                self.cover(covered, out);
+            }
             Event::Ended(ended) => {
-                self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+                self.layers.ended(at, task, &ended);
+                self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
                     table.ended(at, task, &ended, each);
                 });
             }
@@ -264,8 +308,18 @@ impl Pipeline {
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
             Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
+            Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),
         }
+    }
+
+    /// What a connection carries is seen before its cipher and after it: nothing more of itself.
+    fn cover(&mut self, covered: plain::Covered, out: &mut impl FnMut(Output)) {
+        let Some(conn) = covered else { return };
+        if let Some(session) = self.table.state_mut(conn) {
+            session.cover();
+        }
+        out(Output::Capture(conn, Policy::COUNT));
     }
 
     /// A child that runs the same program is the same service until told otherwise.
@@ -290,7 +344,7 @@ impl Pipeline {
     }
 
     fn exited(&mut self, at: Nanos, task: Task, out: &mut impl FnMut(Output)) {
-        self.with_sessions(Handler { task, fiber: 0 }, out, |table, each| {
+        self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
             table.exited(at, task.tgid, each);
         });
         self.assembly.exited(task.tgid);
@@ -301,15 +355,20 @@ impl Pipeline {
 
     fn tick(&mut self, now: Nanos, out: &mut impl FnMut(Output)) {
         let nobody = Handler::default();
-        self.with_sessions(nobody, out, |table, each| table.tick(now, each));
+        self.with_sessions(nobody, out, |table, layers, each| {
+            table.tick(now, each);
+            layers.tick(now, table, each);
+        });
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
-            self.with_sessions(nobody, out, |table, each| table.expire(now, each));
+            self.with_sessions(nobody, out, |table, _, each| table.expire(now, each));
+            self.layers.expire(&self.table);
             self.processes
                 .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
         }
         let batches = self.collect(|assembly, each| assembly.due(now, each));
         self.leave(batches, now, out);
+        self.leave_secured(Some(now), out);
     }
 
     /// What is known of a process; `None` when there are too many to keep one more.
@@ -324,16 +383,22 @@ impl Pipeline {
     }
 
     /// Runs the table; its pieces go through the sessions into the assembly.
-    fn with_sessions(
+    fn with_sessions<R>(
         &mut self,
         reader: Handler,
         out: &mut impl FnMut(Output),
-        run: impl FnOnce(&mut Table<Session>, &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>)),
-    ) {
+        run: impl FnOnce(
+            &mut Table<Session>,
+            &mut Layers,
+            &mut dyn FnMut(&Arc<Opened>, &mut Session, Piece<'_>),
+        ) -> R,
+    ) -> R {
         let Self {
             options,
             table,
+            layers,
             assembly,
+            secured,
             processes,
             reports,
             counts,
@@ -361,6 +426,9 @@ impl Pipeline {
                     out(Output::Capture(info.conn, Policy::COUNT));
                 }
             }
+            if let Some(policy) = session.capture() {
+                out(Output::Capture(info.conn, policy));
+            }
             for report in reports.drain(..) {
                 match report {
                     Report::Asked(request) => {
@@ -369,13 +437,29 @@ impl Pipeline {
                         } else {
                             reader
                         };
-                        let threading = threading(processes, reader.task.tgid, &request);
+                        let threading = match threading(processes, reader.task.tgid) {
+                            Threading::OneByOne if !is_fastcgi(&request) => Threading::Bound,
+                            threading => threading,
+                        };
                         let read = moment.at.max(request.start.at);
+                        if let Some(carrier) = info.plain {
+                            secured.understood(carrier.conn);
+                        }
                         assembly.asked(info, request, (reader, read), threading);
                     }
+                    Report::Switched(number) => assembly.switched(info.conn, number),
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
+                    Report::Secured(_) if !options.tls_connections => {}
+                    Report::Secured(handshake) => {
+                        session.secured = true;
+                        let threading = threading(processes, handshake.start.task.tgid);
+                        ciphertext::secured(secured, assembly, info, handshake, threading);
+                    }
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
                 }
+            }
+            if session.secured {
+                ciphertext::follow(secured, info.conn, &piece);
             }
             if let Piece::Bytes {
                 direction: Direction::Received,
@@ -390,7 +474,7 @@ impl Pipeline {
                 assembly.closed_connection(info);
             }
         };
-        run(table, &mut each);
+        run(table, layers, &mut each)
     }
 
     fn collect(&mut self, run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch))) -> Vec<Batch> {
@@ -428,6 +512,7 @@ impl Pipeline {
     }
 
     fn export(&mut self, batch: Batch, out: &mut impl FnMut(Output)) {
+        self.place(&batch);
         let (complete, carried) = (batch.complete, batch.sampled);
         let spans = self.spans(batch);
         if !spans.is_empty() {
@@ -465,7 +550,7 @@ impl Pipeline {
             local: &node.info.local,
             remote: &node.info.remote,
             path: node.info.path.as_deref(),
-            encrypted: false,
+            encrypted: node.info.plain.is_some(),
         };
         let draft = build::build(
             *node.request,
@@ -525,7 +610,7 @@ impl Process {
 }
 
 /// What is known of how a process maps requests to threads.
-fn threading(processes: &HashMap<u32, Process>, tgid: u32, request: &Request) -> Threading {
+fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
     match processes
         .get(&tgid)
         .and_then(|process| process.service.as_ref())
@@ -533,7 +618,7 @@ fn threading(processes: &HashMap<u32, Process>, tgid: u32, request: &Request) ->
         None => Threading::Unknown,
         Some(service) => match service.runtime {
             Runtime::Go | Runtime::Rust => Threading::Migrating,
-            Runtime::Php if is_fastcgi(request) => Threading::OneByOne,
+            Runtime::Php => Threading::OneByOne,
             _ => Threading::Bound,
         },
     }

@@ -28,9 +28,26 @@ pub const NETWORK_TRANSPORT: &str = "network.transport";
 pub const ERROR_TYPE: &str = "error.type";
 pub const THREAD_ID: &str = "thread.id";
 
+// Spans: TLS
+pub const TLS_CIPHER: &str = "tls.cipher";
+pub const TLS_ESTABLISHED: &str = "tls.established";
+pub const TLS_NEXT_PROTOCOL: &str = "tls.next_protocol";
+pub const TLS_PROTOCOL_NAME: &str = "tls.protocol.name";
+pub const TLS_PROTOCOL_VERSION: &str = "tls.protocol.version";
+pub const TLS_RESUMED: &str = "tls.resumed";
+
 // Spans: weft's own
 pub const WEFT_PARENT_EVIDENCE: &str = "weft.parent.evidence";
 pub const WEFT_CAPTURE_CUT: &str = "weft.capture.cut";
+pub const WEFT_UNKNOWN_FIELDS: &str = "weft.capture.unknown_fields";
+pub const WEFT_CONNECTION_OPEN: &str = "weft.connection.open";
+pub const WEFT_CONNECTION_RECEIVED: &str = "weft.connection.received_bytes";
+pub const WEFT_CONNECTION_SENT: &str = "weft.connection.sent_bytes";
+// The conventions have no words for WebSocket.
+pub const WEFT_WEBSOCKET_MESSAGES_SENT: &str = "weft.websocket.messages_sent";
+pub const WEFT_WEBSOCKET_MESSAGES_RECEIVED: &str = "weft.websocket.messages_received";
+pub const WEFT_WEBSOCKET_CLOSE_CODE: &str = "weft.websocket.close_code";
+pub const WEFT_WEBSOCKET_SUBPROTOCOL: &str = "weft.websocket.subprotocol";
 
 // Resources
 pub const SERVICE_NAME: &str = "service.name";

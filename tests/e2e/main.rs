@@ -5,6 +5,8 @@
 
 mod cli;
 mod clients;
+mod faults;
+mod handed;
 mod life;
 mod maze;
 mod messages;
@@ -12,3 +14,5 @@ mod parents;
 mod reach;
 mod services;
 mod shared;
+mod tls;
+mod websockets;

@@ -8,6 +8,7 @@
 use crate::traffic::{Event, Way, What};
 use std::collections::BTreeMap;
 use weft::protocol::exchange::{Attribute, Moment, Report, Role, Value};
+use weft::protocol::tls::{Handshake, Stage};
 use weft::protocol::{Conversation, Limits, Progress, Protocol, Verdict};
 use weft::record::{Direction, Task};
 
@@ -169,7 +170,7 @@ impl Feeder<'_> {
                 other.take(other.bytes.len());
             }
             Verdict::More => {}
-            Verdict::No | Verdict::Yes(_) => half.take(half.bytes.len()),
+            Verdict::No | Verdict::Yes(_) | Verdict::Opaque => half.take(half.bytes.len()),
         }
     }
 
@@ -192,6 +193,15 @@ impl Feeder<'_> {
                     return;
                 }
                 Progress::Lost => self.lose(last),
+                Progress::Switched(len) => {
+                    assert!(len <= half.bytes.len(), "took more than was offered");
+                    half.take(len);
+                    let Some(next) = conversation.successor() else {
+                        self.run.opaque = true;
+                        return;
+                    };
+                    *conversation = next.conversation;
+                }
                 Progress::Opaque => {
                     self.run.opaque = true;
                     return;
@@ -219,7 +229,7 @@ impl Feeder<'_> {
                 }
                 Progress::Want => panic!("a gap cannot be waited for"),
                 Progress::Lost => self.lose(moment),
-                Progress::Opaque => {
+                Progress::Opaque | Progress::Switched(_) => {
                     self.run.opaque = true;
                     return;
                 }
@@ -264,6 +274,7 @@ fn moment(at: u64, offset: u64) -> Moment {
 /// Holds the reports of one conversation to the contract.
 fn check(reports: &[Report]) {
     let mut asked = BTreeMap::new();
+    let mut secured = None;
     for report in reports {
         match report {
             Report::Asked(request) => {
@@ -291,11 +302,32 @@ fn check(reports: &[Report]) {
                 );
                 check_texts(&answer.attributes);
             }
+            Report::Secured(handshake) => {
+                assert!(
+                    secured < Some(rank(handshake)),
+                    "no progress: {handshake:?}"
+                );
+                secured = Some(rank(handshake));
+                check_texts(&handshake.operation().attributes);
+            }
+            Report::Switched(number) => {
+                let open = asked.get(number).is_some_and(Option::is_some);
+                assert!(open, "{number} switched and is not open");
+            }
             Report::Dropped(_) => {}
         }
     }
     let open: Vec<_> = asked.iter().filter(|(_, start)| start.is_some()).collect();
     assert!(open.is_empty(), "never answered: {open:?}");
+}
+
+/// How far a handshake has come; each report tells more than the one before.
+const fn rank(handshake: &Handshake) -> u8 {
+    match handshake.stage {
+        Stage::Offered => 0,
+        Stage::Chosen => 1,
+        Stage::Established(_) | Stage::Failed(..) => 2,
+    }
 }
 
 fn check_texts(attributes: &[Attribute]) {

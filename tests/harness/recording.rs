@@ -134,6 +134,7 @@ pub fn options() -> Options {
         assembly: assembly::Limits::default(),
         routes: route::Limits::default(),
         query: Query::Names,
+        tls_connections: true,
     }
 }
 

@@ -29,7 +29,8 @@ const PIECES: [&[u8]; 8] = [
     b"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
     b"0\r\n\r\n",
-    b"\x16\x03\x01\x00\x05hello",
+    b"\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03\
+      rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\x00\x00\x02\x13\x01\x01\x00\x00\x00",
     b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
 ];
 
@@ -455,6 +456,9 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Executed { .. }
             | Event::Linked { .. }
             | Event::Handed { .. }
+            | Event::Plain(_)
+            | Event::Secured(_)
+            | Event::Loaded
             | Event::Left
             | Event::Allocates { .. }
             | Event::Over { .. } => {}

@@ -30,6 +30,16 @@ impl Service {
         Some(Self { child, port })
     }
 
+    /// Starts it on a given port with variables of its own.
+    #[must_use]
+    pub fn start_as(name: &str, port: u16, variables: &[(&str, &str)]) -> Option<Self> {
+        let mut command = command(name, port, None)?;
+        command.envs(variables.iter().copied());
+        let mut child = Child::spawn(&mut command);
+        child.line_with("listening on");
+        Some(Self { child, port })
+    }
+
     /// Ends it in order and waits.
     ///
     /// # Panics

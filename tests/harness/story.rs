@@ -3,7 +3,8 @@
 use crate::feeder::Run;
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use weft::protocol::exchange::{Answer, Report, Request, Role, Value};
+use weft::protocol::exchange::{Answer, Attribute, Report, Request, Role, Value};
+use weft::protocol::tls::{ClientHello, Handshake, Stage};
 use weft::record::Endpoint;
 use weft::span::build::{Peer, build};
 use weft::span::redact::Query;
@@ -26,6 +27,8 @@ pub fn tell(role: Role, run: &Run) -> String {
                         span(role, request, answer, &mut routes, &mut out);
                     }
                 }
+                Report::Secured(handshake) => told(role, handshake, &mut out),
+                Report::Switched(_) => {}
                 Report::Dropped(cause) => {
                     let _ = writeln!(out, "dropped: {cause}\n");
                 }
@@ -39,6 +42,44 @@ pub fn tell(role: Role, run: &Run) -> String {
         out.push_str("opaque from here on\n\n");
     }
     out
+}
+
+/// What is known of a handshake.
+fn told(role: Role, handshake: &Handshake, out: &mut String) {
+    let side = match role {
+        Role::Server => "server",
+        Role::Client => "client",
+    };
+    let stage = match handshake.stage {
+        Stage::Offered => "offered".to_owned(),
+        Stage::Chosen => "chosen".to_owned(),
+        Stage::Established(at) => format!("established: {} us @{}", at.at, at.offset),
+        Stage::Failed(failure, at) => format!("failed: {failure:?}: {} us @{}", at.at, at.offset),
+    };
+    let ClientHello {
+        random,
+        protocols,
+        version,
+        early_data,
+        ..
+    } = &handshake.client;
+    let head: String = random
+        .iter()
+        .take(4)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let _ = writeln!(
+        out,
+        "{side} handshake {stage}\n  outcome: {:?}\n  start: {} us @{}\n  random: {head}...\n  \
+         offered: {version:#06x} {protocols:?}{}{}",
+        handshake.outcome(),
+        handshake.start.at,
+        handshake.start.offset,
+        if *early_data { " early data" } else { "" },
+        if handshake.retried { " retried" } else { "" },
+    );
+    attributes(&handshake.operation().attributes, out);
+    out.push('\n');
 }
 
 fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out: &mut String) {
@@ -89,7 +130,12 @@ fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out
             let _ = writeln!(out, "  carried {name}: {value}");
         }
     }
-    for attribute in &draft.attributes {
+    attributes(&draft.attributes, out);
+    out.push('\n');
+}
+
+fn attributes(attributes: &[Attribute], out: &mut String) {
+    for attribute in attributes {
         let value = match &attribute.value {
             Value::Text(text) => format!("{:?}", shortened(text)),
             Value::Int(number) => number.to_string(),
@@ -98,7 +144,6 @@ fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out
         };
         let _ = writeln!(out, "  {} = {value}", attribute.key);
     }
-    out.push('\n');
 }
 
 /// Long values by their head and length: enough to see a difference.

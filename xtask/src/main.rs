@@ -14,6 +14,7 @@ mod hooks;
 mod libtest;
 mod mounts;
 mod process;
+mod protocols;
 mod setup;
 mod step;
 mod test;
@@ -94,6 +95,16 @@ enum Verb {
     Dist,
     /// Prove parents under concurrency against what the services themselves say
     Truth(truth::Options),
+    /// Prove what is seen of real servers and clients, TLS and HTTP/2 included, in one table
+    Protocols(protocols::Options),
+    /// `truth` in a guest
+    #[command(hide = true)]
+    GuestTruth {
+        /// The agent
+        weft: std::path::PathBuf,
+        /// Rows
+        rows: Vec<String>,
+    },
     /// The upstream of `truth`
     #[command(hide = true)]
     Leaf {
@@ -109,9 +120,9 @@ enum Verb {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// CPU time per request of services without and with weft, in one run
+    /// CPU time per request of services without weft, with it, and with its probes in runtimes
     Overhead {
-        /// Pairs of rounds for each service
+        /// Rounds of each kind for each service
         #[arg(long, default_value_t = 5)]
         rounds: usize,
         /// Length of a round
@@ -119,11 +130,17 @@ enum Bench {
         seconds: u32,
         /// Only services whose names contain one of these
         only: Vec<String>,
+        /// This weft instead of one built now
+        #[arg(long, value_name = "PATH")]
+        binary: Option<std::path::PathBuf>,
     },
     /// Instructions per request in guests that count them, held to a bound
     Instructions {
         /// Only these kernels, such as 6.1
         kernels: Vec<String>,
+        /// Only services whose names contain one of these, bound or not
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
     },
 }
 
@@ -143,6 +160,8 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Hooks => hooks::run()?,
         Verb::Dist => dist::run()?,
         Verb::Truth(options) => truth::run(&options)?,
+        Verb::Protocols(options) => protocols::run(&options)?,
+        Verb::GuestTruth { weft, rows } => truth::guest::run(weft, &rows)?,
         Verb::Leaf { port } => truth::leaf::serve(port)?,
         Verb::Bench {
             what:
@@ -150,14 +169,15 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
                     rounds,
                     seconds,
                     only,
+                    binary,
                 },
         } => {
-            bench::overhead(rounds, seconds, &only)?;
+            bench::overhead(rounds, seconds, &only, binary.as_deref())?;
         }
         Verb::Bench {
-            what: Bench::Instructions { kernels },
+            what: Bench::Instructions { kernels, only },
         } => {
-            if !bench::instructions::run(&kernels)? {
+            if !bench::instructions::run(&kernels, &only)? {
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::libtest::{Counts, Line, Reader};
-use crate::{build, setup, step, tidy, truth, vm, workspace};
+use crate::{build, protocols, setup, step, tidy, truth, vm, workspace};
 
 /// A line this often while the tests are silent.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -43,12 +43,14 @@ pub(crate) enum Layer {
     E2e,
     /// Parents under concurrency, few requests of the truth bench (root)
     Truth,
+    /// What is seen of real servers and clients, few requests of each (root)
+    Protocols,
     /// The whole on other kernels, under qemu; such as `vm 6.1 5.10`
     Vm,
 }
 
 /// What runs when no layer is named: all that one machine can do in minutes.
-const DEFAULT: [Layer; 9] = [
+const DEFAULT: [Layer; 10] = [
     Layer::Tidy,
     Layer::Fmt,
     Layer::Clippy,
@@ -57,6 +59,7 @@ const DEFAULT: [Layer; 9] = [
     Layer::Kernel,
     Layer::E2e,
     Layer::Truth,
+    Layer::Protocols,
     Layer::Vm,
 ];
 
@@ -92,11 +95,15 @@ fn needed(layers: &[Layer]) -> Vec<setup::Part> {
     {
         parts.push(Part::Bpf);
     }
-    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e, Layer::Truth]) {
-        parts.push(Part::Mounts);
-    }
-    if any(&[Layer::Deploy, Layer::Kernel, Layer::E2e, Layer::Truth]) {
-        parts.push(Part::Services);
+    let live = [
+        Layer::Deploy,
+        Layer::Kernel,
+        Layer::E2e,
+        Layer::Truth,
+        Layer::Protocols,
+    ];
+    if any(&live) {
+        parts.extend([Part::Mounts, Part::Services]);
     }
     if any(&[Layer::Vm]) {
         parts.push(Part::Vm);
@@ -114,6 +121,7 @@ fn run_layer(layer: Layer, filters: &[String]) -> Result<Counts> {
         Layer::Kernel => target_layer("kernel", filters),
         Layer::E2e => target_layer("e2e", filters),
         Layer::Truth => truth::test(filters),
+        Layer::Protocols => protocols::test(filters),
         Layer::Vm => vm::run(filters),
     }
 }

@@ -12,4 +12,5 @@ pub mod runtime;
 pub mod sock_length;
 pub mod sys_exit;
 pub mod syscalls;
+pub mod tls;
 pub mod tokio;

@@ -115,6 +115,7 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
         inode: socket.inode,
         next,
         asker: 0,
+        connector: 0,
         left: Policy::DEFAULT.turn,
         turn: direction,
         flags,

@@ -5,8 +5,9 @@
 //! behalf the current one works. Not here: how CPython's tasks are found.
 
 use agent_common::conn::{RECEIVED, SENT};
-use agent_common::record::{LINKED, Linked};
-use agent_common::runtime::{GO, JAVA, NGINX, NODE, PYTHON, RUBY, Runtime, THREAD_LOCAL, go};
+use agent_common::record::{FIBER_THREAD, LINKED, Linked};
+use agent_common::runtime::python as runtime_python;
+use agent_common::runtime::{GO, JAVA, NGINX, NODE, NOWHERE, PYTHON, RUBY, Runtime, THREAD_LOCAL, go};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
@@ -69,6 +70,54 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
         JAVA if moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0 => {
             java::current()
         }
+        _ => None,
+    };
+    found.unwrap_or(0)
+}
+
+/// The task on whose behalf the current thread moves bytes over TLS session `session`, carried by
+/// socket `sk` with descriptor `fd`; `sk` is 0 where that is not known. `watch`: as above.
+#[inline(always)]
+pub fn of_plain(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64 {
+    let found = plain_task(watch, direction, sk, fd, session);
+    let is_thread = found == 0 || found & FIBER_THREAD != 0;
+    if !is_thread || direction != SENT as u16 {
+        return found;
+    }
+    // As of what is sent in the clear; without a socket, what is given to the library now may be
+    // sent by whoever is next.
+    if sk == 0 {
+        native::nobody(session)
+    } else {
+        native::unknown(sk, found)
+    }
+}
+
+#[inline(always)]
+fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64 {
+    if watch & FIBERS == 0 {
+        return 0;
+    }
+    // SAFETY: a map value; user space replaces it as a whole and rarely.
+    let Some(runtime) = (unsafe { RUNTIMES.get(tgid()) }) else {
+        return 0;
+    };
+    let socket = if sk == 0 { session } else { sk };
+    let found = match runtime.kind {
+        // What the library gives was received in this very event.
+        NODE if direction == RECEIVED as u16 => Some(node::event()),
+        NODE => Some(node::current()),
+        // uvloop hands on what it reads in a context that its connections share.
+        PYTHON if direction == RECEIVED as u16 && runtime.at[runtime_python::UVLOOP] != NOWHERE => {
+            None
+        }
+        // Written by its task at once, also where a loop sends what is encrypted later.
+        PYTHON => python::current(runtime, 0),
+        THREAD_LOCAL => Some(native::thread_local_word(runtime).unwrap_or(native::nobody(socket))),
+        NGINX if sk == 0 => Some(native::nobody(socket)),
+        NGINX => Some(native::nginx_client(runtime, fd, sk).unwrap_or(native::nobody(socket))),
+        RUBY => ruby::current(runtime),
+        JAVA if native::steals() => Some(native::nobody(socket)),
         _ => None,
     };
     found.unwrap_or(0)

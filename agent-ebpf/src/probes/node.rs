@@ -229,6 +229,15 @@ pub fn took(runtime: &Runtime, message: u64, environment: u64) {
     begin(thread, task);
 }
 
+/// The event that the loop of the current thread serves, 0 when it is none of ours.
+#[inline(always)]
+pub fn event() -> u64 {
+    match thread(false) {
+        Some(thread) => thread.event,
+        None => 0,
+    }
+}
+
 /// The task on whose behalf the current thread runs JavaScript.
 #[inline(always)]
 pub fn current() -> u64 {

@@ -5,7 +5,7 @@ use agent_common::record::{
     COMMAND_BYTES, EXECUTED, EXITED, Executed, Exited, LEFT, SPAWNED, Spawned,
 };
 use agent_common::runtime::NODE;
-use agent_common::watch::{FIBERS, IGNORE, WATCH};
+use agent_common::watch::{FIBERS, IGNORE, TLS, WATCH};
 
 use crate::emit::{emit, emit_now, header, lost};
 use crate::kernel::{copy_user, offset, opaque, read, setting, task_id, tgid};
@@ -62,9 +62,9 @@ pub fn executed(task: u64) -> Option<()> {
     let fresh = match known {
         Some(flags) if flags & IGNORE != 0 => return None,
         Some(flags) => {
-            if flags & FIBERS != 0 {
+            if flags & (FIBERS | TLS) != 0 {
                 // Another program: its tasks are named differently, or not at all.
-                let _ = WATCHED.insert(process, flags & !FIBERS, 0);
+                let _ = WATCHED.insert(process, flags & !(FIBERS | TLS), 0);
                 let _ = RUNTIMES.remove(process);
             }
             0

@@ -6,7 +6,7 @@ use agent_common::record::{
     CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk,
     END_RECEIVED, ENDED, Ended, FIBER_OBJECT, FIBER_THREAD,
 };
-use agent_common::watch::{Policy, WATCH};
+use agent_common::watch::{Policy, TLS, WATCH};
 use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout};
 
 use crate::emit::{emit, emit_bytes, header, lost};
@@ -17,7 +17,7 @@ use crate::maps::{
 };
 use crate::probes::connection::{self, Socket};
 use crate::probes::fiber::{self, Moving};
-use crate::probes::native;
+use crate::probes::{native, tls};
 
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
 pub const EAGAIN: i32 = 11;
@@ -66,9 +66,21 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // copied more or less, as offsets come from the socket itself.
     let connection = unsafe { &mut *found };
     let connector = connection::announce(&socket, connection, direction, len);
+    if connector != 0 {
+        connection.connector = connector;
+    }
     let opposite = connection::opposite(&socket, connection, direction);
     let offset = connection::advance(&socket, connection, direction, len);
-    let want = budget(connection, direction, len);
+    let want = budget(
+        connection.id,
+        &mut connection.turn,
+        &mut connection.left,
+        direction,
+        len,
+    );
+    if watch & TLS != 0 {
+        tls::nested(sk, connection.id, call.args[0], bytes_of(call));
+    }
 
     let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
         return;
@@ -149,6 +161,12 @@ fn first_byte(call: &Call, direction: u16) -> u64 {
     if direction != SENT as u16 {
         return 0;
     }
+    bytes_of(call)
+}
+
+/// Address of the first byte that `call` moved; 0 when that is not told.
+#[inline(always)]
+fn bytes_of(call: &Call) -> u64 {
     let pointer = call.args[1];
     let vector = match layout(call.nr) {
         Layout::Buffer => return pointer,
@@ -159,24 +177,25 @@ fn first_byte(call: &Call, direction: u16) -> u64 {
     read_user(vector).unwrap_or(0)
 }
 
-/// How many bytes of this call to copy, by the connection's policy; moves the turn.
+/// How many bytes of a call of `len` bytes to copy, by the policy of connection or session `id`;
+/// moves its turn, of which `left` bytes are still to be copied.
 #[inline(always)]
-fn budget(connection: &mut Connection, direction: u16, len: u32) -> u32 {
+pub fn budget(id: u64, turn: &mut u16, left: &mut u32, direction: u16, len: u32) -> u32 {
     // SAFETY: a map value that user space may replace, read once.
-    let policy = unsafe { POLICY.get(connection.id) }
+    let policy = unsafe { POLICY.get(id) }
         .copied()
         .unwrap_or(Policy::DEFAULT);
-    if connection.turn != direction {
-        connection.turn = direction;
-        connection.left = policy.turn;
+    if *turn != direction {
+        *turn = direction;
+        *left = policy.turn;
     }
-    let left = if connection.left < policy.turn {
-        connection.left
+    let rest = if *left < policy.turn {
+        *left
     } else {
         policy.turn
     };
-    let want = copy(len, left, policy);
-    connection.left = left.saturating_sub(want);
+    let want = copy(len, rest, policy);
+    *left = rest.saturating_sub(want);
     want
 }
 

@@ -16,6 +16,8 @@ section! {
         pub btf: Option<PathBuf> = None, like "\"/var/lib/weft/vmlinux.btf\"";
         /// How bytes are seen: "auto" tries in this order "sock_length", "sys_exit", "syscalls".
         pub socket_io: SocketIo = SocketIo::Auto;
+        /// Plain bytes are seen in TLS libraries, before and after their cipher.
+        pub tls: bool = true;
     }
 }
 

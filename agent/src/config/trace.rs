@@ -14,5 +14,8 @@ section! {
         /// Longest time that a finished span waits for the rest of its trace; a trace that takes
         /// longer is exported in parts.
         pub max_trace_age: Period = Period(Duration::from_secs(2));
+        /// A TLS connection whose plaintext cannot be seen becomes one span from its handshake to
+        /// its end. `false`: it is invisible.
+        pub tls_connections: bool = true;
     }
 }

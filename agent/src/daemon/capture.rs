@@ -4,11 +4,14 @@
 //! and nothing is queued between a record and its trace.
 
 use super::discover::{Discoverer, Discovery};
+use crate::discovery::procs::Proc;
 use crate::discovery::select::Rules;
 use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
 use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
+use crate::probe::runtime::{Part, Switches};
+use crate::probe::tls::Finder;
 use crate::record::decode::decode;
 use crate::record::log::{Frame, Writer};
 use crate::record::{Event, Nanos};
@@ -16,6 +19,7 @@ use crate::stream::time::{Clock, monotonic};
 use crate::trace::id::Ids;
 use agent_common::loss::Loss;
 use agent_common::watch::{IGNORE, WATCH};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -25,11 +29,17 @@ const BATCH: usize = 64;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
 
+/// Writers of probed files are looked for at this interval, ns.
+const YIELD: Nanos = 50_000_000;
+
 /// Free memory is given back to the system at this interval, ns.
 const RELEASE: Nanos = 30_000_000_000;
 
 /// The first time soon after the start, whose memory is the largest part of it.
 const SETTLED: Nanos = 1_000_000_000;
+
+/// No process: files that are probed for whoever comes.
+const ANYBODY: u32 = 0;
 
 /// Where the inputs of the pipeline are saved.
 pub type RecordLog = Writer<BufWriter<File>>;
@@ -42,6 +52,8 @@ pub struct Plan {
     pub pipeline: Options,
     /// Which processes.
     pub rules: Rules,
+    /// Which runtimes are probed.
+    pub switches: Switches,
     /// Only these processes and what they start, instead of the whole host.
     pub only: Option<Vec<u32>>,
     /// Save all inputs.
@@ -59,12 +71,14 @@ pub struct Capture {
     log: Option<RecordLog>,
     next_clock: Nanos,
     next_release: Nanos,
+    next_yield: Nanos,
     undecodable: u64,
     /// Records that the ring buffer had no room for, as last asked.
     lost: u64,
     /// Bytes of the ring buffer.
     full: usize,
-    watched: usize,
+    /// Processes of the start that are watched, as far as the rules were asked.
+    watched: HashSet<u32>,
     identified: bool,
 }
 
@@ -109,9 +123,15 @@ impl Capture {
                 reasons: refused.collect::<Vec<_>>().join("; "),
             });
         }
+        let libraries = Finder::default().standard(&Proc::at("/proc"));
+        let parts: Vec<Part> = libraries
+            .into_iter()
+            .filter_map(|library| library.part.ok())
+            .collect();
+        loaded.probe_parts(ANYBODY, &parts);
         let reader = Reader::new(loaded.ring()?)?;
         let mut control = loaded.control()?;
-        let discovery = Discovery::new(plan.rules);
+        let discovery = Discovery::new(plan.rules, plan.switches);
         let identifier = discovery.identifier.clone();
         for tgid in discovery.ignored() {
             control.watch(tgid, IGNORE)?;
@@ -125,7 +145,7 @@ impl Capture {
         for tgid in &known {
             control.watch(*tgid, WATCH)?;
         }
-        let watched = known.len();
+        let watched = known.iter().copied().collect();
         let pipeline = Pipeline::new(
             plan.pipeline,
             Ids::random(),
@@ -140,6 +160,7 @@ impl Capture {
             log: plan.log,
             next_clock: 0,
             next_release: monotonic() + SETTLED,
+            next_yield: 0,
             undecodable: 0,
             lost: 0,
             full,
@@ -206,6 +227,7 @@ impl Capture {
                         loaded.uprobes.gone(record.task.tgid);
                         discoverer.ask(record.task.tgid);
                     }
+                    Event::Loaded => discoverer.loaded(record.task.tgid),
                     Event::Exited => loaded.uprobes.gone(record.task.tgid),
                     Event::Spawned(child) if child.tgid != record.task.tgid => {
                         discoverer.ask(child.tgid);
@@ -263,8 +285,8 @@ impl Capture {
 
     /// Processes watched at the start.
     #[must_use]
-    pub const fn watched(&self) -> usize {
-        self.watched
+    pub fn watched(&self) -> usize {
+        self.watched.len()
     }
 
     /// Processes that could not be asked about because too many were: they keep provisional names.
@@ -285,12 +307,17 @@ impl Capture {
         self.identified
     }
 
-    /// After a burst its memory is given back.
+    /// What is done now and then: after a burst its memory is given back, and writers of probed
+    /// files need not wait.
     fn rest(&mut self) {
         let now = monotonic();
         if now >= self.next_release {
             self.next_release = now + RELEASE;
             release_memory();
+        }
+        if now >= self.next_yield {
+            self.next_yield = now + YIELD;
+            self.loaded.uprobes.yield_to_writers();
         }
     }
 
@@ -315,7 +342,7 @@ impl Capture {
                 self.control.forget(found.tgid);
                 if !self.identified {
                     // It was watched until the rules were asked.
-                    self.watched = self.watched.saturating_sub(1);
+                    self.watched.remove(&found.tgid);
                 }
                 if let Some(log) = &mut self.log {
                     log.write(&Frame::Unwatched(found.tgid))?;
@@ -329,6 +356,9 @@ impl Capture {
                 && let Err(error) = self.control.watch(found.tgid, WATCH)
             {
                 tracing::warn!(found.tgid, %error, "process not watched");
+            }
+            if !self.loaded.probe_parts(found.tgid, &found.tls) {
+                tracing::warn!(found.tgid, "a TLS library is not probed whole");
             }
             if let Some(plan) = &found.tasks {
                 let whole = self.loaded.probe(found.tgid, plan);

@@ -9,7 +9,8 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
-use crate::probe::runtime::{Plan, Planner, Refusal};
+use crate::probe::runtime::{Part, Plan, Planner, Refusal, Switches};
+use crate::probe::tls::Finder;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,8 @@ pub struct Found {
     pub recalled: bool,
     /// How its tasks are named, if they can be.
     pub tasks: Option<Plan>,
+    /// Its TLS libraries.
+    pub tls: Vec<Part>,
 }
 
 /// How processes are found, identified and chosen. Shared by the verbs that only look.
@@ -44,13 +47,15 @@ pub struct Discovery {
     pub proc: Proc,
     /// Gives processes their identity.
     pub identifier: Identifier,
+    /// Which runtimes are probed.
+    pub switches: Switches,
     selector: Selector,
 }
 
 impl Discovery {
-    /// On this host, with the rules of the settings.
+    /// On this host, with the rules and switches of the settings.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, switches: Switches) -> Self {
         let proc = Proc::at("/proc");
         let own = std::process::id();
         let ancestors = proc.ancestors(own);
@@ -58,6 +63,7 @@ impl Discovery {
         Self {
             proc,
             identifier,
+            switches,
             selector: Selector::new(rules, own, ancestors),
         }
     }
@@ -92,6 +98,16 @@ impl Discovery {
         found.all(tell)
     }
 
+    /// The same for one of which the ports are not known.
+    fn find_one(&self, tgid: u32) -> Option<Found> {
+        let listeners = if self.selector.needs_ports() {
+            Listeners::read(&self.proc, &[tgid])
+        } else {
+            Listeners::default()
+        };
+        self.find(tgid, &listeners.ports(tgid))
+    }
+
     /// Who `tgid` is and whether it is watched; `None` when it is gone.
     #[must_use]
     pub fn find(&self, tgid: u32, ports: &[u16]) -> Option<Found> {
@@ -104,6 +120,7 @@ impl Discovery {
             decision,
             recalled: false,
             tasks: None,
+            tls: Vec::new(),
         })
     }
 }
@@ -142,18 +159,33 @@ impl Listening {
     }
 }
 
-/// Plans for the tasks of processes. Libraries that hold a runtime or a part of it are mapped a
+/// What the other threads may ask for.
+#[derive(Clone, Copy)]
+enum Request {
+    /// Who that is.
+    Who(u32),
+    /// What it has loaded.
+    Loaded(u32),
+}
+
+/// Plans for the tasks of processes, and their TLS libraries. Libraries that hold a runtime or a part of it are mapped a
 /// while after their program starts: such processes are looked at again, each time after a longer
 /// wait.
-#[derive(Default)]
 struct Tasks {
     planner: Planner,
+    finder: Finder,
     early: Vec<Early>,
+    /// Processes that have loaded libraries, and when to look at them.
+    loading: HashMap<u32, Instant>,
+    /// TLS libraries that were told, by process.
+    told: HashMap<u32, usize>,
 }
 
 /// A process to look at again.
 struct Early {
     tgid: u32,
+    /// Why it is watched: ports that rules ask for are not looked up again.
+    decision: Decision,
     due: Instant,
     /// How long it was waited for until then.
     waited: Duration,
@@ -161,8 +193,18 @@ struct Early {
     files: usize,
 }
 
-/// No process: those of the start have all been asked for.
-const LAST: u32 = 0;
+/// A program that loads a library mostly loads more: they are looked at together.
+const LOADING: Duration = Duration::from_millis(50);
+
+/// What the thread that makes plans is asked for.
+enum Wanted {
+    /// A plan for this process, which is watched.
+    Plan(u32, Decision),
+    /// What this process has loaded.
+    Loaded(u32),
+    /// Those of the start have all been asked for.
+    Last,
+}
 
 /// The first wait for a library; the longest while a program starts, and how long that takes; how
 /// long it is waited for at all.
@@ -173,19 +215,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tasks {
     /// Starts the thread: a plan may take the reading of a large file, and identities must not
-    /// wait for it. Answers where processes are asked for; behind those of the start [`LAST`],
-    /// so that `done` is told when all of them were looked at.
+    /// wait for it. Answers where processes are asked for; behind those of the start
+    /// [`Wanted::Last`], so that `done` is told when all of them were looked at.
     fn start(
         discovery: Discovery,
         outgoing: SyncSender<Found>,
         done: Arc<AtomicBool>,
-    ) -> SyncSender<u32> {
+    ) -> SyncSender<Wanted> {
         let (wanted, incoming) = sync_channel(QUEUE);
         let spawned = thread::Builder::new()
             .name("weft-plan".to_owned())
             .spawn(move || {
                 let tell = |found| outgoing.send(found).is_ok();
-                let mut tasks = Self::default();
+                let mut tasks = Self {
+                    planner: Planner::new(discovery.switches.clone()),
+                    finder: Finder::default(),
+                    early: Vec::new(),
+                    loading: HashMap::new(),
+                    told: HashMap::new(),
+                };
                 let mut last = false;
                 loop {
                     let first = match incoming.recv_timeout(tasks.next()) {
@@ -193,13 +241,14 @@ impl Tasks {
                         Err(RecvTimeoutError::Timeout) => None,
                         Err(RecvTimeoutError::Disconnected) => return,
                     };
-                    for tgid in first.into_iter().chain(incoming.try_iter()) {
-                        match tgid {
-                            LAST => last = true,
-                            tgid => tasks.ask(tgid),
+                    for wanted in first.into_iter().chain(incoming.try_iter()) {
+                        match wanted {
+                            Wanted::Last => last = true,
+                            Wanted::Plan(tgid, decision) => tasks.ask(tgid, decision),
+                            Wanted::Loaded(tgid) => tasks.loaded(tgid),
                         }
                     }
-                    if !tasks.again(&discovery, tell) {
+                    if !tasks.again(&discovery, tell) || !tasks.look(&discovery, tell) {
                         return;
                     }
                     let new = |early: &Early| early.waited == Duration::ZERO;
@@ -214,10 +263,11 @@ impl Tasks {
         wanted
     }
 
-    fn ask(&mut self, tgid: u32) {
+    fn ask(&mut self, tgid: u32, decision: Decision) {
         if self.early.len() < QUEUE {
             self.early.push(Early {
                 tgid,
+                decision,
                 due: Instant::now(),
                 waited: Duration::ZERO,
                 files: 0,
@@ -225,35 +275,76 @@ impl Tasks {
         }
     }
 
+    /// Process `tgid` has loaded libraries.
+    fn loaded(&mut self, tgid: u32) {
+        if self.loading.len() < QUEUE {
+            let due = Instant::now() + LOADING;
+            self.loading.entry(tgid).or_insert(due);
+        }
+    }
+
+    /// The TLS libraries of process `tgid`, if there are more than were told.
+    fn libraries(&mut self, discovery: &Discovery, tgid: u32) -> Vec<Part> {
+        let found = self.finder.of_process(&discovery.proc, tgid);
+        let parts: Vec<Part> = found
+            .into_iter()
+            .filter_map(|library| library.part.ok())
+            .collect();
+        if self.told.len() >= QUEUE {
+            self.told.clear();
+        }
+        let told = self.told.insert(tgid, parts.len());
+        if told == Some(parts.len()) {
+            Vec::new()
+        } else {
+            parts
+        }
+    }
+
+    /// Looks what processes have loaded whose time has come.
+    fn look(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
+        let now = Instant::now();
+        let due = self.loading.extract_if(|_, due| *due <= now);
+        let due: Vec<u32> = due.map(|(tgid, _)| tgid).collect();
+        due.into_iter().all(|tgid| {
+            let tls = self.libraries(discovery, tgid);
+            if tls.is_empty() {
+                return true;
+            }
+            let found = discovery.find_one(tgid);
+            let found = found.filter(|found| found.decision.watch);
+            found.is_none_or(|found| tell(Found { tls, ..found }))
+        })
+    }
+
     /// Completes `found` by a plan.
     fn plan(&mut self, discovery: &Discovery, mut found: Found, waited: Duration) -> Found {
-        if !found.decision.watch {
-            return found;
-        }
         let Ok(process) = discovery.proc.read(found.tgid) else {
             return found;
         };
+        found.tls = self.libraries(discovery, found.tgid);
         let runtime = found.service.runtime;
         match self.planner.plan(&discovery.proc, &process, runtime) {
             Ok(plan) => {
                 if plan.awaited {
-                    self.wait_for(found.tgid, waited, plan.files.len());
+                    self.wait_for(&found, waited, plan.files.len());
                 }
                 found.tasks = Some(plan);
             }
-            Err(Refusal::None) => {}
-            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(found.tgid, waited, 0),
+            Err(Refusal::None | Refusal::Off(_)) => {}
+            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(&found, waited, 0),
             Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
         }
         found
     }
 
-    fn wait_for(&mut self, tgid: u32, waited: Duration, files: usize) {
+    fn wait_for(&mut self, found: &Found, waited: Duration, files: usize) {
         if waited < PATIENCE && self.early.len() < QUEUE {
             let wait = (waited * 2).max(EARLY);
             let wait = if waited < START { wait.min(SOON) } else { wait };
             self.early.push(Early {
-                tgid,
+                tgid: found.tgid,
+                decision: found.decision.clone(),
                 due: Instant::now() + wait,
                 waited: waited + wait,
                 files,
@@ -263,7 +354,8 @@ impl Tasks {
 
     /// When the next process is to be looked at again.
     fn next(&self) -> Duration {
-        let next = self.early.iter().map(|early| early.due).min();
+        let early = self.early.iter().map(|early| early.due);
+        let next = early.chain(self.loading.values().copied()).min();
         next.map_or(RESCAN, |due| due.saturating_duration_since(Instant::now()))
             .min(RESCAN)
     }
@@ -278,18 +370,19 @@ impl Tasks {
             return true;
         };
         let early = self.early.swap_remove(index);
-        let Some(found) = discovery.find(early.tgid, &[]) else {
+        let Some(mut found) = discovery.find_one(early.tgid) else {
             return true;
         };
+        found.decision = early.decision;
         let found = self.plan(discovery, found, early.waited);
         let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
-        files <= early.files || tell(found)
+        (files <= early.files && found.tls.is_empty()) || tell(found)
     }
 }
 
 /// The running thread.
 pub struct Discoverer {
-    requests: SyncSender<u32>,
+    requests: SyncSender<Request>,
     found: Receiver<Found>,
     scanned: Arc<AtomicBool>,
     /// Requests that did not fit.
@@ -310,11 +403,11 @@ impl Discoverer {
             let looked = Arc::clone(&done);
             let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked);
             let name = |found: Found| {
-                let (tgid, watch) = (found.tgid, found.decision.watch);
+                let (tgid, decision) = (found.tgid, found.decision.clone());
                 let heard = tell(found);
                 // A full queue: the process is one more whose threads stand for its tasks.
-                if watch {
-                    let _ = tasks.try_send(tgid);
+                if decision.watch {
+                    let _ = tasks.try_send(Wanted::Plan(tgid, decision));
                 }
                 heard
             };
@@ -322,7 +415,7 @@ impl Discoverer {
                 return;
             }
             // Without that thread there is nothing to wait for.
-            if tasks.try_send(LAST).is_err() {
+            if tasks.try_send(Wanted::Last).is_err() {
                 done.store(true, Ordering::Release);
             }
             let mut listening = Listening::default();
@@ -332,12 +425,20 @@ impl Discoverer {
                     Err(RecvTimeoutError::Timeout) => None,
                     Err(RecvTimeoutError::Disconnected) => return,
                 };
+                let mut asked: Vec<u32> = Vec::new();
+                for request in first.into_iter().chain(incoming.try_iter()) {
+                    match request {
+                        Request::Who(tgid) => asked.push(tgid),
+                        Request::Loaded(tgid) => {
+                            let _ = tasks.try_send(Wanted::Loaded(tgid));
+                        }
+                    }
+                }
                 // A process that forks and becomes another program is asked for twice.
-                let mut asked: Vec<u32> = first.into_iter().chain(incoming.try_iter()).collect();
                 asked.sort_unstable();
                 asked.dedup();
                 let heard = discovery.find_all(&asked, name);
-                if !heard || !listening.look(&discovery, tell) {
+                if !heard || !listening.look(&discovery, name) {
                     return;
                 }
             }
@@ -362,9 +463,15 @@ impl Discoverer {
 
     /// Asks who `tgid` is.
     pub fn ask(&mut self, tgid: u32) {
-        if let Err(TrySendError::Full(_)) = self.requests.try_send(tgid) {
+        if let Err(TrySendError::Full(_)) = self.requests.try_send(Request::Who(tgid)) {
             self.refused += 1;
         }
+    }
+
+    /// Asks what `tgid` has loaded.
+    pub fn loaded(&mut self, tgid: u32) {
+        // Full: it is looked at when it loads something else.
+        let _ = self.requests.try_send(Request::Loaded(tgid));
     }
 
     /// What was found out since the last call.

@@ -3,19 +3,22 @@
 use super::discover::{Discovery, Found};
 use super::plan;
 use crate::cli::{Check, Exit, Fact, Hook, State, Target};
-use crate::config::Config;
+use crate::config::{Config, Switch};
+use crate::discovery::procs::Proc;
 use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
 use crate::probe::attach;
-use crate::probe::object::{self, Error};
-use crate::probe::runtime::{Plan, Planner, Refusal};
+use crate::probe::object::{self, Error, Loaded};
+use crate::probe::runtime::{Plan, Planner, Probed, Refusal, probed};
+use crate::probe::tls::{Finder, Library};
 use std::fs;
 
 /// Loads and attaches everything, looks, and lets go of it again.
 pub(super) fn check(config: &Config) -> Check {
-    let facts = host_facts();
+    let mut facts = host_facts();
     match object::load(&plan::probes(config, false)) {
-        Ok(loaded) => {
+        Ok(mut loaded) => {
+            facts.extend(libraries(&mut loaded));
             let hooks = loaded.reports.iter().flat_map(hooks).collect();
             let missing = loaded.missing();
             let hopeless = missing
@@ -33,6 +36,24 @@ pub(super) fn check(config: &Config) -> Check {
             hopeless: Some(one_line(&error)),
         },
     }
+}
+
+/// TLS libraries that are where libraries are, and whether they can be probed.
+fn libraries(loaded: &mut Loaded) -> Vec<Fact> {
+    let found = Finder::default().standard(&Proc::at("/proc"));
+    let found = found.into_iter().filter(|library| !library.is_linker());
+    let fact = |library: Library| {
+        let state = match &library.part {
+            Ok(part) if loaded.probe_parts(0, std::slice::from_ref(part)) => "probed".to_owned(),
+            Ok(_) => "refused: the kernel takes no uprobes there".to_owned(),
+            Err(why) => why.clone(),
+        };
+        Fact {
+            name: "tls".to_owned(),
+            value: format!("{} in {}: {state}", library.name, library.path),
+        }
+    };
+    found.map(fact).collect()
 }
 
 fn one_line(error: &Error) -> String {
@@ -128,7 +149,7 @@ fn privileges(effective: u64) -> String {
 
 /// All processes, with what becomes of them.
 pub(super) fn targets(config: &Config) -> Result<Vec<Target>, Exit> {
-    let discovery = Discovery::new(plan::rules(config)?);
+    let discovery = Discovery::new(plan::rules(config)?, plan::switches(&config.tasks));
     let pids = discovery.scan();
     let listeners = Listeners::read(&discovery.proc, &pids);
     Ok(pids
@@ -146,7 +167,7 @@ pub(super) fn targets(config: &Config) -> Result<Vec<Target>, Exit> {
 
 /// Everything known of one process.
 pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
-    let discovery = Discovery::new(plan::rules(config)?);
+    let discovery = Discovery::new(plan::rules(config)?, plan::switches(&config.tasks));
     let process = discovery.proc.read(pid).map_err(|error| {
         Exit::failed(
             format!("process {pid}"),
@@ -210,11 +231,45 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     for note in decision.notes {
         tell("note", note);
     }
-    let tasks = Planner::default().plan(&discovery.proc, &process, service.runtime);
+    for library in Finder::default().of_process(&discovery.proc, pid) {
+        if library.is_linker() {
+            continue;
+        }
+        let state = match &library.part {
+            Ok(_) if !config.capture.tls => "not probed: capture.tls is off".to_owned(),
+            Ok(_) => "probed while weft runs".to_owned(),
+            Err(why) => why.clone(),
+        };
+        tell(
+            "tls",
+            format!("{} in {}: {state}", library.name, library.path),
+        );
+    }
+    let mut planner = Planner::new(discovery.switches.clone());
+    let tasks = planner.plan(&discovery.proc, &process, service.runtime);
+    if let Some(probed) = probed(service.runtime, process.program()) {
+        tell("tasks", switched(config, probed));
+    }
     for gap in gaps(&service).into_iter().chain(task_gaps(tasks)) {
         tell("limit", gap);
     }
     Ok(facts)
+}
+
+/// Whether its runtime is probed, why, and at what cost.
+fn switched(config: &Config, probed: Probed) -> String {
+    let on = plan::switches(&config.tasks).on(probed);
+    let why = match plan::setting(&config.tasks, probed) {
+        Switch::Auto if on => format!("{} is auto", probed.key()),
+        Switch::Auto => format!(
+            "{} is auto, and that is more than {} %; \"on\" turns them on",
+            probed.key(),
+            Probed::AFFORDABLE
+        ),
+        Switch::On | Switch::Off => format!("{} says so", probed.key()),
+    };
+    let state = if on { "on" } else { "off" };
+    format!("probes are {state}: {}: {why}", probed.price())
 }
 
 /// What of its runtime's tasks cannot be told.
@@ -222,6 +277,10 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
     match tasks {
         Ok(plan) => plan.lacks,
         Err(Refusal::None) => Vec::new(),
+        Err(Refusal::Off(probed)) => vec![format!(
+            "its tasks are not told apart: {} is off",
+            probed.key()
+        )],
         Err(Refusal::Early) => vec!["its tasks are not told apart: it has only started".to_owned()],
         Err(Refusal::Unknown(why)) => vec![format!("its tasks are not told apart: {why}")],
     }
@@ -231,7 +290,8 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
 fn gaps(service: &crate::metadata::Service) -> Vec<String> {
     use crate::metadata::Runtime;
     let mut gaps = vec![
-        "HTTP/1 and FastCGI in the clear are understood; TLS, HTTP/2 and other protocols are left alone"
+        "HTTP/1 and FastCGI are understood, in the clear and in TLS libraries that are probed; HTTP/2 \
+         and other protocols are left alone"
             .to_owned(),
     ];
     match service.runtime {

@@ -73,9 +73,15 @@ impl Meters {
             let hurried = self.stats.counter(&SPANS_HURRIED, &[]);
             hurried.raise_to(counts.assembly.hurried);
         }
+        lost("tls_unbound", counts.plain.unbound);
+        lost("tls_connection_limit", counts.secured.unfollowed);
         for (cause, total) in counts.dropped {
+            let (protocol, cause) = match cause.strip_prefix("tls_") {
+                Some(cause) => ("tls", cause),
+                None => ("http", cause),
+            };
             self.stats
-                .counter(&PROTOCOL_DROPPED, &["http", cause])
+                .counter(&PROTOCOL_DROPPED, &[protocol, cause])
                 .raise_to(total);
         }
         for (cause, total) in refusals(&capture.counts()) {

@@ -2,10 +2,11 @@
 
 use super::capture::{Plan, RecordLog};
 use crate::cli::Exit;
-use crate::config::{Config, Query, SocketIo};
+use crate::config::{Config, Query, SocketIo, Switch, Tasks};
 use crate::discovery::select::Rules;
 use crate::pipeline::Options;
 use crate::probe::object;
+use crate::probe::runtime::{Probed, Switches};
 use crate::span::{redact, route};
 use crate::stream::table;
 use crate::trace::assembly;
@@ -24,6 +25,7 @@ pub fn capture(
         probes: probes(config, only.is_none()),
         pipeline: pipeline(config),
         rules: rules(config)?,
+        switches: switches(&config.tasks),
         only,
         log,
     })
@@ -43,6 +45,7 @@ pub fn probes(config: &Config, watch_new: bool) -> object::Options {
         ring_bytes: u32::try_from(config.capture.ring_bytes.0).unwrap_or(1 << 30),
         connections: config.capture.connections,
         watch_new,
+        tls: config.capture.tls,
         btf: config.capture.btf.clone(),
         forced: forced.into_iter().collect::<BTreeMap<_, _>>(),
     }
@@ -68,6 +71,30 @@ pub fn pipeline(config: &Config) -> Options {
             Query::Keep => redact::Query::Signatures,
             Query::Drop => redact::Query::Nothing,
         },
+        tls_connections: config.trace.tls_connections,
+    }
+}
+
+/// Which runtimes are probed.
+#[must_use]
+pub fn switches(tasks: &Tasks) -> Switches {
+    Switches::new(|probed| match setting(tasks, probed) {
+        Switch::Auto => None,
+        Switch::On => Some(true),
+        Switch::Off => Some(false),
+    })
+}
+
+/// The setting of one runtime.
+#[must_use]
+pub const fn setting(tasks: &Tasks, probed: Probed) -> Switch {
+    match probed {
+        Probed::Go => tasks.go,
+        Probed::Python => tasks.python,
+        Probed::Node => tasks.node,
+        Probed::Tokio => tasks.tokio,
+        Probed::Nginx => tasks.nginx,
+        Probed::Haproxy => tasks.haproxy,
     }
 }
 

@@ -15,11 +15,15 @@ const SECTIONS: usize = 4096;
 const NAME_BYTES: usize = 64 * 1024;
 /// Most bytes of a section that is read.
 const SECTION_BYTES: usize = 64 * 1024;
+/// Most bytes of a section's name: those that are looked for are short.
+const NAME: usize = 64;
 /// Bytes of one section header.
 const HEADER: usize = 64;
 /// Most program headers that are looked at, and bytes of each.
 const SEGMENTS: usize = 256;
 const SEGMENT: usize = 56;
+/// Most of them that are loaded.
+const LOADED: usize = 64;
 /// Most bytes that are read at once.
 const WINDOW: usize = 4 * 1024 * 1024;
 /// Head of Go's build information.
@@ -92,6 +96,7 @@ impl Sections {
         let section = |index| {
             let header = header(index)?;
             let name = names.get(usize::try_from(u32_at(header, 0)?).ok()?..)?;
+            let name = name.get(..NAME).unwrap_or(name);
             let name = name.split(|byte| *byte == 0).next()?;
             let (offset, len) = extent(header)?;
             // `SHT_NOBITS` has no bytes in the file.
@@ -154,7 +159,7 @@ impl Sections {
         while filled < bytes.len() {
             match self
                 .file
-                .read_at(&mut bytes[filled..], offset + filled as u64)
+                .read_at(&mut bytes[filled..], offset.saturating_add(filled as u64))
             {
                 Ok(0) | Err(_) => break,
                 Ok(count) => filled += count,
@@ -254,7 +259,7 @@ fn segments(file: &File, head: &[u8]) -> Option<Vec<[u64; 3]>> {
         let [offset, address, len] = [8, 16, 32].map(|at| u64_at(header, at));
         (u32_at(header, 0)? == 1).then_some([address?, offset?, len?])
     });
-    Some(loaded.collect())
+    Some(loaded.take(LOADED).collect())
 }
 
 /// Length and alignment of the segment `PT_TLS`.

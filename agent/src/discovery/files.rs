@@ -107,6 +107,24 @@ fn walk(root: BorrowedFd<'_>, path: &Path) -> io::Result<OwnedFd> {
     Ok(at)
 }
 
+/// The regular file at `path`, to be read. Not mapped into memory: who may shorten it must not be
+/// able to end the agent (SIGBUS).
+///
+/// # Errors
+/// When it cannot be opened or is something else, such as a FIFO, which is not touched.
+pub fn regular(path: &Path) -> io::Result<File> {
+    let found = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
+    if kind != FileType::RegularFile {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "it is no regular file",
+        ));
+    }
+    // The descriptor names the very file that was checked: no other can slip in between.
+    File::open(format!("/proc/self/fd/{}", found.as_raw_fd()))
+}
+
 /// The first `limit` bytes of a file that the agent itself names, such as one of `/proc`.
 ///
 /// # Errors
@@ -183,6 +201,23 @@ mod tests {
             assert_eq!(tree.text(Path::new(path), 5).as_deref(), expected, "{path}");
         }
         assert_eq!(Tree::none().text(Path::new("/srv/a/file"), 5), None);
+    }
+
+    #[test]
+    fn regular_files_only() {
+        let (dir, _tree) = tree();
+        let root = dir.path().join("root");
+        for (path, expected) in [
+            ("srv/a/file", true),
+            ("escape", true),
+            ("fifo", false),
+            ("loop", false),
+            ("srv", false),
+            ("missing", false),
+        ] {
+            assert_eq!(regular(&root.join(path)).is_ok(), expected, "{path}");
+        }
+        assert!(regular(Path::new("/dev/zero")).is_err());
     }
 
     #[test]

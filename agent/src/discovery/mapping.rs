@@ -10,18 +10,25 @@ use std::path::{Path, PathBuf};
 /// Most bytes of `maps` that are read.
 const BYTES: usize = 4 * 1024 * 1024;
 
+/// Ends the name of a file in `maps` that is no longer its name.
+const GONE: &str = " (deleted)";
+
 /// Most entries of a folder that are looked at.
-const ENTRIES: usize = 1024;
+const ENTRIES: usize = 16 * 1024;
 
 /// A file that a process has mapped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mapping {
     /// Address at which the file's first byte is mapped.
     pub start: u64,
+    /// The address behind that part of it.
+    pub end: u64,
     /// Device and inode, as `maps` tells them.
     pub file: FileId,
     /// As the process itself names it.
     pub path: String,
+    /// Where below `/proc/PID` it is found when its path leads to another file by now, or to none.
+    pub gone: Option<String>,
 }
 
 /// A file whatever its name.
@@ -34,30 +41,62 @@ pub struct FileId {
 }
 
 impl Mapping {
-    /// The file, as this process can open it whatever its mount namespace.
+    /// The file, as this process can open it whatever its mount namespace. Where its name is gone
+    /// or another file's by now, as after an upgrade, by the mapping itself: that takes a
+    /// capability more.
     #[must_use]
     pub fn host_path(&self, proc: &Proc, tgid: u32) -> PathBuf {
+        if let Some(link) = &self.gone {
+            return proc.path(tgid, link);
+        }
         let inner = self.path.trim_start_matches('/');
-        proc.path(tgid, "root").join(inner)
+        let named = proc.path(tgid, "root").join(inner);
+        let is = |path: &Path| {
+            let found = std::fs::metadata(path);
+            found.is_ok_and(|found| found.ino() == self.file.inode)
+        };
+        if is(&named) {
+            return named;
+        }
+        let mapped = format!("map_files/{:x}-{:x}", self.start, self.end);
+        let mapped = proc.path(tgid, &mapped);
+        // Some file systems tell `maps` other numbers than those who ask for a file's status.
+        if std::fs::metadata(&mapped).is_ok() {
+            mapped
+        } else {
+            named
+        }
     }
 }
 
 /// The file in the folder of `path` whose name begins with `name`.
 #[must_use]
 pub fn sibling(path: &Path, name: &str) -> Option<(FileId, PathBuf)> {
-    let entries = std::fs::read_dir(path.parent()?).ok()?;
-    let mut found = entries.take(ENTRIES).flatten();
-    let found = found.find(|entry| entry.file_name().to_string_lossy().starts_with(name))?;
-    let status = found.metadata().ok()?;
-    let device = status.dev();
-    // `makedev(3)`
-    let major = (device >> 8 & 0xfff | device >> 32 & 0xffff_f000) as u32;
-    let minor = (device & 0xff | device >> 12 & 0xffff_ff00) as u32;
-    let file = FileId {
-        device: (major, minor),
-        inode: status.ino(),
+    let found = entries(path.parent()?, |found| found.starts_with(name));
+    found.into_iter().next()
+}
+
+/// The files in `folder` whose names are `wanted`.
+#[must_use]
+pub fn entries(folder: &Path, wanted: impl Fn(&str) -> bool) -> Vec<(FileId, PathBuf)> {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return Vec::new();
     };
-    Some((file, found.path()))
+    let found = entries.take(ENTRIES).flatten();
+    let found = found.filter(|entry| wanted(&entry.file_name().to_string_lossy()));
+    let found = found.filter_map(|entry| {
+        let status = std::fs::metadata(entry.path()).ok()?;
+        let device = status.dev();
+        // `makedev(3)`
+        let major = (device >> 8 & 0xfff | device >> 32 & 0xffff_f000) as u32;
+        let minor = (device & 0xff | device >> 12 & 0xffff_ff00) as u32;
+        let file = FileId {
+            device: (major, minor),
+            inode: status.ino(),
+        };
+        Some((file, entry.path()))
+    });
+    found.collect()
 }
 
 /// The files that process `tgid` has mapped from their beginning.
@@ -66,7 +105,11 @@ pub fn mappings(proc: &Proc, tgid: u32) -> Vec<Mapping> {
     let bytes = head(&proc.path(tgid, "maps"), BYTES).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let mut found: Vec<Mapping> = Vec::new();
-    for mapping in text.lines().filter_map(parse) {
+    for mut mapping in text.lines().filter_map(parse) {
+        // The program itself is mapped first; whoever may read its memory may read it there.
+        if mapping.gone.is_some() && found.is_empty() {
+            mapping.gone = Some("exe".to_owned());
+        }
         if found.last().is_none_or(|last| last.file != mapping.file) {
             found.push(mapping);
         }
@@ -100,7 +143,8 @@ pub fn regions(proc: &Proc, tgid: u32) -> Vec<Region> {
 /// A line of `maps`.
 fn region(line: &str) -> Option<Region> {
     let mut fields = line.splitn(6, ' ');
-    let (start, end) = fields.next()?.split_once('-')?;
+    let place = fields.next()?;
+    let (start, end) = place.split_once('-')?;
     let permissions = fields.next()?.as_bytes();
     let _offset = fields.next()?;
     let file = file(fields.next()?, fields.next()?)?;
@@ -128,7 +172,8 @@ fn file(device: &str, inode: &str) -> Option<FileId> {
 /// A line of `maps` that maps the first byte of a file.
 fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
-    let (start, _) = fields.next()?.split_once('-')?;
+    let place = fields.next()?;
+    let (start, end) = place.split_once('-')?;
     let _permissions = fields.next()?;
     let offset = fields.next()?;
     let file = file(fields.next()?, fields.next()?)?;
@@ -136,16 +181,42 @@ fn parse(line: &str) -> Option<Mapping> {
     if file.inode == 0 || !offset.trim_start_matches('0').is_empty() {
         return None;
     }
+    // The kernel says so of a file that was replaced, too: its name is another file's.
+    let known = path.strip_suffix(GONE);
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
         file,
-        path: path.trim_end_matches(" (deleted)").to_owned(),
+        path: known.unwrap_or(path).to_owned(),
+        gone: known.map(|_| format!("map_files/{place}")),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name that is another file's by now leads to the one that is mapped nonetheless.
+    #[test]
+    fn a_file_is_found_whatever_has_its_name() {
+        use std::io::Read;
+        let proc = Proc::at("/proc");
+        let own = std::process::id();
+        let all = mappings(&proc, own);
+        let mut program = all.first().unwrap().clone();
+        let named = program.host_path(&proc, own);
+        assert_eq!(named, proc.path(own, "root").join(&program.path[1..]));
+        // The number of another file.
+        program.file.inode += 1;
+        let found = program.host_path(&proc, own);
+        // Others than root may not follow the link: then the name is all there is.
+        let links = std::fs::metadata(proc.path(own, "map_files")).is_ok() && found != named;
+        assert_eq!(found.starts_with(proc.path(own, "map_files")), links);
+        let mut magic = [0; 4];
+        let mut file = std::fs::File::open(&found).unwrap();
+        file.read_exact(&mut magic).unwrap();
+        assert_eq!(&magic, b"\x7fELF");
+    }
 
     fn check(line: &str, expected: Option<(u64, u64, &str)>) {
         let found = parse(line);
@@ -166,6 +237,16 @@ mod tests {
         let (file, found) = sibling(path, &name).unwrap();
         assert_eq!((file.inode, found.as_path()), (own.file.inode, path));
         assert!(sibling(path, "no such file").is_none());
+    }
+
+    #[test]
+    fn what_was_deleted_is_found_where_it_is_mapped() {
+        let proc = Proc::at("/proc");
+        let found = |line: &str| parse(line).unwrap().host_path(&proc, 7);
+        let kept = found("00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a");
+        assert_eq!(kept, Path::new("/proc/7/root/usr/bin/a"));
+        let gone = found("00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a (deleted)");
+        assert_eq!(gone, Path::new("/proc/7/map_files/00400000-00423000"));
     }
 
     #[test]

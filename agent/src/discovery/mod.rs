@@ -14,6 +14,7 @@ pub mod mapping;
 pub mod pclntab;
 pub mod pointers;
 pub mod procs;
+pub mod remembered;
 pub mod runtime;
 pub mod select;
 pub mod sockets;

@@ -139,7 +139,12 @@ impl<'a> Table<'a> {
 /// where the program can be moved; then the text has a section of its own.
 fn text(sections: &Sections) -> Option<u64> {
     let module = sections.section(".go.module");
-    let told = module.and_then(|module| u64_at(&sections.bytes(module.offset + MODULE_TEXT, 8), 0));
+    let told = module.and_then(|module| {
+        u64_at(
+            &sections.bytes(module.offset.checked_add(MODULE_TEXT)?, 8),
+            0,
+        )
+    });
     match told {
         None | Some(0) => Some(sections.section(".text")?.address),
         told => told,

@@ -11,11 +11,15 @@ use std::collections::BTreeMap;
 /// Bytes that are read at once, and most of one section.
 const WINDOW: usize = 1024 * 1024;
 const SECTION_BYTES: u64 = 64 * 1024 * 1024;
+/// Most places that are remembered: a runtime with all its modules has 100,000.
+const PLACES: usize = 1 << 20;
 /// Bytes of an `Elf64_Rela`.
 const RELOCATION: usize = 24;
 /// Types of relocations, x86-64.
 const RELATIVE: u64 = 8;
 const MODULE: u64 = 16;
+/// Most places of one text, and of its address.
+const TEXTS: usize = 64;
 /// Longest name that is read.
 const NAME: usize = 64;
 
@@ -54,6 +58,7 @@ impl Pointers {
         found
             .filter(|(_, address)| texts.contains(address))
             .map(|(place, _)| *place)
+            .take(TEXTS)
             .collect()
     }
 
@@ -74,10 +79,17 @@ impl Pointers {
             for (index, word) in window.chunks_exact(8).enumerate() {
                 let address = u64_at(word, 0).unwrap_or(0);
                 if address != 0 && sections.file_offset(address).is_some() {
-                    self.found.insert(start + at + 8 * index as u64, address);
+                    let place = start.wrapping_add(at + 8 * index as u64);
+                    self.insert(place, address);
                 }
             }
         });
+    }
+
+    fn insert(&mut self, place: u64, address: u64) {
+        if self.found.len() < PLACES {
+            self.found.insert(place, address);
+        }
     }
 
     fn relocations(&mut self, sections: &Sections) {
@@ -85,7 +97,7 @@ impl Pointers {
             for entry in window.chunks_exact(RELOCATION) {
                 let [place, info, addend] = [0, 8, 16].map(|at| u64_at(entry, at).unwrap_or(0));
                 match info {
-                    RELATIVE => _ = self.found.insert(place, addend),
+                    RELATIVE => self.insert(place, addend),
                     MODULE => self.module = Some(place),
                     _ => {}
                 }
@@ -104,7 +116,7 @@ fn each(sections: &Sections, name: &str, mut window: impl FnMut(u64, &[u8])) {
     let mut at = 0;
     while at < len {
         let rest = usize::try_from(len - at).unwrap_or(step).min(step);
-        let bytes = sections.bytes(section.offset + at, rest);
+        let bytes = sections.bytes(section.offset.saturating_add(at), rest);
         window(at, &bytes);
         if bytes.len() < rest {
             return;
@@ -115,13 +127,13 @@ fn each(sections: &Sections, name: &str, mut window: impl FnMut(u64, &[u8])) {
 
 /// Addresses of `text` among the constants.
 fn texts(sections: &Sections, text: &str) -> Vec<u64> {
-    let mut found = Vec::new();
+    let mut found: Vec<u64> = Vec::new();
     let pattern = [text.as_bytes(), b"\0"].concat();
     if let Some(section) = sections.section(".rodata") {
         let start = section.address;
         each(sections, ".rodata", |at, window| {
-            found
-                .extend(memmem::find_iter(window, &pattern).map(|place| start + at + place as u64));
+            let places = memmem::find_iter(window, &pattern).take(TEXTS - found.len());
+            found.extend(places.map(|place| start.wrapping_add(at + place as u64)));
         });
     }
     found

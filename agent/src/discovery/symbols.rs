@@ -12,6 +12,8 @@ use std::collections::HashMap;
 const WINDOW: usize = 1024 * 1024;
 /// Most bytes of a table that are read.
 const TABLE_BYTES: u64 = 512 * 1024 * 1024;
+/// Most places of wanted names in a table of names: other names may end like them.
+const PLACES: usize = 64 * 1024;
 /// Bytes of one entry of a symbol table.
 const ENTRY: usize = 24;
 
@@ -143,7 +145,8 @@ fn places<'a>(
         let len = usize::try_from(end - at).ok()?.min(WINDOW);
         let window = sections.bytes(at, len);
         for (pattern, name) in &patterns {
-            for place in memmem::find_iter(&window, pattern) {
+            let room = PLACES.saturating_sub(found.len());
+            for place in memmem::find_iter(&window, pattern).take(room) {
                 found.insert(at - table.offset + place as u64, *name);
             }
         }

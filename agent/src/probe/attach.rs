@@ -174,3 +174,19 @@ pub(super) fn words(error: ProgramError) -> String {
     }
     text
 }
+
+/// The running kernel is of this version or a later one.
+#[must_use]
+pub fn kernel_is_from(version: (u32, u32)) -> bool {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut next = || numbers.next()?.parse::<u32>().ok();
+    (next(), next()) >= (Some(version.0), Some(version.1))
+}
+
+/// A uprobe can be given a number of its own that its program reads.
+#[must_use]
+pub fn has_cookies() -> bool {
+    kernel_is_from((5, 15))
+}

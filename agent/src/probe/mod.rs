@@ -6,10 +6,12 @@
 pub mod attach;
 pub mod btf;
 pub mod hooks;
+pub mod lease;
 pub mod multi;
 pub mod object;
 pub mod offsets;
 pub mod ring;
 pub mod runtime;
 pub mod site;
+pub mod tls;
 pub mod uprobes;

@@ -83,11 +83,17 @@ struct CreateLink {
 /// alone before.
 #[must_use]
 pub fn sees_all_threads() -> bool {
-    let uname = rustix::system::uname();
-    let release = uname.release().to_string_lossy();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    let mut next = || numbers.next()?.parse::<u32>().ok();
-    (next(), next()) >= (Some(6), Some(10))
+    super::attach::kernel_is_from((6, 10))
+}
+
+/// Where a program is attached.
+pub struct Place<'a> {
+    /// The file, as this process can open it.
+    pub path: &'a Path,
+    /// Offsets in it.
+    pub offsets: &'a [u64],
+    /// What the program is told there; 0 is nothing.
+    pub cookie: u64,
 }
 
 impl Multi {
@@ -133,28 +139,34 @@ impl Multi {
         })
     }
 
-    /// Attaches `program` at `offsets` of the file at `path`, for the process `own` or for all; at
-    /// the returns of the functions there with `returns`.
+    /// Attaches `program` at a place, for the process `own` or for all; at the returns of the
+    /// functions there with `returns`.
     ///
     /// # Errors
     /// When the kernel refuses the link; `Unsupported` when it refuses the program.
     pub fn attach(
         &mut self,
         program: &'static str,
-        path: &Path,
-        offsets: &[u64],
+        place: &Place<'_>,
         returns: bool,
         own: Option<u32>,
     ) -> io::Result<Link> {
         let descriptor = self
             .load(program)
             .map_err(|error| io::Error::new(io::ErrorKind::Unsupported, error))?;
-        let path = CString::new(path.as_os_str().as_bytes())?;
+        let offsets = place.offsets;
+        let cookies = vec![place.cookie; offsets.len()];
+        let path = CString::new(place.path.as_os_str().as_bytes())?;
         let attributes = CreateLink {
             program: u32::try_from(descriptor).unwrap_or_default(),
             attach_type: BPF_TRACE_UPROBE_MULTI,
             path: path.as_ptr() as u64,
             offsets: offsets.as_ptr() as u64,
+            cookies: if place.cookie == 0 {
+                0
+            } else {
+                cookies.as_ptr() as u64
+            },
             count: u32::try_from(offsets.len()).unwrap_or_default(),
             multi_flags: if returns {
                 BPF_F_UPROBE_MULTI_RETURN

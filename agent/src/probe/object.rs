@@ -5,7 +5,7 @@ use super::btf;
 use super::hooks::SUBJECTS;
 use super::multi::Multi;
 use super::offsets;
-use super::runtime::Plan;
+use super::runtime::{Part, Plan};
 use super::uprobes::Uprobes;
 use agent_common::loss::Loss;
 use agent_common::runtime::Runtime;
@@ -64,6 +64,8 @@ pub struct Options {
     pub connections: u32,
     /// Programs started from now on are watched.
     pub watch_new: bool,
+    /// TLS libraries are probed.
+    pub tls: bool,
     /// BTF to use in place of the running kernel's.
     pub btf: Option<PathBuf>,
     /// Subject → the only candidate to try.
@@ -73,6 +75,8 @@ pub struct Options {
 /// The loaded programs. Dropping it, or the end of the process, detaches everything.
 pub struct Loaded {
     ebpf: Ebpf,
+    /// TLS libraries are probed.
+    tls: bool,
     /// Probes in the files of processes.
     pub uprobes: Uprobes,
     /// What became of every hook.
@@ -93,6 +97,7 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
         own_tgid: std::process::id(),
         watch_new: u32::from(options.watch_new),
         wake_at: options.ring_bytes / 32,
+        cookies: u32::from(attach::has_cookies()),
         offsets,
     };
     let mut loader = EbpfLoader::new();
@@ -101,6 +106,7 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
         .override_global("SETTINGS", &settings, true)
         .map_max_entries("RECORDS", options.ring_bytes)
         .map_max_entries("CONNECTIONS", options.connections)
+        .map_max_entries("SESSIONS", options.connections)
         .map_max_entries("POLICY", options.connections);
     let mut ebpf = loader.load(OBJECT).map_err(|error| refusal(&error))?;
     let reports = SUBJECTS
@@ -113,6 +119,7 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
     let uprobes = Uprobes::new(Multi::of(OBJECT, &ebpf));
     Ok(Loaded {
         ebpf,
+        tls: options.tls,
         uprobes,
         reports,
     })
@@ -194,6 +201,12 @@ impl Loaded {
     /// Probes the file of a process.
     pub fn probe(&mut self, tgid: u32, plan: &Plan) -> bool {
         self.uprobes.apply(&mut self.ebpf, tgid, plan)
+    }
+
+    /// Probes TLS libraries that process `tgid` uses, or that any may use if it is 0; answers
+    /// whether all that is wanted is probed.
+    pub fn probe_parts(&mut self, tgid: u32, parts: &[Part]) -> bool {
+        !self.tls || self.uprobes.apply_parts(&mut self.ebpf, tgid, parts)
     }
 
     fn take(&mut self, name: &str) -> Result<aya::maps::Map, Error> {

@@ -1,5 +1,6 @@
 //! Reading the ring buffer.
 
+use agent_common::record::Header;
 use aya::maps::{MapData, RingBuf};
 use rustix::event::{Timespec, epoll};
 use rustix::fd::OwnedFd;
@@ -64,7 +65,7 @@ impl Reader {
         let mut count = 0;
         while count < limit {
             let Some(item) = self.ring.next() else { break };
-            each(&item);
+            each(whole(&item));
             count += 1;
         }
         self.empty = if count == 0 {
@@ -75,3 +76,15 @@ impl Reader {
         count
     }
 }
+
+/// The record in a place of the ring, which may have room for more than the record has.
+fn whole(place: &[u8]) -> &[u8] {
+    let size = place
+        .get(SIZE..SIZE + 4)
+        .and_then(|size| size.try_into().ok());
+    let size = size.map_or(0, u32::from_ne_bytes) as usize;
+    place.get(..size).unwrap_or(place)
+}
+
+/// Offset of [`Header::size`].
+const SIZE: usize = std::mem::offset_of!(Header, size);

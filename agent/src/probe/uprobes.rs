@@ -3,25 +3,30 @@
 //! In: plans. Out: attached programs, once per file however many processes run it. Files that
 //! nobody runs any more keep their probes for a while, as most programs come back; then the
 //! oldest are given up, on a thread of their own: before uprobe_multi (Linux 6.6) the kernel takes
-//! a tenth of a second to detach one.
+//! a tenth of a second to detach one. Who wants to write to a file waits for that, too (`lease`);
+//! where no lease is to be had, probes go with the last process that runs the file.
 
+use super::lease::Lease;
 use super::multi::{self, Multi};
 use super::runtime::{Part, Plan, Site};
 use crate::discovery::mapping::FileId;
 use aya::Ebpf;
 use aya::programs::UProbe;
-use aya::programs::uprobe::{UProbeAttachLocation, UProbeLink, UProbeScope};
+use aya::programs::uprobe::{UProbeAttachLocation, UProbeAttachPoint, UProbeLink, UProbeScope};
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::{io, thread};
 
 /// Files that are probed at once; those that nobody runs make room.
-const FILES: usize = 64;
+const FILES: usize = 128;
 
 /// The probes of one file.
 #[derive(Default)]
 struct Probed {
     links: Vec<Link>,
+    /// Nobody writes to the file meanwhile.
+    lease: Option<Lease>,
     /// Processes that run it.
     users: HashSet<u32>,
     /// When it was last asked for, counted in plans.
@@ -53,8 +58,13 @@ impl Uprobes {
     /// Probes the files of `plan`, which process `tgid` runs; answers whether all sites are
     /// probed.
     pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
+        self.apply_parts(ebpf, tgid, &plan.files)
+    }
+
+    /// The same for files of which no plan is needed.
+    pub fn apply_parts(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part]) -> bool {
         let mut all = true;
-        for part in &plan.files {
+        for part in parts {
             all &= self.probe(ebpf, tgid, part);
         }
         all
@@ -68,7 +78,12 @@ impl Uprobes {
             return part.sites.is_empty();
         }
         let probed = self.files.entry(place).or_insert_with(|| {
-            let mut probed = Probed::default();
+            // In one process alone, probes end with it.
+            let leased = own.is_none() && !part.sites.is_empty();
+            let mut probed = Probed {
+                lease: leased.then(|| lease(&part.path)).flatten(),
+                ..Probed::default()
+            };
             for site in part.sites.iter() {
                 match attach(&mut self.multi, ebpf, part, site, own) {
                     Ok(link) => probed.links.push(link),
@@ -100,9 +115,26 @@ impl Uprobes {
         for probed in self.files.values_mut() {
             probed.users.remove(&tgid);
         }
-        let over = self.files.extract_if(|(_, own), _| *own == Some(tgid));
+        // What nobody runs may be written to.
+        let over = self.files.extract_if(|(_, own), probed| {
+            let unguarded = own.is_none() && probed.lease.is_none() && !probed.links.is_empty();
+            *own == Some(tgid) || (unguarded && probed.users.is_empty())
+        });
         for (_, probed) in over {
-            detach(probed.links);
+            detach(probed);
+        }
+    }
+
+    /// Gives up files that somebody waits to write to. Call it often.
+    pub fn yield_to_writers(&mut self) {
+        let wanted = |probed: &Probed| probed.lease.as_ref().is_some_and(Lease::is_wanted);
+        for ((file, _), probed) in self.files.extract_if(|_, probed| wanted(probed)) {
+            let inode = file.inode;
+            tracing::info!(
+                inode,
+                "a probed file is written to: its probes are taken away"
+            );
+            detach(probed);
         }
     }
 
@@ -125,16 +157,31 @@ impl Uprobes {
             return false;
         };
         if let Some(probed) = self.files.remove(&oldest) {
-            detach(probed.links);
+            detach(probed);
         }
         true
     }
 }
 
-/// Takes probes away without waiting for it.
-fn detach(links: Vec<Link>) {
+/// The lease on a file, where there are leases.
+fn lease(path: &Path) -> Option<Lease> {
+    let taken = Lease::take(path);
+    if let Err(error) = &taken {
+        let path = path.display();
+        tracing::debug!(%path, %error, "no lease: probes go with the last process");
+    }
+    taken.ok()
+}
+
+/// Takes probes away without waiting for it; then whoever waits may write.
+fn detach(probed: Probed) {
     let name = "weft-detach".to_owned();
-    if let Err(error) = thread::Builder::new().name(name).spawn(move || drop(links)) {
+    let Probed { links, lease, .. } = probed;
+    let end = move || {
+        drop(links);
+        drop(lease);
+    };
+    if let Err(error) = thread::Builder::new().name(name).spawn(end) {
         tracing::debug!(%error, "detached on the spot");
     }
 }
@@ -149,7 +196,12 @@ fn attach(
     let able = own.is_none() || multi::sees_all_threads();
     if let Some(many) = multi.as_mut().filter(|_| able) {
         let offsets = [site.offset];
-        match many.attach(site.program, &part.path, &offsets, site.returns, own) {
+        let place = multi::Place {
+            path: &part.path,
+            offsets: &offsets,
+            cookie: part.cookie,
+        };
+        match many.attach(site.program, &place, site.returns, own) {
             Ok(link) => return Ok(Link::Multi(link)),
             // Another kernel than it is for; or a file that is gone, of which the other way tells.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => *multi = None,
@@ -176,7 +228,9 @@ fn attach_single(
     let location = UProbeAttachLocation::AbsoluteOffset(site.offset);
     let own = own.and_then(NonZeroU32::new);
     let scope = own.map_or(UProbeScope::AllProcesses, UProbeScope::OneProcess);
-    let link = program.attach(location, &part.path, scope);
+    let cookie = (part.cookie != 0 && super::attach::has_cookies()).then_some(part.cookie);
+    let point = UProbeAttachPoint { location, cookie };
+    let link = program.attach(point, &part.path, scope);
     let link = link.map_err(super::attach::words)?;
     program.take_link(link).map_err(super::attach::words)
 }

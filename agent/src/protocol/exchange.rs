@@ -177,8 +177,13 @@ pub enum Outcome {
 pub enum Report {
     /// A request's head is known.
     Asked(Box<Request>),
+    /// The answer to the request of this number lasts as long as the connection: which of its
+    /// bytes led to what a thread does cannot be told from there on.
+    Switched(u64),
     /// An answer is complete, or was given up.
     Answered(Box<Answer>),
+    /// More is known of the connection's TLS handshake.
+    Secured(Box<super::tls::Handshake>),
     /// A request or answer that could not be understood or paired; counted by its cause.
     Dropped(&'static str),
 }

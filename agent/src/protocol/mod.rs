@@ -6,11 +6,16 @@
 
 pub mod exchange;
 pub mod fastcgi;
+mod http;
 pub mod http1;
+pub mod http2;
 pub mod session;
 pub mod text;
+pub mod tls;
+pub mod websocket;
 
 use crate::record::Direction;
+use agent_common::watch::Policy;
 use exchange::{Moment, Report, Role};
 
 /// Every protocol, in the order of detection.
@@ -20,6 +25,12 @@ pub static ALL: &[&dyn Protocol] = &[
     &http1::Http1,
     // Sixteen bytes of which nine are given; begins with 1, which is no letter.
     &fastcgi::FastCgi,
+    // Begins with 22 or 23, which is no letter, and 3.
+    &tls::Tls,
+    // A preface of 24 given bytes; or, in the middle of a connection, frames that follow each
+    // other to the end of the call, with a request among them. Neither begins with a method, and
+    // a record of FastCGI would be a frame of 65,792 bytes.
+    &http2::Http2,
 ];
 
 /// A protocol: stateless, one static each.
@@ -30,6 +41,11 @@ pub trait Protocol: Sync {
     /// Looks at the first bytes of one direction of a connection, or of any call after sync was
     /// lost. `bytes` start where a message is believed to start.
     fn probe(&self, direction: Direction, bytes: &[u8]) -> Verdict;
+
+    /// How much of a connection that speaks it is to be copied.
+    fn capture(&self) -> Policy {
+        Policy::DEFAULT
+    }
 
     /// A conversation for a connection on which `role` was decided by [`Protocol::probe`].
     fn open(&self, role: Role, limits: Limits) -> Box<dyn Conversation>;
@@ -44,6 +60,8 @@ pub enum Verdict {
     More,
     /// Yes, and this process has that role.
     Yes(Role),
+    /// Yes, and nothing is to be learnt from its bytes: it is encrypted.
+    Opaque,
 }
 
 /// Bounds of a conversation's memory.
@@ -108,11 +126,26 @@ pub trait Conversation: Send {
     /// exchange with [`exchange::Outcome::Unknown`]. Nothing is fed afterwards.
     fn abandon(&mut self, moment: Moment, out: &mut Vec<Report>);
 
+    /// After [`Progress::Switched`]: the conversation that goes on, which counts its requests
+    /// behind those of this one and answers what this one left open. `None` when what follows is
+    /// opaque.
+    fn successor(&mut self) -> Option<Successor> {
+        None
+    }
+
     /// Number of bytes in `direction` that may come as a gap without harm: a body of known size.
     fn skippable(&self, direction: Direction) -> u64;
 
     /// Every message of this direction is over: a new one may begin with the next byte.
     fn at_boundary(&self, direction: Direction) -> bool;
+}
+
+/// What follows a conversation on the same connection.
+pub struct Successor {
+    /// It takes the bytes that follow, in both directions.
+    pub conversation: Box<dyn Conversation>,
+    /// How much is to be copied from there on.
+    pub capture: Policy,
 }
 
 /// What a conversation did with what it was offered.
@@ -126,6 +159,9 @@ pub enum Progress {
     /// for the next call whose bytes [`Protocol::probe`] recognises as a request, and opens a
     /// new conversation there; answers that were under way before that request are discarded.
     Lost,
-    /// The connection changed its protocol (upgrade, tunnel): opaque from here on.
+    /// Took that many bytes; behind them the connection speaks another protocol (upgrade,
+    /// tunnel). [`Conversation::successor`] goes on, if there is one.
+    Switched(usize),
+    /// Opaque from here on.
     Opaque,
 }

@@ -7,6 +7,7 @@ use super::exchange::{Report, Role};
 use super::{ALL, Conversation, Limits, Progress, Protocol, Verdict};
 use crate::record::Direction;
 use crate::stream::{Moment, Piece};
+use agent_common::watch::Policy;
 use std::collections::VecDeque;
 
 /// Turns without any recognised request after which a connection is left alone.
@@ -31,6 +32,12 @@ pub struct Session {
     midway: bool,
     /// The direction of the answers, once a conversation has told.
     answers: Option<Direction>,
+    /// Its TLS handshake was seen: whoever follows such connections counts its bytes.
+    pub secured: bool,
+    /// How much is to be copied, when that changed.
+    capture: Option<Policy>,
+    /// How much is copied, unless it is the default.
+    capturing: Option<Policy>,
 }
 
 enum Talk {
@@ -85,6 +92,12 @@ impl Session {
         }
     }
 
+    /// What the connection carries is taken from elsewhere: nothing of it is looked at any more,
+    /// nor told of what was.
+    pub fn cover(&mut self) {
+        self.close();
+    }
+
     /// Takes one piece; reports go to `out`.
     pub fn take(&mut self, piece: &Piece<'_>, limits: Limits, out: &mut Vec<Report>) -> Change {
         match *piece {
@@ -136,6 +149,18 @@ impl Session {
                 self.close();
                 Change::None
             }
+        }
+    }
+
+    /// How much is to be copied from now on, if that changed since it was asked last.
+    pub const fn capture(&mut self) -> Option<Policy> {
+        self.capture.take()
+    }
+
+    fn set_capture(&mut self, policy: Policy) {
+        if self.capturing.unwrap_or(Policy::DEFAULT) != policy {
+            self.capturing = Some(policy);
+            self.capture = Some(policy);
         }
     }
 
@@ -194,6 +219,7 @@ impl Session {
                     Role::Client => Direction::Received,
                 };
                 self.answers = Some(answers);
+                self.set_capture(protocol.capture());
                 self.midway = false;
                 self.talk = Talk::Talking(Box::new(Talking {
                     conversation,
@@ -213,13 +239,12 @@ impl Session {
                 }
                 Change::None
             }
+            Recognised::Opaque => self.close(),
             Recognised::More | Recognised::No => {
                 half.clear();
                 self.overlook(direction);
-                if turns > PATIENCE || is_tls(bytes) {
-                    self.talk = Talk::Opaque;
-                    self.halves = Default::default();
-                    return Change::Opaque;
+                if turns > PATIENCE {
+                    return self.close();
                 }
                 Change::None
             }
@@ -263,10 +288,47 @@ impl Session {
                 }
                 Progress::Took(n) => taken += n.min(bytes.len() - taken),
                 Progress::Lost => return self.lose(direction, first, out),
+                Progress::Switched(n) => {
+                    taken += n.min(bytes.len() - taken);
+                    if !self.switch() {
+                        return self.close();
+                    }
+                    return self.offer_rest(direction, bytes, taken, moment, limits, out);
+                }
                 Progress::Opaque => return self.close(),
             }
         }
         Change::None
+    }
+
+    /// Another conversation goes on, if there is one.
+    fn switch(&mut self) -> bool {
+        let Talk::Talking(talking) = &mut self.talk else {
+            return false;
+        };
+        let Some(next) = talking.conversation.successor() else {
+            return false;
+        };
+        talking.conversation = next.conversation;
+        self.set_capture(next.capture);
+        true
+    }
+
+    /// Offers what is behind the first `taken` bytes of a call.
+    fn offer_rest(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        taken: usize,
+        moment: Moment,
+        limits: Limits,
+        out: &mut Vec<Report>,
+    ) -> Change {
+        let rest = Moment {
+            offset: moment.offset + taken as u64,
+            ..moment
+        };
+        self.offer(direction, &bytes[taken..], rest, limits, out)
     }
 
     /// Offers all that is kept of a direction.
@@ -299,6 +361,13 @@ impl Session {
                 }
                 Progress::Took(n) => half.drop_front(n),
                 Progress::Lost => return self.lose(direction, first, out),
+                Progress::Switched(n) => {
+                    half.drop_front(n);
+                    if !self.switch() {
+                        return self.close();
+                    }
+                    return self.feed_kept(direction, moment, limits, out);
+                }
                 Progress::Opaque => return self.close(),
             }
         }
@@ -331,7 +400,7 @@ impl Session {
             };
             match talking.conversation.gap(direction, left, at, out) {
                 Progress::Took(n) if n > 0 => left -= (n as u64).min(left),
-                Progress::Opaque => return self.close(),
+                Progress::Opaque | Progress::Switched(_) => return self.close(),
                 Progress::Took(_) | Progress::Want | Progress::Lost => {
                     return self.lose(direction, at, out);
                 }
@@ -359,6 +428,7 @@ impl Session {
     }
 
     fn close(&mut self) -> Change {
+        self.capture = None;
         self.talk = Talk::Opaque;
         self.halves = Default::default();
         Change::Opaque
@@ -416,6 +486,7 @@ impl Half {
 
 enum Recognised {
     Yes(&'static dyn Protocol, Role),
+    Opaque,
     More,
     No,
 }
@@ -426,7 +497,8 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
     for protocol in ALL {
         match protocol.probe(direction, bytes) {
             Verdict::Yes(role) if !open => return Recognised::Yes(*protocol, role),
-            Verdict::Yes(_) | Verdict::No => {}
+            Verdict::Opaque if !open => return Recognised::Opaque,
+            Verdict::Yes(_) | Verdict::Opaque | Verdict::No => {}
             Verdict::More => open = true,
         }
     }
@@ -435,11 +507,6 @@ fn recognise(direction: Direction, bytes: &[u8]) -> Recognised {
     } else {
         Recognised::No
     }
-}
-
-/// A TLS handshake or data record (RFC 8446, 5.1): the plaintext is not on this socket.
-fn is_tls(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x14..=0x17, 3, 0..=4, ..])
 }
 
 #[cfg(test)]

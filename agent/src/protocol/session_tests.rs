@@ -105,6 +105,8 @@ impl Wire {
                 Outcome::Aborted => "aborted".to_owned(),
                 Outcome::ClientError { kind } | Outcome::ServerError { kind } => kind.clone(),
             },
+            Report::Secured(handshake) => format!("{:?}", handshake.stage),
+            Report::Switched(number) => format!("{number} lasts"),
             Report::Dropped(cause) => format!("dropped {cause}"),
         });
         let changes = self.changes.iter().map(|change| format!("{change:?}"));
@@ -299,9 +301,9 @@ fn bodies_may_be_gaps() {
 
 #[test]
 fn what_is_no_known_protocol_is_left_alone() {
-    check("TLS at once", "Opaque", |wire| {
-        wire.ask("\x16\x03\x01\x02\x00\x01")
-            .tell("\x16\x03\x03")
+    check("TLS, joined midway", "Opaque", |wire| {
+        wire.ask("\x17\x03\x03\x00\x11")
+            .tell("\x17\x03\x03\x00\x11")
             .ask(A)
             .tell(OK);
     });

@@ -3,7 +3,9 @@
 //! The bytes come from the kernel side or from a file: any bytes at all give a record or an
 //! error, never a panic.
 
-use super::{Chunk, ConnId, Direction, Ended, Endpoint, Event, Opened, Record, Task};
+use super::{
+    Chunk, ConnId, Direction, Ended, Endpoint, Event, Opened, Plain, Record, Secured, Task,
+};
 use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
 use agent_common::record as raw;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -46,6 +48,20 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
             let body = body.get(..head.captured as usize).ok_or_else(short)?;
             chunk(&head, body)?
         }
+        raw::PLAIN => {
+            let head: raw::Plain = view(bytes).ok_or_else(short)?;
+            let body = bytes.get(size_of::<raw::Plain>()..).unwrap_or_default();
+            let body = body.get(..head.captured as usize).ok_or_else(short)?;
+            plain(&head, body)?
+        }
+        raw::SECURED => {
+            let secured: raw::Secured = view(bytes).ok_or_else(short)?;
+            Event::Secured(Secured {
+                session: ConnId(secured.session),
+                random: secured.client_random,
+            })
+        }
+        raw::LOADED => Event::Loaded,
         raw::ENDED => ended(&view(bytes).ok_or_else(short)?)?,
         raw::SPAWNED => {
             let spawned: raw::Spawned = view(bytes).ok_or_else(short)?;
@@ -118,6 +134,7 @@ fn opened(record: &raw::Opened) -> Result<Event<'static>, Error> {
         remote: end(&record.remote, record.peer_inode),
         client: record.role == ROLE_CLIENT,
         fresh: record.fresh == 1,
+        plain: None,
         netns: record.netns,
         offsets: [record.sent, record.received],
         path: socket_path(path),
@@ -149,17 +166,11 @@ fn ip(address: &Address, family: u16) -> IpAddr {
 }
 
 fn chunk<'a>(head: &raw::Chunk, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
-    if head.captured > head.len {
-        return Err(Error::Field("captured length"));
-    }
+    whole(head.captured, head.len)?;
     bounded([head.offset, head.opposite])?;
     Ok(Event::Chunk(Chunk {
         conn: ConnId(head.conn),
-        direction: if head.direction == u16::from(SENT) {
-            Direction::Sent
-        } else {
-            Direction::Received
-        },
+        direction: direction(head.direction),
         offset: head.offset,
         opposite: head.opposite,
         fiber: if head.flags & raw::CHUNK_FIBER != 0 {
@@ -172,6 +183,42 @@ fn chunk<'a>(head: &raw::Chunk, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
         unreadable: head.flags & (raw::CHUNK_NO_BUFFER | raw::CHUNK_FAULT) != 0,
         bytes,
     }))
+}
+
+fn plain<'a>(head: &raw::Plain, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
+    whole(head.captured, head.len)?;
+    bounded([head.offset, head.opposite])?;
+    let is = |flag| head.flags & flag != 0;
+    Ok(Event::Plain(Plain {
+        carrier: (head.conn != 0).then_some(ConnId(head.conn)),
+        fresh: is(raw::PLAIN_FRESH),
+        chunk: Chunk {
+            conn: ConnId(head.session),
+            direction: direction(head.direction),
+            offset: head.offset,
+            opposite: head.opposite,
+            fiber: if is(raw::CHUNK_FIBER) { head.fiber } else { 0 },
+            len: head.len,
+            sequenced: false,
+            unreadable: is(raw::CHUNK_NO_BUFFER | raw::CHUNK_FAULT),
+            bytes,
+        },
+    }))
+}
+
+fn whole(captured: u32, len: u32) -> Result<(), Error> {
+    if captured > len {
+        return Err(Error::Field("captured length"));
+    }
+    Ok(())
+}
+
+fn direction(raw: u16) -> Direction {
+    if raw == u16::from(SENT) {
+        Direction::Sent
+    } else {
+        Direction::Received
+    }
 }
 
 fn ended(record: &raw::Ended) -> Result<Event<'static>, Error> {
@@ -266,6 +313,53 @@ mod tests {
     }
 
     #[test]
+    fn plain_bytes_name_their_session_and_its_connection() {
+        let head = raw::Plain {
+            header: raw::Header {
+                at: 7,
+                tgid: 1,
+                tid: 2,
+                kind: raw::PLAIN,
+                size: 85,
+            },
+            session: 11,
+            conn: 0,
+            offset: 100,
+            opposite: 50,
+            fiber: 3,
+            len: 10,
+            captured: 5,
+            direction: 0,
+            flags: raw::PLAIN_FRESH | raw::CHUNK_FIBER,
+            reserved: 0,
+        };
+        // A record may be followed by what its place in the ring had room for.
+        let bytes = [head.as_bytes(), b"hello", b"rest"].concat();
+        let Event::Plain(plain) = decode(&bytes).unwrap().event else {
+            panic!("not plain bytes")
+        };
+        assert_eq!((plain.carrier, plain.fresh), (None, true));
+        assert_eq!((plain.chunk.conn, plain.chunk.fiber), (ConnId(11), 3));
+        assert_eq!((plain.chunk.bytes, plain.chunk.len), (&b"hello"[..], 10));
+        assert_eq!(decode(&bytes[..84]), Err(Error::Short(84)));
+        let secured = raw::Secured {
+            header: raw::Header {
+                kind: raw::SECURED,
+                ..head.header
+            },
+            session: 11,
+            conn: 0,
+            client_random: [7; 32],
+        };
+        let expected = Secured {
+            session: ConnId(11),
+            random: [7; 32],
+        };
+        let record = decode(secured.as_bytes()).unwrap();
+        assert_eq!(record.event, Event::Secured(expected));
+    }
+
+    #[test]
     fn times_and_offsets_are_bounded() {
         let whole = chunk_record(5, 5, b"hello");
         for (at, value, field) in [
@@ -287,8 +381,8 @@ mod tests {
         for end in 0..whole.len() {
             let _ = decode(&whole[..end]);
         }
-        for kind in 0..10u32 {
-            for len in [24, 56, 100, 232, 304] {
+        for kind in 0..20u32 {
+            for len in [24, 56, 72, 80, 100, 232, 304] {
                 let mut bytes = vec![0xff; len];
                 bytes[16..20].copy_from_slice(&kind.to_le_bytes());
                 let _ = decode(&bytes);

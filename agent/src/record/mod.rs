@@ -97,6 +97,10 @@ pub enum Event<'a> {
     Opened(Box<Opened>),
     /// Bytes went over a connection.
     Chunk(Chunk<'a>),
+    /// Bytes went through a TLS library.
+    Plain(Plain<'a>),
+    /// By what the connection of a TLS session can be found.
+    Secured(Secured),
     /// A direction or all of a connection ended.
     Ended(Ended),
     /// A process or thread was made.
@@ -124,6 +128,8 @@ pub enum Event<'a> {
         /// Who woke it.
         by: u64,
     },
+    /// A process has loaded libraries, or unloaded some.
+    Loaded,
     /// A thread ended, and others of its process go on.
     Left,
     /// A runtime's thread allocates in this part of its heap from now on.
@@ -161,12 +167,23 @@ pub struct Opened {
     pub client: bool,
     /// Nothing went over it before.
     pub fresh: bool,
+    /// It is what a TLS connection carries.
+    pub plain: Option<Carrier>,
     /// Network namespace inode.
     pub netns: u32,
     /// Offsets of the next bytes, by [`Direction::index`].
     pub offsets: [u64; 2],
     /// Bound path of a UNIX socket.
     pub path: Option<String>,
+}
+
+/// The connection that carries another one's bytes, encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carrier {
+    /// Which.
+    pub conn: ConnId,
+    /// Offsets of its own first bytes, by [`Direction::index`].
+    pub began: [u64; 2],
 }
 
 /// Bytes moved by one call.
@@ -190,6 +207,26 @@ pub struct Chunk<'a> {
     pub unreadable: bool,
     /// The first of them.
     pub bytes: &'a [u8],
+}
+
+/// Bytes that a process gave to its TLS library, or got from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plain<'a> {
+    /// The connection that carries the session, if the kernel side knows it.
+    pub carrier: Option<ConnId>,
+    /// The session was seen from its beginning.
+    pub fresh: bool,
+    /// The bytes; `conn` names the session, whose offsets begin with 0.
+    pub chunk: Chunk<'a>,
+}
+
+/// By what the connection of a TLS session can be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Secured {
+    /// Which session.
+    pub session: ConnId,
+    /// The random number of the ClientHello that crossed the connection.
+    pub random: [u8; 32],
 }
 
 /// End of a connection.

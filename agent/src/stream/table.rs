@@ -110,6 +110,20 @@ impl<T: Default> Table<T> {
         }
     }
 
+    /// A connection as it was announced, if it is followed.
+    #[must_use]
+    pub fn info(&self, conn: ConnId) -> Option<&Arc<Opened>> {
+        self.connections
+            .get(&conn)
+            .map(|connection| &connection.info)
+    }
+
+    /// What later stages keep of a connection.
+    pub fn state_mut(&mut self, conn: ConnId) -> Option<&mut T> {
+        let connection = self.connections.get_mut(&conn);
+        connection.map(|connection| &mut connection.state)
+    }
+
     /// Number of connections.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -26,6 +26,7 @@ fn info(conn: ConnId, unix: bool) -> Opened {
         remote: end(5000),
         client: false,
         fresh: true,
+        plain: None,
         netns: 1,
         offsets: [100, 200],
         path: None,

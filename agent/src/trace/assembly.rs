@@ -250,6 +250,11 @@ impl Assembly {
         ]
     }
 
+    /// The one source of ids.
+    pub const fn ids(&mut self) -> &mut Ids {
+        &mut self.ids
+    }
+
     /// No node.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -314,7 +319,7 @@ impl Assembly {
                 }
             }
             None => {
-                let near = self.is_near(info, start);
+                let near = pair.is_some() && self.is_near(info, start);
                 self.set_lonely(node, near);
             }
         }
@@ -335,6 +340,21 @@ impl Assembly {
                     self.settle_server(server, Some(node));
                 }
             }
+        }
+    }
+
+    /// The exchange lasts as long as its connection.
+    pub fn switched(&mut self, conn: ConnId, number: u64) {
+        let Some(node) = self.open.get(&(conn, number)).copied() else {
+            return;
+        };
+        match self.node(node).map(|entry| entry.request.role) {
+            Some(Role::Server) => self.handlers.last(node),
+            // What comes on it later may be for anyone.
+            Some(Role::Client) if self.serving.get(&conn) == Some(&node) => {
+                self.serving.remove(&conn);
+            }
+            Some(Role::Client) | None => {}
         }
     }
 

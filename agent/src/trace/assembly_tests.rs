@@ -83,6 +83,7 @@ impl End {
             remote: end(other),
             client: self.role == Client,
             fresh: true,
+            plain: None,
             netns: 1,
             offsets: [0; 2],
             path: None,

@@ -56,6 +56,13 @@ impl Handed {
         }
     }
 
+    /// Somebody gave `fiber` something to do, now or earlier.
+    #[must_use]
+    pub fn knows(&self, tgid: u32, fiber: u64) -> bool {
+        let key = (tgid, fiber);
+        self.young.contains_key(&key) || self.old.contains_key(&key)
+    }
+
     /// A process ended.
     pub fn exited(&mut self, tgid: u32) {
         self.young.retain(|(process, _), _| *process != tgid);

@@ -133,6 +133,8 @@ pub struct Handlers {
     last: HashMap<Task, (NodeId, SpanId)>,
     /// Open server requests of which it is not certain that they are still handled.
     doubted: HashSet<NodeId>,
+    /// Open server requests that last as long as their connections.
+    lasting: HashSet<NodeId>,
 }
 
 impl Handlers {
@@ -192,9 +194,17 @@ impl Handlers {
         self.doubted.insert(node);
     }
 
+    /// `node` is open for as long as its connection, and threads do other work meanwhile: timers,
+    /// messages of other connections. From now on only the runtime's own task says who works for
+    /// it.
+    pub fn last(&mut self, node: NodeId) {
+        self.lasting.insert(node);
+    }
+
     /// `node` was answered.
     pub fn finish(&mut self, node: NodeId, number: u64, handler: Handler) {
         self.doubted.remove(&node);
+        self.lasting.remove(&node);
         let unit = handler.unit();
         if let Some(work) = self.units.get_mut(&unit) {
             work.open.retain(|(open, _)| *open != node);
@@ -212,7 +222,7 @@ impl Handlers {
 
     /// A process ended.
     pub fn exited(&mut self, tgid: u32) {
-        let doubted = &mut self.doubted;
+        let (doubted, lasting) = (&mut self.doubted, &mut self.lasting);
         self.units.retain(|unit, work| {
             let (Unit::Thread(Task { tgid: process, .. }) | Unit::Fiber(process, _)) = unit;
             if *process != tgid {
@@ -220,6 +230,7 @@ impl Handlers {
             }
             work.open.iter().for_each(|(node, _)| {
                 doubted.remove(node);
+                lasting.remove(node);
             });
             false
         });
@@ -312,6 +323,7 @@ impl Handlers {
         };
         match work.open.as_slice() {
             [(node, _)] if work.event_loop || self.doubted.contains(node) => None,
+            [(node, _)] if self.is_vague(unit, *node) => None,
             [only] => Some(*only),
             _ => None,
         }
@@ -370,7 +382,7 @@ impl Handlers {
     /// Nothing is kept.
     #[cfg(test)]
     pub fn is_clear(&self) -> bool {
-        self.sizes() == [0; 2] && self.doubted.is_empty()
+        self.sizes() == [0; 2] && self.doubted.is_empty() && self.lasting.is_empty()
     }
 
     /// Number of the oldest open server request of a process.
@@ -467,9 +479,16 @@ impl Handlers {
         let alone = self.processes.get(&handler.task.tgid).map(BTreeMap::len) == Some(1);
         match work.open.as_slice() {
             [] => Ok(None),
+            [(node, _)] if self.is_vague(handler.unit(), *node) => Err(Refusal::Ambiguous),
             [only] if !work.event_loop || alone => Ok(Some(*only)),
             _ => Err(Refusal::Ambiguous),
         }
+    }
+
+    /// A thread, or a task that serves several, does not say what it does for a request that lasts.
+    fn is_vague(&self, unit: Unit, node: NodeId) -> bool {
+        let shared = self.units.get(&unit).is_some_and(|work| work.event_loop);
+        self.lasting.contains(&node) && (shared || matches!(unit, Unit::Thread(_)))
     }
 
     /// The request that the maker of this task was handling when it made it.

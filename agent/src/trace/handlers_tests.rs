@@ -68,6 +68,22 @@ fn an_event_loop_is_believed_only_with_one_request() {
 }
 
 #[test]
+fn a_thread_says_nothing_of_a_request_that_lasts() {
+    let mut handlers = handling(&[thread(1), fiber(10)]);
+    handlers.last(NodeId(1));
+    handlers.last(NodeId(2));
+    check(&handlers, thread(1), Err(Some(Refusal::Ambiguous)));
+    check(&handlers, fiber(10), Ok(2));
+    // Another request of that thread is not alone, whatever happens on the connection.
+    handlers.begin(NodeId(3), span(3), 3, thread(1));
+    check(&handlers, thread(1), Err(Some(Refusal::Ambiguous)));
+    handlers.finish(NodeId(3), 3, thread(1));
+    handlers.finish(NodeId(1), 1, thread(1));
+    handlers.begin(NodeId(1), span(1), 4, thread(2));
+    check(&handlers, thread(2), Ok(1));
+}
+
+#[test]
 fn tasks_are_told_apart_on_one_thread() {
     let handlers = handling(&[fiber(10), fiber(20)]);
     check(&handlers, fiber(20), Ok(2));

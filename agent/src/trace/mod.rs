@@ -16,4 +16,5 @@ pub mod id;
 pub mod objects;
 pub mod pairs;
 pub mod parent;
+pub mod secured;
 pub mod waiting;

@@ -4,7 +4,7 @@
 
 use super::assembly::NodeId;
 use crate::protocol::exchange::Role;
-use crate::record::{Endpoint, Opened};
+use crate::record::{Direction, Endpoint, Opened};
 use foldhash::HashMap;
 use std::collections::hash_map::Entry;
 
@@ -16,16 +16,23 @@ pub struct PairKey {
     client: Endpoint,
     server: Endpoint,
     offset: u32,
+    /// Of what a TLS connection carries: how that connection's own numbers begin. Plain bytes are
+    /// counted from 0, so another connection of the same ports could be taken for it.
+    plain: Option<u32>,
 }
 
 impl PairKey {
     /// The key of the request that begins at `offset`, seen from this end in `role`.
     #[must_use]
     pub fn new(info: &Opened, role: Role, offset: u64) -> Option<Self> {
-        let (client, server) = match role {
-            Role::Client => (info.local, info.remote),
-            Role::Server => (info.remote, info.local),
+        let (client, server, way) = match role {
+            Role::Client => (info.local, info.remote, Direction::Sent),
+            Role::Server => (info.remote, info.local, Direction::Received),
         };
+        // Whoever came later counts plain bytes differently.
+        if info.plain.is_some() && !info.fresh {
+            return None;
+        }
         let server = match client {
             Endpoint::Unix(0) => return None,
             // The accepted socket has no inode yet when the client speaks first.
@@ -36,6 +43,7 @@ impl PairKey {
             client,
             server,
             offset: offset as u32,
+            plain: info.plain.map(|carrier| carrier.began[way.index()] as u32),
         })
     }
 }

@@ -261,6 +261,26 @@ impl Assembly {
         }
     }
 
+    /// The server request that `handler` is handling at `at`, if that is certain in this moment:
+    /// for what is no request itself. What is given to a task is not asked for, as that would
+    /// spend it.
+    #[must_use]
+    pub fn handling(
+        &self,
+        handler: Handler,
+        threading: Threading,
+        at: Nanos,
+    ) -> Option<(SpanId, Evidence)> {
+        let Handler { task, fiber } = handler;
+        if fiber != 0 && self.handlers.handed.knows(task.tgid, fiber) {
+            return None;
+        }
+        match self.current(handler, threading, at) {
+            Ok(Current::Handling(_, id, evidence)) => Some((id, evidence)),
+            _ => None,
+        }
+    }
+
     /// The task of the call `node` has outlived its request, which may have left.
     fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId), evidence: Evidence) {
         let parent = if self.node(found).is_some_and(|above| above.id == id) {

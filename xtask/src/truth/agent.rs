@@ -17,26 +17,26 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 
 /// A running `weft run`.
-pub(super) struct Agent {
+pub(crate) struct Agent {
     group: Group,
     file: PathBuf,
 }
 
 impl Agent {
-    /// Starts it over the processes `watched`; its metrics go to `metrics`.
+    /// Starts it over the processes `watched`; its metrics go to `metrics`, if anywhere.
     ///
     /// # Errors
     /// When it does not get ready.
-    pub(super) fn start(
+    pub(crate) fn start(
         weft: &Path,
         dir: &Path,
         name: &str,
         watched: &[u32],
-        metrics: &str,
+        metrics: Option<&str>,
     ) -> Result<Self> {
         let file = dir.join(format!("{name}.jsonl"));
         let _ = fs::remove_file(&file); // of an earlier run
-        let settings = settings(dir, watched, Some(metrics))?;
+        let settings = settings(dir, watched, metrics)?;
         let mut command = Command::new(weft);
         command.args(["run", "--output"]);
         command
@@ -50,12 +50,12 @@ impl Agent {
     }
 
     /// The spans so far.
-    pub(super) fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         spans::from_lines(&fs::read_to_string(&self.file).unwrap_or_default())
     }
 
     /// Ends it as an operator does; answers all spans and its last line.
-    pub(super) fn stop(self) -> (Vec<Span>, String) {
+    pub(crate) fn stop(self) -> (Vec<Span>, String) {
         let errors = self.group.errors(NAME);
         let file = self.file;
         drop(self.group);
@@ -66,7 +66,7 @@ impl Agent {
 }
 
 /// A running `weft record`; the file is whole when it is dropped.
-pub(super) struct Recorder {
+pub(crate) struct Recorder {
     _group: Group,
 }
 
@@ -75,7 +75,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When it does not get ready.
-    pub(super) fn start(weft: &Path, dir: &Path, file: &Path, watched: &[u32]) -> Result<Self> {
+    pub(crate) fn start(weft: &Path, dir: &Path, file: &Path, watched: &[u32]) -> Result<Self> {
         let mut command = Command::new(weft);
         command
             .arg("record")

@@ -93,7 +93,7 @@ pub(super) fn versions(row: &Row) -> String {
 ///
 /// # Errors
 /// When it is gone.
-pub(super) fn family(root: u32) -> Result<Vec<u32>> {
+pub(crate) fn family(root: u32) -> Result<Vec<u32>> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let pid = entry

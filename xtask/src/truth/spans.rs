@@ -4,7 +4,7 @@ use serde_json::Value;
 
 /// Side of a span.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Side {
+pub(crate) enum Side {
     /// It answered.
     #[default]
     Server,
@@ -14,23 +14,27 @@ pub(super) enum Side {
 
 /// A span.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Span {
+pub(crate) struct Span {
     /// Span id, hex.
-    pub(super) id: String,
+    pub(crate) id: String,
     /// Parent's span id, hex; empty when it has none.
-    pub(super) parent: String,
+    pub(crate) parent: String,
     /// Trace id, hex.
-    pub(super) trace: String,
+    pub(crate) trace: String,
     /// Its side.
-    pub(super) side: Side,
-    /// `url.path`.
-    pub(super) path: String,
+    pub(crate) side: Side,
+    /// `http.request.method`; empty for other protocols.
+    pub(crate) method: String,
+    /// `url.path`, or what stands for it: `/SERVICE/METHOD` of a remote call.
+    pub(crate) path: String,
+    /// `http.response.status_code`, or a remote call's own.
+    pub(crate) status: String,
     /// Process that it was seen in (`process.pid` of the resource).
-    pub(super) process: u32,
+    pub(crate) process: u32,
     /// What the parent is known by; empty without one.
-    pub(super) evidence: String,
+    pub(crate) evidence: String,
     /// A step from one process of the service to another, by FastCGI.
-    pub(super) inner: bool,
+    pub(crate) inner: bool,
 }
 
 /// The kinds of OTLP that HTTP has.
@@ -38,7 +42,7 @@ const SERVER: u64 = 2;
 const CLIENT: u64 = 3;
 
 /// All spans of a file; lines that are cut or no JSON are left out.
-pub(super) fn from_lines(text: &str) -> Vec<Span> {
+pub(crate) fn from_lines(text: &str) -> Vec<Span> {
     let mut found = Vec::new();
     for line in text.lines() {
         let Ok(json) = serde_json::from_str::<Value>(line) else {
@@ -71,11 +75,37 @@ fn span(json: &Value, process: u32) -> Option<Span> {
             Some(CLIENT) => Side::Client,
             _ => return None,
         },
-        path: attribute(json, "url.path"),
+        method: attribute(json, "http.request.method"),
+        path: path(json),
+        status: first(json, &STATUSES),
         process,
         evidence: attribute(json, "weft.parent.evidence"),
         inner: attribute(json, "network.protocol.name") == "fastcgi",
     })
+}
+
+/// Where the outcome stands: of a remote call before that of the HTTP that carries it.
+const STATUSES: [&str; 3] = [
+    "rpc.response.status_code",
+    "rpc.grpc.status_code",
+    "http.response.status_code",
+];
+
+fn path(json: &Value) -> String {
+    match (
+        attribute(json, "rpc.service"),
+        attribute(json, "rpc.method"),
+    ) {
+        (_, method) if method.is_empty() => attribute(json, "url.path"),
+        (service, method) if service.is_empty() => format!("/{method}"),
+        (service, method) => format!("/{service}/{method}"),
+    }
+}
+
+/// The first of these attributes that is there.
+fn first(json: &Value, keys: &[&str]) -> String {
+    let mut found = keys.iter().map(|key| attribute(json, key));
+    found.find(|value| !value.is_empty()).unwrap_or_default()
 }
 
 /// An attribute as text; empty when there is none.
@@ -94,9 +124,49 @@ mod tests {
     use super::*;
 
     #[test]
+    fn remote_calls_are_known_by_their_methods() {
+        let check = |pairs: &[(&str, &str)], want: (&str, &str)| {
+            let attributes: Vec<Value> = pairs
+                .iter()
+                .map(
+                    |(key, value)| serde_json::json!({"key": key, "value": {"stringValue": value}}),
+                )
+                .collect();
+            let json = serde_json::json!({"kind": 2, "attributes": attributes});
+            let span = span(&json, 1).expect("it is a server's");
+            assert_eq!(
+                (span.path.as_str(), span.status.as_str()),
+                want,
+                "{pairs:?}"
+            );
+        };
+        let http = ("http.response.status_code", "200");
+        let path = ("url.path", "/a.B/C");
+        check(&[path, http], ("/a.B/C", "200"));
+        let split = [("rpc.service", "a.B"), ("rpc.method", "C")];
+        check(
+            &[
+                path,
+                http,
+                split[0],
+                split[1],
+                ("rpc.grpc.status_code", "5"),
+            ],
+            ("/a.B/C", "5"),
+        );
+        let whole = ("rpc.method", "a.B/C");
+        check(
+            &[http, whole, ("rpc.response.status_code", "NOT_FOUND")],
+            ("/a.B/C", "NOT_FOUND"),
+        );
+    }
+
+    #[test]
     fn reads_what_the_judge_needs() {
         let attributes = serde_json::json!([
+            {"key": "http.request.method", "value": {"stringValue": "GET"}},
             {"key": "url.path", "value": {"stringValue": "/leaf/a/1"}},
+            {"key": "http.response.status_code", "value": {"intValue": "404"}},
             {"key": "weft.parent.evidence", "value": {"stringValue": "thread"}},
         ]);
         let resource = serde_json::json!({"attributes": [{"key": "process.pid", "value": {"intValue": "81"}}]});
@@ -109,7 +179,9 @@ mod tests {
             parent: "p".into(),
             trace: "t".into(),
             side: Side::Client,
+            method: "GET".into(),
             path: "/leaf/a/1".into(),
+            status: "404".into(),
             process: 81,
             evidence: "thread".into(),
             inner: false,

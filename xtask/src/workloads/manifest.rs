@@ -1,5 +1,6 @@
 //! What a service says of itself in its `truth.json`: what it needs beyond its folder, and the
-//! rows of the truth bench it serves. A service without that file needs nothing and has no row.
+//! rows of the truth bench and of the bench of protocols that it serves. A service without that file
+//! needs nothing and has no row.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,8 +29,46 @@ pub(crate) struct Manifest {
     pub(crate) packages: Vec<String>,
     /// Takes long to install: only the truth bench asks for it.
     pub(crate) heavy: bool,
-    /// Its rows.
+    /// Its rows in the truth bench.
     pub(crate) rows: Vec<Row>,
+    /// Its rows in the bench of protocols.
+    pub(crate) peers: Vec<Peer>,
+}
+
+/// One row of the bench of protocols: this service as the server, and who asks it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Peer {
+    /// Name, unique among all.
+    pub(crate) name: String,
+    /// Server, client, and what they speak.
+    pub(crate) what: String,
+    /// Which requests are sent: `http`, `get` or `grpc`.
+    pub(crate) kind: String,
+    /// It is asked over TLS.
+    pub(crate) tls: bool,
+    /// Variables of the service's environment.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Who asks it.
+    pub(crate) client: Other,
+    /// Whom it calls, if anyone.
+    pub(crate) upstream: Option<Other>,
+    /// Every request is passed on as it is; else only what asks for it.
+    pub(crate) proxy: bool,
+    /// What is there to see without the plaintext: one span a connection.
+    pub(crate) opaque: bool,
+    /// It is part of `cargo xtask test`.
+    pub(crate) tested: bool,
+}
+
+/// A client, or a service that is called.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Other {
+    /// Its folder among the services.
+    pub(crate) folder: String,
+    /// Variables of its environment.
+    pub(crate) variables: BTreeMap<String, String>,
+    /// It is called over TLS.
+    pub(crate) tls: bool,
 }
 
 /// One row of the bench.
@@ -75,6 +114,18 @@ fn parse(text: &str) -> Result<Manifest> {
     {
         bail!("each of its rows must have a name and paths");
     }
+    let peers: Vec<Peer> = json["peers"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(peer)
+        .collect();
+    if peers
+        .iter()
+        .any(|peer| peer.name.is_empty() || peer.kind.is_empty() || peer.client.folder.is_empty())
+    {
+        bail!("each of its peers must have a name, a kind and a client");
+    }
     Ok(Manifest {
         order: json["order"].as_u64().unwrap_or(u64::MAX),
         runtime: word(&json, "runtime"),
@@ -84,17 +135,46 @@ fn parse(text: &str) -> Result<Manifest> {
         packages: words(&json, "packages"),
         heavy: json["heavy"].as_bool().unwrap_or(false),
         rows,
+        peers,
     })
 }
 
+fn peer(json: &Value) -> Peer {
+    let flag = |key: &str| json[key].as_bool().unwrap_or(false);
+    Peer {
+        name: word(json, "name"),
+        what: word(json, "what"),
+        kind: word(json, "kind"),
+        tls: flag("tls"),
+        variables: variables(json),
+        client: other(&json["client"]),
+        upstream: json.get("upstream").map(other),
+        proxy: flag("proxy"),
+        opaque: flag("opaque"),
+        tested: flag("tested"),
+    }
+}
+
+fn other(json: &Value) -> Other {
+    Other {
+        folder: word(json, "folder"),
+        variables: variables(json),
+        tls: json["tls"].as_bool().unwrap_or(false),
+    }
+}
+
+fn variables(json: &Value) -> BTreeMap<String, String> {
+    let pairs = json["variables"].as_object().into_iter().flatten();
+    pairs
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
+        .collect()
+}
+
 fn row(json: &Value) -> Row {
-    let variables = json["variables"].as_object().into_iter().flatten();
     Row {
         name: word(json, "name"),
         what: word(json, "what"),
-        variables: variables
-            .map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned()))
-            .collect(),
+        variables: variables(json),
         paths: words(json, "paths"),
         recall: json["recall"].as_f64(),
     }
@@ -135,6 +215,11 @@ mod tests {
         check("{}", true);
         check(r#"{"rows": [{"name": "a"}]}"#, false);
         check(r#"{"rows": [{"paths": ["work"]}]}"#, false);
+        check(r#"{"peers": [{"name": "a", "kind": "http"}]}"#, false);
+        check(
+            r#"{"peers": [{"name": "a", "kind": "http", "client": {"folder": "b"}}]}"#,
+            true,
+        );
         check("nothing", false);
     }
 }

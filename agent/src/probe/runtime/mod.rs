@@ -11,17 +11,19 @@ mod nginx;
 mod node;
 mod python;
 mod ruby;
+mod switches;
 mod tokio;
+
+pub use switches::{Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
 use crate::discovery::mapping::{FileId, Mapping, mappings, sibling};
 use crate::discovery::procs::{Proc, Process};
+use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
 use agent_common::runtime::{NOWHERE, Runtime};
-use std::collections::HashMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -52,6 +54,8 @@ pub struct Part {
     pub sites: Arc<[Site]>,
     /// They are probed in this process alone, and only all of them together mean something.
     pub own: bool,
+    /// A number that its probes are told, where the kernel can; 0 is none.
+    pub cookie: u64,
 }
 
 /// Where a probe is put.
@@ -70,6 +74,8 @@ pub struct Site {
 pub enum Refusal {
     /// Nothing is known to look for in this runtime.
     None,
+    /// The settings have it that this runtime is not probed.
+    Off(Probed),
     /// The library is not mapped yet: ask again.
     Early,
     /// This build lacks something.
@@ -120,12 +126,21 @@ struct Module {
 }
 
 /// Makes plans; remembers files.
-#[derive(Default)]
 pub struct Planner {
-    files: HashMap<FileId, Result<Found, String>>,
+    switches: Switches,
+    files: Remembered<Result<Found, String>>,
 }
 
 impl Planner {
+    /// Plans for runtimes that are on.
+    #[must_use]
+    pub fn new(switches: Switches) -> Self {
+        Self {
+            switches,
+            files: Remembered::new(FILES),
+        }
+    }
+
     /// The plan for `process`, which runs `runtime`.
     ///
     /// # Errors
@@ -136,16 +151,10 @@ impl Planner {
         process: &Process,
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
-        let way = match runtime {
-            metadata::Runtime::Go => go::WAY,
-            metadata::Runtime::Python => python::WAY,
-            metadata::Runtime::Java => java::WAY,
-            metadata::Runtime::Ruby => ruby::WAY,
-            metadata::Runtime::Rust => tokio::WAY,
-            metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
-            metadata::Runtime::Node => node::WAY,
-            _ => return Err(Refusal::None),
-        };
+        let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
+        if let Some(off) = probed.filter(|probed| !self.switches.on(*probed)) {
+            return Err(Refusal::Off(off));
+        }
         let maps = mappings(proc, process.tgid);
         let library = way
             .library
@@ -220,16 +229,35 @@ impl Planner {
         look: Look,
         process: &Process,
     ) -> Result<Found, String> {
-        if self.files.len() >= FILES {
-            self.files.clear();
-        }
-        let found = self.files.entry(file).or_insert_with(|| {
-            let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        self.files.look(file, path, |file| {
             let sections = Sections::of(file).ok_or("it is no executable of this machine")?;
             look(&sections, process)
-        });
-        found.clone()
+        })?
     }
+}
+
+/// Every way that there is.
+const WAYS: [Way; 7] = [
+    go::WAY,
+    haproxy::WAY,
+    java::WAY,
+    nginx::WAY,
+    node::WAY,
+    python::WAY,
+    tokio::WAY,
+];
+
+/// Looks for everything that any runtime has in one file, as if `process` ran it; answers what is
+/// not there. Whoever may write an executable decides about every byte of it.
+#[must_use]
+pub fn examine(sections: &Sections, process: &Process) -> Vec<String> {
+    let looks = WAYS.iter().flat_map(|way| {
+        let modules = way.modules.iter().map(|module| module.look);
+        [way.look].into_iter().chain(modules)
+    });
+    looks
+        .filter_map(|look| look(sections, process).err())
+        .collect()
 }
 
 impl Module {
@@ -259,15 +287,39 @@ impl Found {
             path,
             sites: Arc::clone(&self.sites),
             own: self.own,
+            cookie: 0,
         }
     }
 }
 
+/// The switch of the probes that a program's runtime is watched by, if there are any.
+#[must_use]
+pub fn probed(runtime: metadata::Runtime, program: &str) -> Option<Probed> {
+    way(runtime, program)?.0
+}
+
+/// How the tasks of a runtime are told apart, and the switch of its probes.
+fn way(runtime: metadata::Runtime, program: &str) -> Option<(Option<Probed>, Way)> {
+    match runtime {
+        metadata::Runtime::Go => Some((Some(Probed::Go), go::WAY)),
+        metadata::Runtime::Python => Some((Some(Probed::Python), python::WAY)),
+        // Read from memory, and a probe that is not on the way of a request; without it threads would
+        // be believed that are shared.
+        metadata::Runtime::Java => Some((None, java::WAY)),
+        // Its probes are where threads begin and end, not on the way of a request.
+        metadata::Runtime::Ruby => Some((None, ruby::WAY)),
+        metadata::Runtime::Rust => Some((Some(Probed::Tokio), tokio::WAY)),
+        metadata::Runtime::Node => Some((Some(Probed::Node), node::WAY)),
+        metadata::Runtime::Native => native(program),
+        _ => None,
+    }
+}
+
 /// Programs that are known by their names.
-fn native(program: &str) -> Option<Way> {
+fn native(program: &str) -> Option<(Option<Probed>, Way)> {
     match program {
-        haproxy::PROGRAM => Some(haproxy::WAY),
-        program if nginx::PROGRAMS.contains(&program) => Some(nginx::WAY),
+        haproxy::PROGRAM => Some((Some(Probed::Haproxy), haproxy::WAY)),
+        program if nginx::PROGRAMS.contains(&program) => Some((Some(Probed::Nginx), nginx::WAY)),
         _ => None,
     }
 }

@@ -253,7 +253,7 @@ impl Functions<'_> {
             .filter(|ip| *ip != skipped)
             .map(|ip| Site {
                 program: "node_drained",
-                offset: offset + ip - run.address,
+                offset: offset.wrapping_add(ip.wrapping_sub(run.address)),
                 returns: false,
             })
             .collect();
@@ -400,8 +400,10 @@ mod tests {
         };
         let program = Mapping {
             start: 0,
+            end: 4096,
             file,
             path: String::new(),
+            gone: None,
         };
         let text = || region("rx", 30, Some(file));
         let made = || region("rwx", 1, None);

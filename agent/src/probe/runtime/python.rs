@@ -93,7 +93,7 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
     let (_, [key, context, stack, thread]) =
         known.ok_or_else(|| format!("Python 3.{minor}: the layout of its threads is not known"))?;
     let mut at = [NOWHERE; FIELDS];
-    at[python::KEY] = runtime.address + key;
+    at[python::KEY] = runtime.address.wrapping_add(*key);
     at[python::CONTEXT] = *context;
     at[python::STACK] = *stack;
     at[python::ENTERED] = ENTERED;

@@ -13,15 +13,21 @@
 //! Joined midway, a connection may have requests open that were not seen, and its answers name no
 //! request. An answer is believed to be that of the only request that waits; while several wait
 //! none of them can be told, so they and as many answers are dropped and counted.
+//!
+//! Behind a switch to a protocol that is known, that protocol's conversation goes on with the
+//! exchange, and this one only passes on what comes.
 
 mod answer;
 mod ask;
 mod lines;
+mod switch;
 
 use super::body::Body;
 use super::head::{AnswerHead, RequestHead};
 use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report, Role};
-use crate::protocol::{Conversation, Limits, Progress};
+use crate::protocol::http::{not_before, outcome, put_size};
+use crate::protocol::http2::{self, Upgraded};
+use crate::protocol::{Conversation, Limits, Progress, Successor};
 use crate::record::Direction;
 use crate::semconv;
 use lines::Lines;
@@ -41,6 +47,10 @@ pub(super) struct Http1Conversation {
     answers_ended: bool,
     /// No request is open that was not seen.
     aligned: bool,
+    /// What the connection was handed over to.
+    successor: Option<Box<dyn Conversation>>,
+    /// The request that is answered in HTTP/2, which follows.
+    upgraded: Option<Upgraded>,
 }
 
 /// A request whose answer has not begun.
@@ -120,6 +130,8 @@ impl Http1Conversation {
             pending: VecDeque::new(),
             answers_ended: false,
             aligned: true,
+            successor: None,
+            upgraded: None,
         }
     }
 
@@ -189,6 +201,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn leaves_requests(&self) -> bool {
+        if let Some(successor) = &self.successor {
+            return successor.leaves_requests();
+        }
         let begun = usize::from(matches!(self.answering, Answering::Head(_)));
         let asking = matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none());
         !self.aligned || asking || self.pending.len() > begun
@@ -202,7 +217,9 @@ impl Conversation for Http1Conversation {
         last: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if bytes.is_empty() {
+        if let Some(successor) = &mut self.successor {
+            successor.feed(direction, bytes, moment, last, out)
+        } else if bytes.is_empty() {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask(bytes, moment, out)
@@ -218,7 +235,9 @@ impl Conversation for Http1Conversation {
         moment: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if missing == 0 {
+        if let Some(successor) = &mut self.successor {
+            successor.gap(direction, missing, moment, out)
+        } else if missing == 0 {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask_gap(missing, out)
@@ -228,7 +247,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn end(&mut self, direction: Direction, moment: Moment, out: &mut Vec<Report>) {
-        if self.is_request(direction) {
+        if let Some(successor) = &mut self.successor {
+            successor.end(direction, moment, out);
+        } else if self.is_request(direction) {
             self.end_of_requests(moment, out);
         } else {
             self.end_of_answers(moment, out);
@@ -236,6 +257,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn abandon(&mut self, moment: Moment, out: &mut Vec<Report>) {
+        if let Some(successor) = &mut self.successor {
+            return successor.abandon(moment, out);
+        }
         if matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none()) {
             out.push(Report::Dropped("request_head_cut"));
         }
@@ -243,7 +267,18 @@ impl Conversation for Http1Conversation {
         self.give_up(Outcome::Unknown, moment, out);
     }
 
+    fn successor(&mut self) -> Option<Successor> {
+        let request = self.upgraded.take()?;
+        Some(Successor {
+            conversation: http2::upgraded(self.role, self.limits, request),
+            capture: http2::CAPTURE,
+        })
+    }
+
     fn skippable(&self, direction: Direction) -> u64 {
+        if let Some(successor) = &self.successor {
+            return successor.skippable(direction);
+        }
         if self.is_request(direction) {
             match &self.asking {
                 Asking::Body { body, .. } => body.skippable(),
@@ -258,6 +293,9 @@ impl Conversation for Http1Conversation {
     }
 
     fn at_boundary(&self, direction: Direction) -> bool {
+        if let Some(successor) = &self.successor {
+            return successor.at_boundary(direction);
+        }
         if self.is_request(direction) {
             matches!(self.asking, Asking::Boundary)
         } else {
@@ -285,11 +323,7 @@ enum Ending {
 impl Open {
     /// Reports the answer; `counted` is its body's size where its head did not announce it.
     fn report(self, ending: Ending, counted: Option<u64>, out: &mut Vec<Report>) {
-        let mut attributes = self.request.attributes();
-        if let Some(status) = self.status {
-            let status = i64::from(status);
-            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
-        }
+        let mut attributes = self.attributes();
         let (outcome, end, cut) = match ending {
             Ending::Whole => {
                 put_size(
@@ -310,6 +344,18 @@ impl Open {
             attributes,
             cut: cut || self.request.cut,
         })));
+    }
+}
+
+impl Open {
+    /// What was learnt about the request after its head, and the answer's status.
+    fn attributes(&self) -> Vec<Attribute> {
+        let mut attributes = self.request.attributes();
+        if let Some(status) = self.status {
+            let status = i64::from(status);
+            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
+        }
+        attributes
     }
 }
 
@@ -334,42 +380,6 @@ impl Pending {
         let mut attributes = Vec::with_capacity(3);
         put_size(semconv::HTTP_REQUEST_BODY_SIZE, self.size, &mut attributes);
         attributes
-    }
-}
-
-fn put_size(key: &'static str, size: Option<u64>, attributes: &mut Vec<Attribute>) {
-    if let Some(size) = size.and_then(|size| i64::try_from(size).ok()) {
-        attributes.push(Attribute::new(key, size));
-    }
-}
-
-fn outcome(status: Option<u16>) -> Outcome {
-    match status {
-        None => Outcome::Unknown,
-        Some(status @ 400..500) => Outcome::ClientError {
-            kind: status.to_string(),
-        },
-        Some(status @ 500..) => Outcome::ServerError {
-            kind: status.to_string(),
-        },
-        Some(_) => Outcome::Ok,
-    }
-}
-
-/// The moment of the last of `taken` bytes from `first` on.
-fn behind(first: Moment, last: Moment, taken: usize) -> Moment {
-    let taken = u64::try_from(taken).unwrap_or(u64::MAX);
-    Moment {
-        offset: first.offset.saturating_add(taken.saturating_sub(1)),
-        ..last
-    }
-}
-
-/// `moment`, but not before `earliest`: records of two CPUs may come with times that overlap.
-fn not_before(moment: Moment, earliest: Moment) -> Moment {
-    Moment {
-        at: moment.at.max(earliest.at),
-        ..moment
     }
 }
 

@@ -145,6 +145,8 @@ fn line(report: &Report) -> String {
             }
             line
         }
+        Report::Secured(_) => "secured".to_owned(),
+        Report::Switched(number) => format!("{number} lasts"),
         Report::Dropped(cause) => format!("dropped {cause}"),
     }
 }
@@ -280,7 +282,7 @@ fn protocol_changes() {
         &[
             "0 asked at 10: GET /g",
             "0 answered 20..20@47: Ok",
-            "Opaque",
+            "Switched(14)",
         ],
     );
     let connect = Ask("CONNECT h:1 HTTP/1.1\r\n\r\n");
@@ -289,7 +291,7 @@ fn protocol_changes() {
         &[
             "0 asked at 10: CONNECT",
             "0 answered 20..20@18: Ok",
-            "Opaque",
+            "Switched(2)",
         ],
     );
     check(
@@ -301,6 +303,35 @@ fn protocol_changes() {
             "0 asked at 10: CONNECT",
             "0 answered 20..20@37: ServerError { kind: \"502\" } answer Int(0)",
         ],
+    );
+}
+
+#[test]
+fn websockets_last_until_they_are_closed() {
+    const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\n\r\n";
+    let asked = ["0 asked at 10: GET /g", "0 lasts"];
+    let check = |calls: &[Call<'_>], end: &str| {
+        let calls = [&[GET, Reply(SWITCH)], calls].concat();
+        check(&calls, &[&asked[..], &[end]].concat());
+    };
+    let message = Reply("\x01\x02hi\0\x01!");
+    let close = Reply("\x08\x00");
+    // No frame is whole: UTF-8 has no bytes such as begin one.
+    check(
+        &[message, AskGap(1), AskEnd, ReplyEnd],
+        "0 answered 20..60@63: Unknown cut",
+    );
+    check(
+        &[ReplyGap(1), close, AskEnd, ReplyEnd],
+        "0 answered 20..60@59: Unknown cut",
+    );
+    check(&[AskEnd, ReplyEnd], "0 answered 20..40@56: Aborted");
+    // Its request's head is not over: where the first frame begins is unknown.
+    let early = [Ask("GET /g HTTP/1.1\r\n"), Reply(SWITCH), AskEnd, ReplyEnd];
+    let found = said(&talk(&early));
+    assert_eq!(
+        found.last().map(String::as_str),
+        Some("0 answered 20..40@56: Unknown cut")
     );
 }
 

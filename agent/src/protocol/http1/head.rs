@@ -1,55 +1,26 @@
 //! Heads of HTTP/1 messages: what is kept of the header lines, and which framing they ask for.
 //!
 //! In: header lines, one at a time, so that a head that the kernel cut is still worth what was
-//! seen of it. Out: the few fields that matter, bounded. Not here: attributes (`operation`).
+//! seen of it. Out: the few fields that matter, bounded. Not here: attributes (`http::operation`).
 
 use super::body::{Body, Framing};
 use super::line::{Header, RequestLine, content, header};
-use crate::protocol::text::{LONGEST, text};
-use std::borrow::Cow;
+use super::switch::Switch;
+use crate::protocol::http::field::{LONGEST_NAME, Name, number};
+use crate::protocol::http::head::{Head, method};
+use crate::protocol::text::text;
 
-/// Methods that the semantic conventions know: RFC 9110 and 5789. Others are `_OTHER`.
-const KNOWN: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+/// `x` of `HTTP/1.x` as `network.protocol.version`.
+const VERSIONS: [&str; 10] = [
+    "1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9",
 ];
-
-/// Longest host name, forwarded address and the like, bytes.
-const LONGEST_NAME: usize = 256;
-/// Longest `traceparent` and `tracestate`, bytes: the least that W3C asks to propagate.
-const LONGEST_CONTEXT: usize = 512;
 
 /// What is kept of a request's head.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RequestHead {
-    /// Borrowed if it is a known one.
-    pub(super) method: Cow<'static, str>,
-    pub(super) path: Option<String>,
-    pub(super) query: Option<String>,
-    /// Scheme of an absolute-form target.
-    pub(super) scheme: Option<&'static str>,
-    /// Authority of an absolute-form or authority-form target.
-    pub(super) authority: Option<String>,
-    pub(super) minor: u8,
-    pub(super) fields: RequestFields,
+    pub(super) head: Head,
     framed: Framed,
     last: Name,
-}
-
-/// Header fields of a request that matter beyond framing.
-#[derive(Clone, Debug, Default)]
-pub(super) struct RequestFields {
-    pub(super) host: Option<String>,
-    pub(super) user_agent: Option<String>,
-    pub(super) forwarded: Option<String>,
-    pub(super) forwarded_for: Option<String>,
-    pub(super) forwarded_host: Option<String>,
-    pub(super) forwarded_proto: Option<String>,
-    pub(super) traceparent: Option<String>,
-    /// Lines of `traceparent`: more than one make all of them worthless.
-    pub(super) traceparents: u32,
-    pub(super) tracestate: Option<String>,
-    /// `Expect: 100-continue`.
-    pub(super) expects: bool,
 }
 
 /// What the header lines say about framing.
@@ -78,76 +49,14 @@ enum Coding {
     Other,
 }
 
-/// Header names that matter.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Name {
-    #[default]
-    Other,
-    ContentLength,
-    TransferEncoding,
-    Host,
-    UserAgent,
-    Expect,
-    Forwarded,
-    ForwardedFor,
-    ForwardedHost,
-    ForwardedProto,
-    Traceparent,
-    Tracestate,
-}
-
-impl Name {
-    /// Can a line that begins so have one of these names, or go on with the line before? Most
-    /// lines need not be read further.
-    const fn may_begin(first: u8) -> bool {
-        matches!(
-            first.to_ascii_lowercase(),
-            b'c' | b'e' | b'f' | b'h' | b't' | b'u' | b'x' | b' ' | b'\t'
-        )
-    }
-
-    fn of(name: &[u8]) -> Self {
-        // Most names are told apart by their length alone.
-        let (candidate, known): (&[u8], Self) = match name.len() {
-            4 => (b"host", Self::Host),
-            6 => (b"expect", Self::Expect),
-            9 => (b"forwarded", Self::Forwarded),
-            10 if matches!(name.first(), Some(b'u' | b'U')) => (b"user-agent", Self::UserAgent),
-            10 => (b"tracestate", Self::Tracestate),
-            11 => (b"traceparent", Self::Traceparent),
-            14 => (b"content-length", Self::ContentLength),
-            15 => (b"x-forwarded-for", Self::ForwardedFor),
-            16 => (b"x-forwarded-host", Self::ForwardedHost),
-            17 if matches!(name.first(), Some(b'x' | b'X')) => {
-                (b"x-forwarded-proto", Self::ForwardedProto)
-            }
-            17 => (b"transfer-encoding", Self::TransferEncoding),
-            _ => return Self::Other,
-        };
-        if name.eq_ignore_ascii_case(candidate) {
-            known
-        } else {
-            Self::Other
-        }
-    }
-}
-
 impl RequestHead {
     pub(super) fn new(line: RequestLine<'_>) -> Self {
-        let mut head = Self {
-            method: method(line.method),
-            minor: line.minor,
-            ..Self::default()
-        };
+        let mut head = Self::default();
+        head.head.method = method(line.method);
+        head.head.version = VERSIONS.get(usize::from(line.minor)).copied();
         let rest = head.split_authority(line);
         if !rest.is_empty() {
-            let rest = rest.split(|&byte| byte == b'#').next().unwrap_or(rest);
-            let mut parts = rest.splitn(2, |&byte| byte == b'?');
-            head.path = parts.next().map(|path| match path {
-                [] => "/".to_owned(),
-                path => text(path, LONGEST),
-            });
-            head.query = parts.next().map(|query| text(query, LONGEST));
+            head.head.put_target(rest);
         }
         head
     }
@@ -155,7 +64,7 @@ impl RequestHead {
     /// Takes scheme and authority; the rest is path and query.
     fn split_authority<'a>(&mut self, line: RequestLine<'a>) -> &'a [u8] {
         if line.method == b"CONNECT" {
-            self.authority = Some(text(line.target, LONGEST_NAME));
+            self.head.authority = Some(text(line.target, LONGEST_NAME));
             return b"";
         }
         if line.target.first() == Some(&b'/') {
@@ -171,13 +80,11 @@ impl RequestHead {
             .position(|byte| matches!(byte, b'/' | b'?' | b'#'))
             .unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
-        // User and password never leave this line.
-        let host = authority.rsplit(|&byte| byte == b'@').next();
-        self.authority = host.map(|host| text(host, LONGEST_NAME));
+        self.head.put_authority(authority);
         let secure = scheme
             .last()
             .is_some_and(|byte| byte.eq_ignore_ascii_case(&b's'));
-        self.scheme = Some(if secure { "https" } else { "http" });
+        self.head.scheme = Some(if secure { "https" } else { "http" });
         if rest.is_empty() { b"/" } else { rest }
     }
 
@@ -203,23 +110,11 @@ impl RequestHead {
     }
 
     fn field(&mut self, value: &[u8], folded: bool) {
-        let fields = &mut self.fields;
         match self.last {
             Name::Other => {}
             Name::ContentLength => self.framed.length(value),
             Name::TransferEncoding => self.framed.coding(value),
-            Name::Host => keep_first(&mut fields.host, value, LONGEST_NAME),
-            Name::UserAgent => keep_first(&mut fields.user_agent, value, LONGEST),
-            Name::Expect => fields.expects |= value.eq_ignore_ascii_case(b"100-continue"),
-            Name::Forwarded => keep_first(&mut fields.forwarded, value, LONGEST_NAME),
-            Name::ForwardedFor => keep_first(&mut fields.forwarded_for, value, LONGEST_NAME),
-            Name::ForwardedHost => keep_first(&mut fields.forwarded_host, value, LONGEST_NAME),
-            Name::ForwardedProto => keep_first(&mut fields.forwarded_proto, value, LONGEST_NAME),
-            Name::Traceparent => {
-                fields.traceparents = fields.traceparents.saturating_add(u32::from(!folded));
-                keep_first(&mut fields.traceparent, value, LONGEST_CONTEXT + 1);
-            }
-            Name::Tracestate => join(&mut fields.tracestate, value),
+            name => self.head.fields.keep(name, value, folded),
         }
     }
 
@@ -240,9 +135,10 @@ impl RequestHead {
         self.framed.cut()
     }
 
-    /// Size of the body as announced.
-    pub(super) fn announced(&self) -> Option<u64> {
-        self.framed.announced()
+    /// What is kept beyond framing, to be told.
+    pub(super) fn told(&mut self) -> &mut Head {
+        self.head.announced = self.framed.announced();
+        &mut self.head
     }
 }
 
@@ -250,14 +146,19 @@ impl RequestHead {
 #[derive(Clone, Debug, Default)]
 pub(super) struct AnswerHead {
     pub(super) status: u16,
+    /// It names HTTP/2 as what follows.
+    pub(super) upgrades: bool,
     framed: Framed,
     last: Name,
+    /// What a 101 says of the protocol behind it.
+    pub(super) switch: Option<Box<Switch>>,
 }
 
 impl AnswerHead {
     pub(super) fn new(status: u16) -> Self {
         Self {
             status,
+            switch: (status == 101).then(Box::default),
             ..Self::default()
         }
     }
@@ -273,12 +174,15 @@ impl AnswerHead {
         let Some(first) = line.first() else {
             return false;
         };
-        if !Name::may_begin(*first) {
+        if !Name::may_begin(*first) && self.switch.is_none() {
             self.last = Name::Other;
             return true;
         }
         let value = match header(line) {
             Header::Field(name, value) => {
+                if let Some(switch) = &mut self.switch {
+                    switch.field(name, value);
+                }
                 self.last = Name::of(name);
                 value
             }
@@ -291,6 +195,7 @@ impl AnswerHead {
         match self.last {
             Name::ContentLength => self.framed.length(value),
             Name::TransferEncoding => self.framed.coding(value),
+            Name::Upgrade => self.upgrades |= value.eq_ignore_ascii_case(b"h2c"),
             _ => {}
         }
         true
@@ -369,57 +274,6 @@ impl Framed {
             (Coding::None, Length::Of(length)) => Some(length),
             _ => None,
         }
-    }
-}
-
-fn method(bytes: &[u8]) -> Cow<'static, str> {
-    let known = KNOWN.iter().find(|known| known.as_bytes() == bytes);
-    known.map_or_else(
-        || Cow::Owned(text(bytes, LONGEST_NAME)),
-        |known| Cow::Borrowed(*known),
-    )
-}
-
-/// Decimal digits only, and not too many.
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
-}
-
-/// The first value counts; an empty one may stand before a folded line.
-fn keep_first(field: &mut Option<String>, value: &[u8], most: usize) {
-    if field.as_ref().is_none_or(String::is_empty) {
-        *field = Some(text(value, most));
-    }
-}
-
-/// Appends to a list, dropping the members that no longer fit.
-fn join(field: &mut Option<String>, value: &[u8]) {
-    let list = field.get_or_insert_default();
-    for member in value.split(|&byte| byte == b',') {
-        let member = text(member.trim_ascii(), LONGEST_CONTEXT + 1);
-        let comma = usize::from(!list.is_empty());
-        if member.is_empty() || list.len() + comma + member.len() > LONGEST_CONTEXT {
-            continue;
-        }
-        if comma == 1 {
-            list.push(',');
-        }
-        list.push_str(&member);
-    }
-}
-
-impl RequestFields {
-    /// The only `traceparent`, if there is exactly one of sane length.
-    pub(super) fn take_traceparent(&mut self) -> Option<String> {
-        self.traceparent
-            .take()
-            .filter(|text| self.traceparents == 1 && text.len() <= LONGEST_CONTEXT)
     }
 }
 

@@ -87,9 +87,9 @@ fn framing_of_answers() {
 
 fn check_target(line: &str, path: Option<&str>, query: Option<&str>, authority: Option<&str>) {
     let head = head(format!("{line} HTTP/1.1\r\n\r\n").as_bytes());
-    assert_eq!(head.path.as_deref(), path, "{line}");
-    assert_eq!(head.query.as_deref(), query, "{line}");
-    assert_eq!(head.authority.as_deref(), authority, "{line}");
+    assert_eq!(head.head.path.as_deref(), path, "{line}");
+    assert_eq!(head.head.query.as_deref(), query, "{line}");
+    assert_eq!(head.head.authority.as_deref(), authority, "{line}");
 }
 
 #[test]
@@ -118,11 +118,15 @@ fn forms_of_targets() {
 fn check_context(fields: &str, traceparent: Option<&str>, tracestate: Option<&str>) {
     let mut head = head(format!("GET / HTTP/1.1\r\n{fields}\r\n\r\n").as_bytes());
     assert_eq!(
-        head.fields.take_traceparent().as_deref(),
+        head.head.fields.take_traceparent().as_deref(),
         traceparent,
         "{fields}"
     );
-    assert_eq!(head.fields.tracestate.as_deref(), tracestate, "{fields}");
+    assert_eq!(
+        head.head.fields.tracestate.as_deref(),
+        tracestate,
+        "{fields}"
+    );
 }
 
 #[test]
@@ -164,7 +168,7 @@ fn check_against_httparse(text: &[u8]) {
         .iter()
         .find(|field| field.name.eq_ignore_ascii_case("host") && !field.value.is_empty())
         .map(|field| text_of(field.value));
-    let ours = head(text).fields.host.filter(|host| !host.is_empty());
+    let ours = head(text).head.fields.host.filter(|host| !host.is_empty());
     assert_eq!(ours, host, "{}", text.escape_ascii());
 }
 

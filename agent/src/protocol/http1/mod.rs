@@ -2,8 +2,8 @@
 //!
 //! In: bytes of a connection. Out: one exchange per request. Heads are taken line by line and
 //! bodies at once, so that nothing is waited for but the end of a line, and a head or body that
-//! the capture cut still gives an exchange. Not here: HTTP/2, what a tunnel or an upgraded
-//! connection carries, routes and redaction (`span`).
+//! the capture cut still gives an exchange. Not here: HTTP/2, what a tunnel carries or an upgraded
+//! connection does (`websocket`), routes and redaction (`span`).
 //!
 //! | file | what |
 //! |---|---|
@@ -11,13 +11,13 @@
 //! | `head` | the header fields that matter, and the framing they ask for |
 //! | `body` | where a body ends |
 //! | `conversation` | which answer belongs to which request, and when |
-//! | `operation` | attributes of a request |
+//! | `switch` | what a 101 says of the protocol behind it |
 
 mod body;
 mod conversation;
 mod head;
 mod line;
-mod operation;
+mod switch;
 
 use super::exchange::Role;
 use super::{Conversation, Limits, Protocol, Verdict};
@@ -53,6 +53,20 @@ impl Protocol for Http1 {
     fn open(&self, role: Role, limits: Limits) -> Box<dyn Conversation> {
         Box::new(conversation::Http1Conversation::new(role, limits))
     }
+}
+
+/// The head of the request in `text`, for tests of what is made of heads.
+#[cfg(test)]
+pub(super) fn head(text: &str) -> super::http::head::Head {
+    let line::Start::Whole(line, mut at) = line::request(text.as_bytes()) else {
+        panic!("no request line: {text}");
+    };
+    let mut head = head::RequestHead::new(line);
+    while let Some(len) = line::length(&text.as_bytes()[at..]) {
+        head.line(&text.as_bytes()[at..at + len]);
+        at += len;
+    }
+    head.told().clone()
 }
 
 #[cfg(test)]

@@ -50,10 +50,10 @@ pub(super) fn queue_sites(sections: &Sections, pointers: &Pointers) -> Option<Ve
 /// Method `name` in the table that has an entry at `place`.
 fn method(sections: &Sections, pointers: &Pointers, place: u64, name: &str) -> Option<Symbol> {
     let first = place.saturating_sub(METHODS * METHOD);
-    let mut entries = (0..=2 * METHODS).map(|index| first + index * METHOD);
+    let mut entries = (0..=2 * METHODS).map(|index| first.saturating_add(index * METHOD));
     let entry = entries.find(|entry| pointers.text(sections, *entry).as_deref() == Some(name))?;
     Some(Symbol {
-        address: pointers.at(entry + 8)?,
+        address: pointers.at(entry.checked_add(8)?)?,
         size: 0,
     })
 }
@@ -84,7 +84,7 @@ pub(super) fn greenlet(sections: &Sections, _: &Process) -> Result<Found, String
 fn made(sections: &Sections, pointers: &Pointers) -> Option<Site> {
     let names = pointers.places(sections, "greenlet.greenlet");
     names.into_iter().find_map(|name| {
-        let constructor = pointers.at(name - TYPE_NAME + TYPE_NEW)?;
+        let constructor = pointers.at(name.checked_sub(TYPE_NAME)?.checked_add(TYPE_NEW)?)?;
         let offset = sections.file_offset(constructor)?;
         // It asks `object` for the new one, by the same slot.
         let skip = site::answered(&sections.bytes(offset, CODE), TYPE_NEW)?;

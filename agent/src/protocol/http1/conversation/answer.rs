@@ -3,13 +3,14 @@
 use super::lines::{Lines, Read};
 use super::{
     Answering, AnsweringBody, AnsweringHead, Asking, Ending, Http1Conversation, Open, Pending,
-    behind,
 };
 use crate::protocol::Progress;
 use crate::protocol::exchange::{Moment, Outcome, Report};
+use crate::protocol::http::behind;
 use crate::protocol::http1::body::{Body, Framing};
 use crate::protocol::http1::head::AnswerHead;
 use crate::protocol::http1::line::{self, Start};
+use crate::protocol::http2::Upgraded;
 
 impl Http1Conversation {
     pub(super) fn answer(
@@ -107,7 +108,7 @@ impl Http1Conversation {
         let end = behind(moment, last, taken);
         match self.answer_headed(end, out) {
             true => Progress::Took(taken),
-            false => Progress::Opaque,
+            false => Progress::Switched(taken),
         }
     }
 
@@ -127,6 +128,20 @@ impl Http1Conversation {
         }
         self.body_refused();
         let request = self.next_waiting();
+        if head.status == 101
+            && head.upgrades
+            && self.pending.is_empty()
+            && let Some(request) = &request
+        {
+            // Its answer follows as HTTP/2.
+            self.answering = Answering::Boundary;
+            self.upgraded = Some(Upgraded {
+                number: request.number,
+                start: request.start,
+                bodiless: request.bodiless,
+            });
+            return false;
+        }
         let changes = head.status == 101
             || (request.as_ref().is_some_and(|request| request.tunnel)
                 && (200..300).contains(&head.status));
@@ -143,6 +158,12 @@ impl Http1Conversation {
                 announced,
             }
         });
+        if let (Some(open), Some(switch)) = (&open, &head.switch)
+            && switch.websocket
+        {
+            self.switch_to_websocket(open, switch, out);
+            return true;
+        }
         let over = framing.is_none();
         self.answering = Answering::Body(AnsweringBody {
             open,

@@ -4,10 +4,10 @@ use super::lines::{Lines, Read};
 use super::{Answering, Asking, AskingHead, Http1Conversation, Pending, took};
 use crate::protocol::Progress;
 use crate::protocol::exchange::{Moment, Report, Request};
+use crate::protocol::http::operation;
 use crate::protocol::http1::body::{Body, Framing};
 use crate::protocol::http1::head::RequestHead;
 use crate::protocol::http1::line::{self, Start};
-use crate::protocol::http1::operation;
 
 impl Http1Conversation {
     pub(super) fn ask(&mut self, bytes: &[u8], moment: Moment, out: &mut Vec<Report>) -> Progress {
@@ -88,7 +88,7 @@ impl Http1Conversation {
         };
         let unknown = matches!(framing, Some(Framing::Unknown { .. }));
         let cut = cut || unknown || asking.lines.cut;
-        let expects = asking.head.fields.expects;
+        let expects = asking.head.head.fields.expects;
         let number = match asking.reported {
             Some(number) => number,
             None => {
@@ -100,7 +100,7 @@ impl Http1Conversation {
                 let number = self.next;
                 self.next = self.next.saturating_add(1);
                 asking.reported = Some(number);
-                let head = &mut asking.head;
+                let head = asking.head.told();
                 let pending = Pending {
                     number,
                     start: asking.start,

@@ -1,17 +1,9 @@
-use super::super::line::{Start, length, request};
 use super::*;
 use crate::protocol::exchange::Value;
+use crate::protocol::http1;
 
 fn check(role: Role, text: &str, verb: &str, expected: &[(&str, &str)]) {
-    let text = format!("{text}\r\n\r\n");
-    let Start::Whole(line, mut at) = request(text.as_bytes()) else {
-        panic!("no request line: {text}");
-    };
-    let mut head = RequestHead::new(line);
-    while let Some(len) = length(&text.as_bytes()[at..]) {
-        head.line(&text.as_bytes()[at..at + len]);
-        at += len;
-    }
+    let mut head = http1::head(&format!("{text}\r\n\r\n"));
     let operation = operation(&mut head, role);
     assert_eq!(operation.verb, verb);
     let found: Vec<_> = operation

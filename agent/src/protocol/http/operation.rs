@@ -1,9 +1,10 @@
-//! What an HTTP/1 request asks for, in attributes.
+//! What an HTTP request asks for, in attributes.
 //!
 //! In: the head of a request, whose texts move on. Out: [`Operation`] and [`Carried`]. Query and
 //! path are as sent: `span::redact` removes what may be secret, for every protocol alike.
 
-use super::head::{RequestFields, RequestHead};
+use super::field::Fields;
+use super::head::Head;
 use crate::protocol::exchange::{Attribute, Carried, Operation, Role, Target};
 use crate::semconv;
 use std::borrow::Cow;
@@ -13,25 +14,24 @@ use std::net::IpAddr;
 /// later, and it need not grow for them.
 const ROOM: usize = 14;
 
-/// `x` of `HTTP/1.x` as `network.protocol.version`.
-const VERSIONS: [&str; 10] = [
-    "1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9",
-];
-
-/// The operation that `head` asks for. Takes the texts out of `head`; what it says of framing
-/// stays.
-pub(super) fn operation(head: &mut RequestHead, role: Role) -> Operation {
-    let announced = head.announced().and_then(|size| i64::try_from(size).ok());
+/// The operation that `head` asks for. Takes the texts out of `head`.
+pub(in crate::protocol) fn operation(head: &mut Head, role: Role) -> Operation {
+    let announced = head.announced.and_then(|size| i64::try_from(size).ok());
     let forwarded = Forwarded::of(&head.fields, role);
     let mut attributes = Vec::with_capacity(ROOM);
     let verb = match std::mem::take(&mut head.method) {
-        Cow::Borrowed(known) => {
+        Cow::Borrowed(known) if !known.is_empty() => {
             attributes.push(Attribute::fixed(semconv::HTTP_REQUEST_METHOD, known));
             known
         }
-        Cow::Owned(other) => {
+        // It was not understood: nothing is said of it.
+        other if other.is_empty() => "HTTP",
+        other => {
             attributes.push(Attribute::fixed(semconv::HTTP_REQUEST_METHOD, "_OTHER"));
-            attributes.push(Attribute::new(semconv::HTTP_REQUEST_METHOD_ORIGINAL, other));
+            attributes.push(Attribute::new(
+                semconv::HTTP_REQUEST_METHOD_ORIGINAL,
+                other.into_owned(),
+            ));
             "HTTP"
         }
     };
@@ -60,7 +60,7 @@ pub(super) fn operation(head: &mut RequestHead, role: Role) -> Operation {
         put(semconv::USER_AGENT_ORIGINAL, head.fields.user_agent.take());
         put(semconv::CLIENT_ADDRESS, forwarded.client);
     }
-    if let Some(version) = VERSIONS.get(usize::from(head.minor)) {
+    if let Some(version) = head.version {
         let version = Attribute::fixed(semconv::NETWORK_PROTOCOL_VERSION, version);
         attributes.push(version);
     }
@@ -78,14 +78,10 @@ pub(super) fn operation(head: &mut RequestHead, role: Role) -> Operation {
 }
 
 /// The trace headers of `head`, taken out of it.
-pub(super) fn carried(head: &mut RequestHead) -> Carried {
+pub(in crate::protocol) fn carried(head: &mut Head) -> Carried {
     Carried {
         traceparent: head.fields.take_traceparent(),
-        tracestate: head
-            .fields
-            .tracestate
-            .take()
-            .filter(|list| !list.is_empty()),
+        tracestate: head.fields.take_tracestate(),
     }
 }
 
@@ -97,7 +93,7 @@ struct Forwarded {
 }
 
 impl Forwarded {
-    fn of(fields: &RequestFields, role: Role) -> Self {
+    fn of(fields: &Fields, role: Role) -> Self {
         // A client that sends these headers is a proxy: they are not about its own request.
         if role == Role::Client {
             return Self {

@@ -1,0 +1,389 @@
+//! TLS libraries, in which plain bytes are seen before and after the cipher.
+//!
+//! In: a process and its files, or the folders where libraries are. Out: a [`Part`] for each library
+//! that is found, by name or, in the program itself, by its symbols. A part is probed once per file,
+//! for every process that uses it now or later. What a process loads later is told by its dynamic
+//! linker, which is probed, too. One file per family of libraries.
+
+mod gnutls;
+mod openssl;
+
+use super::runtime::{Part, Site};
+use super::site;
+use crate::discovery::elf::Sections;
+use crate::discovery::mapping::{FileId, Mapping, entries, mappings};
+use crate::discovery::procs::Proc;
+use crate::discovery::remembered::Remembered;
+use crate::discovery::symbols::{self, Symbol};
+use memchr::memmem;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Files that are remembered.
+const FILES: usize = 4096;
+
+/// A file in which a TLS library is, or may be.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// Its name and, if it tells one, its version: `OpenSSL 3.0.19`.
+    pub name: String,
+    /// As the process names it.
+    pub path: String,
+    /// Where it is probed, or why not.
+    pub part: Result<Part, String>,
+}
+
+/// What was found out about a file.
+#[derive(Clone)]
+enum Found {
+    /// Probes go here.
+    Here(Sites),
+    /// It holds such a library, out of reach.
+    Hidden(String),
+    /// Nothing of the kind.
+    Nothing,
+}
+
+/// Places of probes in a library.
+#[derive(Clone)]
+struct Sites {
+    name: String,
+    sites: Arc<[Site]>,
+    /// As in [`Part::cookie`].
+    cookie: u64,
+}
+
+/// Finds libraries; remembers files.
+pub struct Finder {
+    files: Remembered<Found>,
+}
+
+impl Default for Finder {
+    fn default() -> Self {
+        Self {
+            files: Remembered::new(FILES),
+        }
+    }
+}
+
+/// What a file is looked at for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// It is named like a TLS library.
+    Library,
+    /// A program, which may have one of its own.
+    Program,
+    /// The dynamic linker.
+    Linker,
+}
+
+/// Beginnings of names of libraries that hold TLS, their own or a copy of another's.
+const NAMES: &[&str] = &[
+    "libssl.so",
+    "libssl-",
+    "libssl.",
+    "libgnutls.so",
+    "libgnutls-",
+    "libboringssl",
+    "libnetty_tcnative",
+    "libconscrypt",
+    "_ssl.",
+    "cygrpc.",
+];
+
+/// Wrappers around GnuTLS, without any of its own.
+const WRAPPERS: &[&str] = &["libgnutls-openssl.", "libgnutls-dane."];
+
+/// Beginnings of names of dynamic linkers: glibc's of today, of yesterday, musl's.
+const LINKERS: &[&str] = &["ld-linux", "ld-2.", "ld-musl-"];
+
+/// Where libraries are, below the root of the host.
+const FOLDERS: &[&str] = &[
+    "lib/x86_64-linux-gnu",
+    "usr/lib/x86_64-linux-gnu",
+    "lib64",
+    "usr/lib64",
+    "usr/lib",
+    "usr/local/lib",
+    "usr/local/lib64",
+    "usr/local/ssl/lib",
+];
+
+impl Finder {
+    /// Libraries in the standard folders of the host: programs that live for a moment use them.
+    pub fn standard(&mut self, proc: &Proc) -> Vec<Library> {
+        // Of the host, from within a container that sees its processes; else of this process.
+        let root = proc.path(1, "root");
+        let root = if fs::read_dir(&root).is_ok() {
+            root
+        } else {
+            PathBuf::from("/")
+        };
+        let mut found: Vec<Library> = Vec::new();
+        for folder in FOLDERS {
+            for (file, path) in entries(&root.join(folder), |name| kind_of(name).is_some()) {
+                let known = found
+                    .iter()
+                    .filter_map(|library| library.part.as_ref().ok());
+                if known.clone().any(|part| part.file == file) {
+                    continue;
+                }
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if let Some(kind) = kind_of(&name) {
+                    let shown = format!("/{folder}/{name}");
+                    found.extend(self.library(file, &path, shown, kind));
+                }
+            }
+        }
+        found
+    }
+
+    /// Libraries that process `tgid` has mapped, and its own.
+    pub fn of_process(&mut self, proc: &Proc, tgid: u32) -> Vec<Library> {
+        let maps = mappings(proc, tgid);
+        let all = maps.iter().enumerate().filter_map(|(index, mapping)| {
+            let kind = kind_of(mapping.name()).or((index == 0).then_some(Kind::Program))?;
+            let path = mapping.host_path(proc, tgid);
+            self.library(mapping.file, &path, mapping.path.clone(), kind)
+        });
+        let mut all: Vec<Library> = all.collect();
+        // A program that is linked to a library names it, too.
+        if all
+            .iter()
+            .any(|known| known.part.is_ok() && !known.is_linker())
+        {
+            all.retain(|known| known.part.is_ok());
+        }
+        all
+    }
+
+    fn library(&mut self, file: FileId, path: &Path, shown: String, kind: Kind) -> Option<Library> {
+        let found = self.files.look(file, path, |file| look(file, path, kind));
+        match found.ok()? {
+            Found::Here(sites) => Some(Library {
+                name: sites.name.clone(),
+                path: shown,
+                part: Ok(sites.part(file, path.to_owned())),
+            }),
+            Found::Hidden(why) => Some(Library {
+                name: "TLS".to_owned(),
+                path: shown,
+                part: Err(why),
+            }),
+            Found::Nothing => None,
+        }
+    }
+}
+
+impl Library {
+    /// It is the dynamic linker, which only tells of others.
+    #[must_use]
+    pub fn is_linker(&self) -> bool {
+        self.name == LINKER
+    }
+}
+
+impl Sites {
+    fn part(&self, file: FileId, path: PathBuf) -> Part {
+        Part {
+            file,
+            path,
+            sites: Arc::clone(&self.sites),
+            own: false,
+            cookie: self.cookie,
+        }
+    }
+}
+
+/// What a file of this name is looked at for.
+fn kind_of(name: &str) -> Option<Kind> {
+    let begins = |with: &[&str]| with.iter().any(|with| name.starts_with(with));
+    if begins(LINKERS) && name.contains(".so") {
+        Some(Kind::Linker)
+    } else if begins(NAMES) && name.contains(".so") && !begins(WRAPPERS) {
+        Some(Kind::Library)
+    } else {
+        None
+    }
+}
+
+/// [`Library::name`] of the dynamic linker.
+const LINKER: &str = "dynamic linker";
+/// Called whenever the list of libraries has changed, for debuggers.
+const CHANGED: &str = "_dl_debug_state";
+
+/// Looks for a TLS library in one file; answers how many places it would be probed at.
+#[must_use]
+pub fn examine(sections: &Sections) -> usize {
+    let kinds = [Kind::Library, Kind::Program, Kind::Linker];
+    let all = kinds.map(|kind| match within(sections, Path::new(""), kind) {
+        Found::Here(sites) => sites.sites.len(),
+        Found::Hidden(_) | Found::Nothing => 0,
+    });
+    all.iter().sum()
+}
+
+fn look(file: File, path: &Path, kind: Kind) -> Found {
+    match Sections::of(file) {
+        Some(sections) => within(&sections, path, kind),
+        None => Found::Nothing,
+    }
+}
+
+fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
+    if kind == Kind::Linker {
+        return linker(sections);
+    }
+    let wanted: Vec<&str> = [openssl::NAMES, gnutls::NAMES].concat();
+    let found = symbols::find(sections, &wanted);
+    if let Some(sites) =
+        openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found))
+    {
+        return Found::Here(sites);
+    }
+    match (kind, hidden(sections)) {
+        (Kind::Library, _) if found.is_empty() => {
+            Found::Hidden("its functions have no names".to_owned())
+        }
+        (Kind::Program, Some(mark)) => Found::Hidden(format!(
+            "it holds {mark}, whose functions have no names: a build with its symbols is understood"
+        )),
+        _ => Found::Nothing,
+    }
+}
+
+fn linker(sections: &Sections) -> Found {
+    let found = symbols::find(sections, &[CHANGED]);
+    let site = found.get(CHANGED).and_then(|symbol| {
+        Some(Site {
+            program: "libraries_loaded",
+            offset: sections.file_offset(symbol.address)?,
+            returns: false,
+        })
+    });
+    match site {
+        Some(site) => Found::Here(Sites {
+            name: LINKER.to_owned(),
+            sites: [site].into(),
+            cookie: 0,
+        }),
+        None => Found::Nothing,
+    }
+}
+
+/// Most bytes of constants that are searched, and at a time.
+const CONSTANTS: u64 = 64 * 1024 * 1024;
+const WINDOW: usize = 1024 * 1024;
+
+/// A TLS library that only its texts tell of.
+fn hidden(sections: &Sections) -> Option<&'static str> {
+    const MARKS: [(&[u8], &str); 4] = [
+        (b"OpenSSL 1.1.", "OpenSSL 1.1"),
+        (b"OpenSSL 3.", "OpenSSL 3"),
+        (b"BoringSSL", "BoringSSL"),
+        (b"rustls", "rustls"),
+    ];
+    let section = sections.section(".rodata")?;
+    let end = section.offset.checked_add(section.len.min(CONSTANTS))?;
+    let mut at = section.offset;
+    while at < end {
+        let len = usize::try_from(end - at).ok()?.min(WINDOW);
+        let window = sections.bytes(at, len);
+        let found = MARKS
+            .iter()
+            .find(|(mark, _)| memmem::find(&window, mark).is_some());
+        if let Some((_, name)) = found {
+            return Some(name);
+        }
+        if window.len() < len {
+            break;
+        }
+        at += len as u64;
+    }
+    None
+}
+
+/// Both probes of a function: at its beginning `entry`, and at its return `back`.
+fn call(
+    sections: &Sections,
+    address: u64,
+    entry: &'static str,
+    back: &'static str,
+) -> Option<[Site; 2]> {
+    // The return is known by the stack pointer at the beginning.
+    let offset = sections.file_offset(address)?;
+    let offset = offset + site::before_stack(&sections.bytes(offset, site::PROLOGUE));
+    let at = |program, returns| Site {
+        program,
+        offset,
+        returns,
+    };
+    Some([at(entry, false), at(back, true)])
+}
+
+/// A probe at the beginning of function `symbol`, of which only the first argument matters.
+fn entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
+    let offset = sections.file_offset(symbol.address)?;
+    let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
+    Some(Site {
+        program,
+        offset: offset + skip,
+        returns: false,
+    })
+}
+
+impl Mapping {
+    /// The last part of its path.
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn libraries_are_known_by_their_names() {
+        for (name, library) in [
+            ("libssl.so.3", true),
+            ("libssl.so.1.1", true),
+            ("libssl-81ffa89e.so.3", true),
+            ("libgnutls.so.30.34.3", true),
+            ("libgnutls-openssl.so.27", false),
+            ("libssl3.so", false),
+            ("libssl.a", false),
+            ("libnetty_tcnative_linux_x86_643871.so", true),
+            ("_ssl.cpython-311-x86_64-linux-gnu.so", true),
+            ("libc.so.6", false),
+        ] {
+            assert_eq!(kind_of(name) == Some(Kind::Library), library, "{name}");
+        }
+        for linker in ["ld-linux-x86-64.so.2", "ld-2.31.so", "ld-musl-x86_64.so.1"] {
+            assert!(kind_of(linker) == Some(Kind::Linker), "{linker}");
+        }
+    }
+
+    #[test]
+    fn a_library_without_tls_is_none() {
+        // The C library.
+        let proc = Proc::at("/proc");
+        let maps = mappings(&proc, std::process::id());
+        let own = maps.iter().find(|own| own.path.ends_with("/libc.so.6"));
+        let path = Path::new(&own.unwrap().path);
+        let found = |path| look(File::open(path).unwrap(), path, Kind::Program);
+        assert!(matches!(found(path), Found::Nothing));
+        let library = look(File::open(path).unwrap(), path, Kind::Library);
+        assert!(matches!(library, Found::Hidden(_)));
+        assert!(matches!(found(Path::new("/etc/passwd")), Found::Nothing));
+    }
+
+    #[test]
+    fn the_dynamic_linker_tells_of_libraries() {
+        let proc = Proc::at("/proc");
+        let found = Finder::default().of_process(&proc, std::process::id());
+        let linker = found.iter().find(|library| library.is_linker()).unwrap();
+        assert_eq!(linker.part.as_ref().unwrap().sites.len(), 1);
+    }
+}

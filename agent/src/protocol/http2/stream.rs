@@ -1,0 +1,157 @@
+//! A stream: a request and its answer.
+//!
+//! In: what the conversation learns of it. Out: the answer's report.
+
+use super::section::Section;
+use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report};
+use crate::protocol::http::{not_before, outcome, put_size};
+use crate::record::Nanos;
+use crate::semconv;
+
+/// A request without its whole answer.
+pub(super) struct Stream {
+    pub(super) number: u64,
+    pub(super) start: Moment,
+    /// The request is over.
+    pub(super) asked: bool,
+    /// Its answer has no body: HEAD.
+    pub(super) bodiless: bool,
+    /// Status, and first byte of the answer's head.
+    pub(super) answer: Option<(Option<u16>, Moment)>,
+    /// Last byte of the answer so far.
+    last: Moment,
+    /// Bytes of the bodies, of the request and of the answer.
+    sizes: [u64; 2],
+    /// Sizes as announced.
+    announced: [Option<u64>; 2],
+    /// Bytes were missing that may have been of this stream.
+    pub(super) cut: bool,
+    /// Since when its end may have gone by unseen.
+    pub(super) doubted: Option<Nanos>,
+}
+
+impl Stream {
+    /// The request with that head, which began at `start`.
+    pub(super) fn new(number: u64, start: Moment, bodiless: bool, announced: Option<u64>) -> Self {
+        Self {
+            number,
+            start,
+            asked: false,
+            bodiless,
+            answer: None,
+            last: start,
+            sizes: [0; 2],
+            announced: [announced, None],
+            cut: false,
+            doubted: None,
+        }
+    }
+
+    /// Bytes of a body went in one direction, the last of them at `last`.
+    pub(super) fn moved(&mut self, half: usize, bytes: u64, last: Moment) {
+        if let Some(size) = self.sizes.get_mut(half) {
+            *size = size.saturating_add(bytes);
+        }
+        if half == super::conversation::ANSWERING {
+            self.touch(last);
+        }
+    }
+
+    /// Bytes of its answer that are still to come, where its head said how many there are.
+    pub(super) fn lacks(&self) -> Option<u64> {
+        let [_, announced] = self.announced;
+        let [_, size] = self.sizes;
+        announced.filter(|_| !self.bodiless)?.checked_sub(size)
+    }
+
+    /// A byte of the answer was seen.
+    pub(super) fn touch(&mut self, last: Moment) {
+        self.last = not_before(last, self.last);
+        self.doubted = None;
+    }
+
+    /// The head of an answer, or its trailers, that began at `first`.
+    pub(super) fn headed(&mut self, section: &Section, first: Moment, last: Moment) {
+        self.touch(last);
+        if self.answer.is_some_and(|(status, _)| status.is_some()) {
+            return;
+        }
+        if section.status.is_some_and(|status| status < 200) {
+            // The answer is still to come.
+            return;
+        }
+        let first = self
+            .answer
+            .map_or(not_before(first, self.start), |(_, first)| first);
+        self.answer = Some((section.status, first));
+        self.announced[1] = section.head.announced;
+    }
+
+    /// The answer is over as its framing says.
+    pub(super) fn answered(self, out: &mut Vec<Report>) {
+        let status = self.answer.and_then(|(status, _)| status);
+        let (end, outcome) = (self.last, outcome(status));
+        self.report(outcome, end, true, out);
+    }
+
+    /// Its end was missed: what is known of it is told.
+    pub(super) fn overlooked(mut self, out: &mut Vec<Report>) {
+        self.cut = true;
+        let status = self.answer.and_then(|(status, _)| status);
+        let (end, outcome) = (self.last, outcome(status));
+        self.report(outcome, end, false, out);
+    }
+
+    /// It ended at `end` before its answer did.
+    pub(super) fn give_up(self, outcome: Outcome, end: Moment, out: &mut Vec<Report>) {
+        let end = not_before(end, self.last);
+        self.report(outcome, end, false, out);
+    }
+
+    fn report(self, outcome: Outcome, end: Moment, whole: bool, out: &mut Vec<Report>) {
+        let mut attributes = Vec::with_capacity(3);
+        let status = self.answer.and_then(|(status, _)| status);
+        if let Some(status) = status {
+            let status = i64::from(status);
+            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
+        }
+        let [asked, answered] = self.announced;
+        let [sent, received] = self.sizes.map(|size| (size > 0).then_some(size));
+        if self.asked && asked.is_none() && !self.cut {
+            put_size(semconv::HTTP_REQUEST_BODY_SIZE, sent, &mut attributes);
+        }
+        if whole && !self.bodiless && status != Some(304) && !self.cut {
+            let size = answered.or(received);
+            put_size(semconv::HTTP_RESPONSE_BODY_SIZE, size, &mut attributes);
+        }
+        out.push(Report::Answered(Box::new(Answer {
+            number: self.number,
+            first: self.answer.map(|(_, first)| first),
+            end,
+            outcome,
+            attributes,
+            cut: self.cut,
+        })));
+    }
+}
+
+/// Name of an error code (RFC 9113, 7), as `error.type`.
+pub(super) const fn error(code: u32) -> &'static str {
+    match code {
+        0 => "NO_ERROR",
+        1 => "PROTOCOL_ERROR",
+        2 => "INTERNAL_ERROR",
+        3 => "FLOW_CONTROL_ERROR",
+        4 => "SETTINGS_TIMEOUT",
+        5 => "STREAM_CLOSED",
+        6 => "FRAME_SIZE_ERROR",
+        7 => "REFUSED_STREAM",
+        8 => "CANCEL",
+        9 => "COMPRESSION_ERROR",
+        10 => "CONNECT_ERROR",
+        11 => "ENHANCE_YOUR_CALM",
+        12 => "INADEQUATE_SECURITY",
+        13 => "HTTP_1_1_REQUIRED",
+        _ => "_OTHER",
+    }
+}

@@ -1,0 +1,130 @@
+"""client.py URL COUNT CONCURRENCY MARK: by http.client, requests, aiohttp or httpx (CLIENT)."""
+
+import asyncio
+import http.client
+import os
+import ssl
+import sys
+import threading
+import time
+import warnings
+
+VERBS = ["items", "items", "missing", "broken", "call" if os.environ.get("CALLS") else "items"]
+CA = os.environ["CERTIFICATES"] + "/ca.pem"
+
+
+def asked(mark, number):
+    return "POST" if number % 5 == 1 else "GET", f"/{VERBS[number % 5]}/{mark}n{number}"
+
+
+def wait():
+    print("ready", flush=True)
+    while not os.path.exists(os.environ["GO"]):
+        time.sleep(0.02)
+
+
+def each_thread(mark, count, many, opened):
+    """Every thread has a connection of its own and takes the next number."""
+    numbers = iter(range(count))
+    lock = threading.Lock()
+
+    def work():
+        send = opened()
+        while True:
+            with lock:
+                number = next(numbers, None)
+            if number is None:
+                return
+            send(*asked(mark, number))
+
+    threads = [threading.Thread(target=work) for _ in range(many)]
+    wait()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def by_http_client(url, mark, count, many):
+    scheme, host = url.split("://")
+    trust = ssl.create_default_context(cafile=CA)
+
+    def opened():
+        if scheme == "https":
+            connection = http.client.HTTPSConnection(host, context=trust)
+        else:
+            connection = http.client.HTTPConnection(host)
+
+        def send(method, path):
+            connection.request(method, path, body="name=new" if method == "POST" else None)
+            connection.getresponse().read()
+
+        return send
+
+    each_thread(mark, count, many, opened)
+
+
+def by_requests(url, mark, count, many):
+    import requests
+
+    def opened():
+        session = requests.Session()
+        session.verify = CA
+        return lambda method, path: session.request(
+            method, url + path, data="name=new" if method == "POST" else None
+        )
+
+    each_thread(mark, count, many, opened)
+
+
+async def each_task(mark, count, many, send):
+    numbers = iter(range(count))
+
+    async def work():
+        for number in numbers:
+            await send(*asked(mark, number))
+
+    await asyncio.gather(*(work() for _ in range(many)))
+
+
+async def by_aiohttp(url, mark, count, many):
+    import aiohttp
+
+    trust = ssl.create_default_context(cafile=CA)
+    wait()
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
+
+        async def send(method, path):
+            data = "name=new" if method == "POST" else None
+            async with session.request(method, url + path, data=data) as answer:
+                await answer.read()
+
+        await each_task(mark, count, many, send)
+
+
+async def by_httpx(url, mark, count, many):
+    import httpx
+
+    trust = ssl.create_default_context(cafile=CA)
+    wait()
+    async with httpx.AsyncClient(http1=False, http2=True, verify=trust, timeout=60) as session:
+
+        async def send(method, path):
+            content = "name=new" if method == "POST" else None
+            await session.request(method, url + path, content=content)
+
+        await each_task(mark, count, many, send)
+
+
+warnings.simplefilter("ignore")
+target, total, concurrency, ids = sys.argv[1:]
+client = {
+    "http.client": by_http_client,
+    "requests": by_requests,
+    "aiohttp": by_aiohttp,
+    "httpx": by_httpx,
+}[os.environ["CLIENT"]]
+done = client(target, ids, int(total), int(concurrency))
+if done is not None:
+    asyncio.run(done)
+print("sent", flush=True)

@@ -1,0 +1,244 @@
+//! `cargo xtask protocols`: does weft see what real servers and clients say to each other? Each row
+//! is a service of `tests/workloads` and a client that asks it, each with its own TLS library and
+//! its own HTTP or gRPC; weft watches both. Requests sent must be spans seen on either side, each
+//! with its method, path and status; and where the service calls another, with its parent.
+
+mod certificates;
+mod judge;
+mod peers;
+mod plan;
+mod rows;
+mod table;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use clap::Args;
+
+use crate::libtest::Counts;
+use crate::truth::agent::Agent;
+use crate::truth::rows::family;
+use crate::{build, setup, step, workloads, workspace};
+use judge::{Families, Verdict, judge};
+use peers::{Client, Services};
+use plan::Plan;
+use rows::Row;
+
+/// How long the last spans may keep us waiting without a new one.
+const QUIET: Duration = Duration::from_millis(2500);
+/// How often the spans are counted meanwhile.
+const POLL: Duration = Duration::from_millis(100);
+/// Requests before the first run, so that runtimes have loaded what they need.
+const WARM_UP: usize = 10;
+/// The run of `cargo xtask test`: so many requests, so many at once.
+const TEST_REQUESTS: usize = 40;
+const TEST_CONCURRENCY: usize = 8;
+
+/// What is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Only rows whose names contain one of these
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Requests open at once, one run each
+    #[arg(long, value_delimiter = ',', default_value = "1,8,64")]
+    concurrency: Vec<usize>,
+    /// Requests of a run
+    #[arg(long, default_value_t = 200)]
+    requests: usize,
+    /// Put the results into docs/protocols.md
+    #[arg(long)]
+    write: bool,
+    /// This weft instead of one built now
+    #[arg(long, value_name = "PATH")]
+    binary: Option<PathBuf>,
+}
+
+/// One run of a row.
+#[derive(Debug, Clone, Default)]
+struct Run {
+    concurrency: usize,
+    verdict: Verdict,
+}
+
+/// All runs of a row.
+#[derive(Debug, Clone)]
+struct Measured {
+    row: Row,
+    versions: String,
+    runs: Vec<Run>,
+}
+
+/// Measures, prints, and writes when asked to.
+///
+/// # Errors
+/// When a row that can be measured could not be.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if options.write {
+        table::writable(&options.concurrency)?;
+    }
+    let bench = Bench::new(options.binary.clone(), build::release)?;
+    let mut all = Vec::new();
+    let mut failed = Vec::new();
+    for row in rows::chosen(&options.only)? {
+        if let Err(error) = ensure(&row) {
+            step::warn(format!("{} is left out: {error:#}", row.peer.name));
+            continue;
+        }
+        match bench.measure(&row, &options.concurrency, options.requests) {
+            Ok(measured) => {
+                all.push(measured);
+                if options.write {
+                    table::write(&all)?;
+                }
+            }
+            Err(error) => {
+                step::warn(format!("{}: {error:#}", row.peer.name));
+                failed.push(row.peer.name);
+            }
+        }
+    }
+    table::print(&all);
+    if !failed.is_empty() {
+        bail!("could not be measured: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// The layer of `cargo xtask test`: the rows that are marked for it, and few requests.
+///
+/// # Errors
+/// When nothing can be started at all.
+pub(crate) fn test(only: &[String]) -> Result<Counts> {
+    step::say("test: protocols");
+    if !workspace::is_root() {
+        return Ok(Counts::skip("protocols: root: run the tests as root"));
+    }
+    let bench = Bench::new(None, build::debug)?;
+    let mut counts = Counts::default();
+    for row in rows::chosen(only)?
+        .into_iter()
+        .filter(|row| row.peer.tested)
+    {
+        let name = &row.peer.name;
+        if let Err(error) = ensure(&row) {
+            let why = format!("{error:#}").replace('\n', ": ");
+            counts.add(Counts::skip(format!("protocols {name}: {why}")));
+            continue;
+        }
+        let measured = bench.measure(&row, &[TEST_CONCURRENCY], TEST_REQUESTS);
+        counts.add(
+            match measured.and_then(|measured| measured.runs.iter().try_for_each(holds)) {
+                Ok(()) => Counts::pass(),
+                Err(error) => Counts::fail(format!("protocols {name}: {error:#}")),
+            },
+        );
+    }
+    step::note(format!("protocols: {}", counts.summary()));
+    Ok(counts)
+}
+
+/// Everything sent was seen on both sides as what it was, and no link is wrong.
+fn holds(run: &Run) -> Result<()> {
+    let verdict = &run.verdict;
+    let whole = [&verdict.server, &verdict.client, &verdict.calls];
+    if whole.iter().any(|seen| !seen.is_whole()) {
+        bail!("not all was seen: {verdict:?}");
+    }
+    if verdict.pairs.wrong + verdict.parents.wrong > 0 {
+        bail!("links are wrong: {}", verdict.told.join("; "));
+    }
+    Ok(())
+}
+
+fn ensure(row: &Row) -> Result<()> {
+    row.folders().into_iter().try_for_each(workloads::ensure)
+}
+
+/// What all rows share.
+struct Bench {
+    weft: PathBuf,
+    dir: PathBuf,
+    certificates: PathBuf,
+}
+
+impl Bench {
+    fn new(binary: Option<PathBuf>, build: fn() -> Result<PathBuf>) -> Result<Self> {
+        if !workspace::is_root() {
+            bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
+        }
+        use setup::Part;
+        setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Services])?;
+        let dir = workspace::kept().join("protocols");
+        Ok(Self {
+            weft: binary.map_or_else(build, Ok)?,
+            certificates: certificates::make(&dir.join("certificates"))?,
+            dir,
+        })
+    }
+
+    fn measure(&self, row: &Row, concurrency: &[usize], requests: usize) -> Result<Measured> {
+        step::say(format!("{}: {}", row.peer.name, row.peer.what));
+        let services = Services::start(row, &self.dir, &self.certificates)?;
+        let warm = (WARM_UP, 2, "warm");
+        Client::start(row, &services, &self.dir, &self.certificates, warm)?.send()?;
+        let mut runs = Vec::new();
+        for concurrency in concurrency {
+            let run = self.run(row, &services, *concurrency, requests)?;
+            table::note(&run);
+            runs.push(run);
+        }
+        Ok(Measured {
+            row: row.clone(),
+            versions: table::versions(row),
+            runs,
+        })
+    }
+
+    fn run(&self, row: &Row, services: &Services, concurrency: usize, count: usize) -> Result<Run> {
+        let mark = format!("p{}c{concurrency}", services.server);
+        let asked = (count, concurrency, mark.as_str());
+        let mut client = Client::start(row, services, &self.dir, &self.certificates, asked)?;
+        let families = Families {
+            client: family(client.pid)?,
+            server: family(services.server)?,
+        };
+        let mut watched = [families.client.clone(), families.server.clone()].concat();
+        if let Some(upstream) = services.upstream {
+            watched.extend(family(upstream)?);
+        }
+        let name = format!("{}-{concurrency}", row.peer.name);
+        let agent = Agent::start(&self.weft, &self.dir, &name, &watched, None)?;
+        client.send()?;
+        let plan = Plan {
+            kind: row.kind,
+            calls: row.calls(),
+            count,
+            mark: mark.clone(),
+        };
+        let judge = |spans: &[_]| judge(spans, &plan, row.peer.proxy, &families);
+        let (mut last, mut since) = (0, Instant::now());
+        while since.elapsed() < QUIET {
+            let verdict = judge(&agent.spans());
+            if verdict.spans() >= verdict.expected() {
+                break;
+            }
+            if verdict.spans() > last {
+                (last, since) = (verdict.spans(), Instant::now());
+            }
+            std::thread::sleep(POLL);
+        }
+        // what is open at the client ends with it
+        drop(client);
+        let (spans, summary) = agent.stop();
+        let run = Run {
+            concurrency,
+            verdict: judge(&spans),
+        };
+        let text = format!("{run:#?}\n{summary}\n");
+        fs::write(self.dir.join(format!("{name}.txt")), text)?;
+        Ok(run)
+    }
+}
