@@ -36,6 +36,8 @@ pub const PLAIN: u32 = 14;
 pub const SECURED: u32 = 15;
 /// A watched process has loaded libraries, or unloaded some.
 pub const LOADED: u32 = 16;
+/// Which of a runtime's tasks has to do with a stream of a connection that many share.
+pub const STREAM: u32 = 17;
 /// A runtime's own thread, a task with [`FIBER_THREAD`], ended.
 pub const OVER: u32 = 20;
 
@@ -293,9 +295,33 @@ pub struct Allocates {
     pub reserved: u32,
 }
 
+/// The task handles this stream from now on.
+pub const STREAM_SERVED: u32 = 1;
+/// The task asks for this stream.
+pub const STREAM_ASKED: u32 = 2;
+/// The task writes one stream only, that of whoever made the task; which one is not known yet.
+pub const STREAM_WRITER: u32 = 3;
+
+/// A task of a runtime and a stream.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Stream {
+    /// Kind [`STREAM`].
+    pub header: Header,
+    /// The connection as in [`Chunk::conn`], or the TLS session that it carries.
+    pub conn: u64,
+    /// The task, as in [`Chunk::fiber`].
+    pub fiber: u64,
+    /// Number of the stream.
+    pub stream: u32,
+    /// `STREAM_*`.
+    pub role: u32,
+}
+
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Allocates>() == 24 + 32);
+    assert!(size_of::<Stream>() == 24 + 24);
     assert!(size_of::<Opened>() == 24 + 40 + 48 + 8 + UNIX_PATH + 4);
     assert!(size_of::<Chunk>() == 24 + 48);
     assert!(size_of::<Plain>() == 24 + 56);

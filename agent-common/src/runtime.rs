@@ -63,6 +63,26 @@ pub mod go {
     pub const PARENT: usize = 1;
     /// `net/http.Request.ctx`, an interface: its data pointer follows its type.
     pub const REQUEST_CTX: usize = 2;
+    /// Addresses of the types `*net.TCPConn`, `*net.UnixConn` and `*crypto/tls.Conn`.
+    pub const TCP: usize = 3;
+    /// See [`TCP`].
+    pub const UNIX: usize = 4;
+    /// See [`TCP`].
+    pub const TLS: usize = 5;
+    /// `crypto/tls.Conn.input`, a `bytes.Reader`.
+    pub const TLS_INPUT: usize = 6;
+    /// Word of `struct pt_regs` that holds the `*tls.Conn` where that is read.
+    pub const TLS_REGISTER: usize = 7;
+    /// Address of the type `*transport.http2Server` of `google.golang.org/grpc/internal`.
+    pub const GRPC_SERVER: usize = 8;
+    /// `transport.http2Server.conn`.
+    pub const GRPC_SERVER_CONN: usize = 9;
+    /// `transport.Stream.id`, which a `ServerStream` begins with.
+    pub const GRPC_STREAM: usize = 10;
+    /// `transport.http2Client.conn`.
+    pub const GRPC_CLIENT_CONN: usize = 11;
+    /// Word of `struct pt_regs` that holds the `*http2Client` where a stream is numbered.
+    pub const GRPC_CLIENT_REGISTER: usize = 12;
 }
 
 /// Indices of [`Runtime::at`] for [`PYTHON`].

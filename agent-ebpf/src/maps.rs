@@ -24,6 +24,10 @@ pub static SETTINGS: Settings = Settings {
 #[map]
 pub static RECORDS: RingBuf = RingBuf::with_byte_size(8 << 20, 0);
 
+/// When this CPU woke the reader of [`RECORDS`] last, ns.
+#[map]
+pub static WOKEN: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// Process (tgid) → `watch::*` bits. Writers: user space, fork and exec probes. Full: the
 /// process is not watched, counted as [`Loss::WatchFull`].
 #[map]

@@ -8,7 +8,7 @@ use crate::metadata::{Runtime, Service};
 use crate::protocol::Limits as ProtocolLimits;
 use crate::protocol::exchange::{Moment, Outcome, Report, Request, Role, Value};
 use crate::protocol::session::{Change, Session};
-use crate::record::{ConnId, Direction, Event, Nanos, Opened, Record, Task};
+use crate::record::{ConnId, Direction, Event, Nanos, Opened, Record, Stream, Task, Way};
 use crate::semconv;
 use crate::span::build::{self, Peer};
 use crate::span::redact::Query;
@@ -23,6 +23,7 @@ use crate::trace::handlers::{Handler, Threading};
 use crate::trace::id::Ids;
 use crate::trace::parent::Refusal;
 use crate::trace::secured::{Counts as SecuredCounts, Secured};
+use crate::trace::streams::Of;
 use agent_common::watch::Policy;
 use foldhash::{HashMap, HashMapExt};
 use std::collections::{BTreeMap, VecDeque};
@@ -307,6 +308,9 @@ impl Pipeline {
                 };
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
+            Event::Stream(stream) => self
+                .assembly
+                .told(task, stream.fiber, of(task, &stream), at),
             Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
             Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),
@@ -617,7 +621,8 @@ fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
     {
         None => Threading::Unknown,
         Some(service) => match service.runtime {
-            Runtime::Go | Runtime::Rust => Threading::Migrating,
+            Runtime::Go => Threading::Goroutines,
+            Runtime::Rust => Threading::Migrating,
             Runtime::Php => Threading::OneByOne,
             _ => Threading::Bound,
         },
@@ -631,6 +636,15 @@ fn is_fastcgi(request: &Request) -> bool {
         found.key == semconv::NETWORK_PROTOCOL_NAME
             && matches!(&found.value, Value::Text(name) if name == "fastcgi")
     })
+}
+
+/// What a probe told of a task.
+const fn of(task: Task, stream: &Stream) -> Of {
+    match stream.way {
+        Way::Served => Of::Served(stream.conn, stream.number),
+        Way::Asked => Of::Asked(stream.conn, stream.number),
+        Way::Writer => Of::Writer(task.tgid, stream.fiber),
+    }
 }
 
 const fn handler_of(moment: &Moment) -> Handler {

@@ -7,6 +7,7 @@ mod cli;
 mod clients;
 mod faults;
 mod handed;
+mod http2;
 mod life;
 mod maze;
 mod messages;

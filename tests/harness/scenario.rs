@@ -459,6 +459,7 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Plain(_)
             | Event::Secured(_)
             | Event::Loaded
+            | Event::Stream(_)
             | Event::Left
             | Event::Allocates { .. }
             | Event::Over { .. } => {}

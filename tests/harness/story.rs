@@ -108,7 +108,7 @@ fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out
         Role::Client => "client",
     };
     let first = match &answer.first {
-        Some(first) => format!("{} us @{}", first.at, first.offset),
+        Some(first) => format!("{} us @{}", first.at / 1000, first.offset),
         None => "never".to_owned(),
     };
     let _ = writeln!(
@@ -117,9 +117,9 @@ fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out
         draft.name,
         answer.outcome,
         draft.status,
-        request.start.at,
+        request.start.at / 1000,
         request.start.offset,
-        answer.end.at,
+        answer.end.at / 1000,
         answer.end.offset,
     );
     for (name, value) in [

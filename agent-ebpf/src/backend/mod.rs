@@ -3,6 +3,7 @@
 //! All candidates live in this one object; user space loads the chosen ones. One backend per
 //! subject is active at a time, else events would double.
 
+pub mod go;
 pub mod java;
 pub mod lifecycle;
 pub mod node;

@@ -3,6 +3,7 @@
 pub mod connection;
 pub mod fiber;
 pub mod file;
+pub mod go;
 pub mod java;
 pub mod lifecycle;
 pub mod native;

@@ -33,6 +33,8 @@ pub enum Threading {
     OneByOne,
     /// Tasks move between threads unseen.
     Migrating,
+    /// Likewise; and probes tell which of them each stream of a shared connection is of.
+    Goroutines,
     /// What runs in the process is not known yet.
     Unknown,
 }
@@ -153,6 +155,28 @@ impl Handlers {
         let work = self.units.entry(unit).or_default();
         work.open.push((node, id));
         work.event_loop |= work.open.len() > 1;
+    }
+
+    /// `node` was read by one that serves several connections' streams: `reader` names its thread
+    /// only, and who handles it is told later, or never.
+    pub fn begin_unhandled(&mut self, node: NodeId, number: u64, reader: Handler) {
+        let open = self.processes.entry(reader.task.tgid).or_default();
+        open.insert(number, (node, reader));
+    }
+
+    /// From now on `handler` handles `node`, and nothing else: so it was told.
+    pub fn handle(&mut self, node: NodeId, id: SpanId, number: u64, handler: Handler) {
+        let open = self.processes.entry(handler.task.tgid).or_default();
+        open.insert(number, (node, handler));
+        let unit = handler.unit();
+        if self.units.len() >= 2 * IDLE_LOOPS && !self.units.contains_key(&unit) {
+            self.forget_idle();
+        }
+        let work = Work {
+            open: vec![(node, id)],
+            event_loop: false,
+        };
+        self.units.insert(unit, work);
     }
 
     /// The event `handler` has brought something.
@@ -431,7 +455,7 @@ impl Handlers {
 
     fn of_thread(&self, handler: Handler, threading: Threading) -> Result<Current, Refusal> {
         match threading {
-            Threading::Migrating => Err(Refusal::Migrating),
+            Threading::Migrating | Threading::Goroutines => Err(Refusal::Migrating),
             Threading::Unknown => Err(Refusal::UnknownRuntime),
             Threading::Bound | Threading::OneByOne => match self.only(handler)? {
                 Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),

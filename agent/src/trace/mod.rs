@@ -17,4 +17,5 @@ pub mod objects;
 pub mod pairs;
 pub mod parent;
 pub mod secured;
+pub mod streams;
 pub mod waiting;

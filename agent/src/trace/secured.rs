@@ -374,6 +374,7 @@ impl Left {
         let start = self.handshake.start;
         let request = Request {
             number: 0,
+            stream: None,
             role: self.handshake.role,
             start,
             operation,

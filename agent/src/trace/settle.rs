@@ -82,6 +82,8 @@ impl Assembly {
         let (id, start, tgid) = (entry.id, entry.start(), entry.tgid);
         // A task's identity may have been another's until the request was there.
         let read = entry.read;
+        // Who writes to a shared connection writes for all.
+        let writer = writer.filter(|_| !entry.told);
         let fibers = &self.handlers.fibers;
         let sure =
             |handler: Handler, born| match handler.is_task() && !self.handlers.is_loop(handler) {
@@ -197,6 +199,14 @@ impl Assembly {
                 return;
             }
             Err(writer) => writer,
+        };
+        let (writer, asked) = match self.writer(node, writer, asked, threading) {
+            Ok(told) => told,
+            Err(refusal) => {
+                self.refuse(refusal);
+                self.adopt(node, parent::of_client(header.as_ref(), None, None));
+                return;
+            }
         };
         let asker = self.handlers.asker(writer);
         let current = asker.and_then(|asker| self.current(asker, threading, asked));
@@ -322,7 +332,8 @@ impl Assembly {
             return Err(Refusal::Late);
         }
         // What the table held back may come when the thread has gone on to another request.
-        if above.start() > asked {
+        let early = above.told && above.read > asked;
+        if above.start() > asked || early {
             return Err(Refusal::Ambiguous);
         }
         Ok(current)

@@ -276,7 +276,10 @@ impl Found {
         let mut runtime = self.runtime;
         let moved = start.wrapping_sub(self.lowest & !0xfff);
         for index in self.addresses {
-            runtime.at[*index] = runtime.at[*index].wrapping_add(moved);
+            let at = &mut runtime.at[*index];
+            if *at != NOWHERE {
+                *at = at.wrapping_add(moved);
+            }
         }
         runtime
     }
