@@ -3,6 +3,7 @@
 //!
 //! Other processes of the host are traced as well: tests look only at spans of their own ports.
 
+mod ciphertext;
 mod cli;
 mod clients;
 mod faults;
@@ -18,3 +19,4 @@ mod shared;
 mod switched;
 mod tls;
 mod websockets;
+mod written;

@@ -6,6 +6,7 @@ mod bench;
 mod bpf_toolchain;
 mod build;
 mod capture;
+mod certificates;
 mod collector;
 mod demo;
 mod dist;

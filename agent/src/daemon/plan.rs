@@ -100,7 +100,7 @@ pub const fn setting(tasks: &Tasks, probed: Probed) -> Switch {
         Probed::Go => tasks.go,
         Probed::Python => tasks.python,
         Probed::Node => tasks.node,
-        Probed::Tokio => tasks.tokio,
+        Probed::Tokio => tasks.rust,
         Probed::Nginx => tasks.nginx,
         Probed::Haproxy => tasks.haproxy,
     }
