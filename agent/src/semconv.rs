@@ -1,7 +1,7 @@
-//! Every OpenTelemetry attribute key that weft writes, once. Semantic conventions 1.38.
+//! Every OpenTelemetry attribute key that weft writes, once. Semantic conventions 1.45.
 #![allow(missing_docs, reason = "the constants are the conventions' own names")]
 
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.38.0";
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
 
 // Spans: HTTP
 pub const HTTP_REQUEST_METHOD: &str = "http.request.method";
@@ -15,6 +15,12 @@ pub const URL_QUERY: &str = "url.query";
 pub const URL_SCHEME: &str = "url.scheme";
 pub const URL_FULL: &str = "url.full";
 pub const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+
+// Spans: RPC
+pub const RPC_SYSTEM_NAME: &str = "rpc.system.name";
+pub const RPC_METHOD: &str = "rpc.method";
+pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+pub const RPC_STATUS_CODE: &str = "rpc.status_code";
 
 // Spans: network
 pub const CLIENT_ADDRESS: &str = "client.address";
@@ -48,6 +54,9 @@ pub const WEFT_WEBSOCKET_MESSAGES_SENT: &str = "weft.websocket.messages_sent";
 pub const WEFT_WEBSOCKET_MESSAGES_RECEIVED: &str = "weft.websocket.messages_received";
 pub const WEFT_WEBSOCKET_CLOSE_CODE: &str = "weft.websocket.close_code";
 pub const WEFT_WEBSOCKET_SUBPROTOCOL: &str = "weft.websocket.subprotocol";
+pub const WEFT_RPC_TIMEOUT: &str = "weft.rpc.timeout_ms";
+pub const WEFT_RPC_REQUEST_MESSAGES: &str = "weft.rpc.request.messages";
+pub const WEFT_RPC_RESPONSE_MESSAGES: &str = "weft.rpc.response.messages";
 
 // Resources
 pub const SERVICE_NAME: &str = "service.name";

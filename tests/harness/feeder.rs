@@ -262,9 +262,10 @@ const fn direction(role: Role, way: Way) -> Direction {
     }
 }
 
+/// The moment of a file's time, µs.
 fn moment(at: u64, offset: u64) -> Moment {
     Moment {
-        at,
+        at: at.saturating_mul(1000),
         task: Task { tgid: 1, tid: 1 },
         fiber: 0,
         offset,

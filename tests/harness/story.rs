@@ -53,8 +53,10 @@ fn told(role: Role, handshake: &Handshake, out: &mut String) {
     let stage = match handshake.stage {
         Stage::Offered => "offered".to_owned(),
         Stage::Chosen => "chosen".to_owned(),
-        Stage::Established(at) => format!("established: {} us @{}", at.at, at.offset),
-        Stage::Failed(failure, at) => format!("failed: {failure:?}: {} us @{}", at.at, at.offset),
+        Stage::Established(at) => format!("established: {} us @{}", at.at / 1000, at.offset),
+        Stage::Failed(failure, at) => {
+            format!("failed: {failure:?}: {} us @{}", at.at / 1000, at.offset)
+        }
     };
     let ClientHello {
         random,
@@ -108,7 +110,7 @@ fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out
         Role::Client => "client",
     };
     let first = match &answer.first {
-        Some(first) => format!("{} us @{}", first.at, first.offset),
+        Some(first) => format!("{} us @{}", first.at / 1000, first.offset),
         None => "never".to_owned(),
     };
     let _ = writeln!(
@@ -117,9 +119,9 @@ fn span(role: Role, request: &Request, answer: &Answer, routes: &mut Routes, out
         draft.name,
         answer.outcome,
         draft.status,
-        request.start.at,
+        request.start.at / 1000,
         request.start.offset,
-        answer.end.at,
+        answer.end.at / 1000,
         answer.end.offset,
     );
     for (name, value) in [

@@ -21,6 +21,8 @@ pub struct Request {
     pub number: u64,
     /// Server or client.
     pub role: Role,
+    /// Its stream, where the connection is shared by several at once (HTTP/2).
+    pub stream: Option<u32>,
     /// First byte of the request.
     pub start: Moment,
     /// What is asked for.
@@ -48,6 +50,9 @@ pub enum Target {
     /// The URL path in the attribute `url.path`, of unbounded cardinality: the span stage
     /// guesses a route.
     Path,
+    /// The method of a call, the whole name of its span; a server that does not know it shows
+    /// that any client may name any.
+    Method(String),
     /// A name that is of low cardinality by itself.
     Name(String),
 }

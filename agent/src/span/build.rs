@@ -84,6 +84,7 @@ pub fn build(
             name
         }
         Some(Target::Path) | None => name::name(&verb, None),
+        Some(Target::Method(method)) => call(&verb, method, request.role, &mut all),
         Some(Target::Name(target)) => name::name(&verb, Some(&target)),
     };
     let (status, kind) = status(&outcome, request.role);
@@ -98,6 +99,20 @@ pub fn build(
         status,
         attributes: all.redacted(query),
     }
+}
+
+/// The name of a call's span: its method, unless the server does not know that.
+fn call(system: &str, method: String, role: Role, all: &mut Attributes) -> String {
+    let unknown = matches!(
+        all.text(semconv::RPC_STATUS_CODE),
+        Some("UNIMPLEMENTED" | "unimplemented")
+    );
+    if role == Role::Server && unknown {
+        all.replace(semconv::RPC_METHOD, Value::fixed("_OTHER"));
+        all.put(semconv::RPC_METHOD_ORIGINAL, method);
+        return name::name(system, None);
+    }
+    name::name(&method, None)
 }
 
 /// Guesses the route of a server's path. Paths that the server does not know teach nothing.

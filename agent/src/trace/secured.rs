@@ -373,6 +373,7 @@ impl Left {
         }
         let start = self.handshake.start;
         let request = Request {
+            stream: None,
             number: 0,
             role: self.handshake.role,
             start,

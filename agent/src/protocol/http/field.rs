@@ -3,7 +3,9 @@
 //! In: names and values, each once. Out: bounded texts. Everything else of a head is forgotten
 //! at once: cookies and credentials are never kept.
 
+use super::rpc;
 use crate::protocol::text::{LONGEST, text};
+use crate::record::Nanos;
 
 /// Longest host name, forwarded address and the like, bytes.
 pub(in crate::protocol) const LONGEST_NAME: usize = 256;
@@ -16,6 +18,7 @@ pub(in crate::protocol) enum Name {
     #[default]
     Other,
     ContentLength,
+    ContentType,
     TransferEncoding,
     Host,
     UserAgent,
@@ -27,6 +30,10 @@ pub(in crate::protocol) enum Name {
     ForwardedProto,
     Traceparent,
     Tracestate,
+    GrpcTimeout,
+    GrpcStatus,
+    ConnectVersion,
+    ConnectTimeout,
     Method,
     Path,
     Authority,
@@ -40,7 +47,7 @@ impl Name {
     pub(in crate::protocol) const fn may_begin(first: u8) -> bool {
         matches!(
             first.to_ascii_lowercase(),
-            b'c' | b'e' | b'f' | b'h' | b't' | b'u' | b'x' | b' ' | b'\t'
+            b'c' | b'e' | b'f' | b'g' | b'h' | b't' | b'u' | b'x' | b' ' | b'\t'
         )
     }
 
@@ -54,16 +61,61 @@ impl Name {
             (9, _) => (b"forwarded", Self::Forwarded),
             (10, Some(b'u' | b'U')) => (b"user-agent", Self::UserAgent),
             (10, _) => (b"tracestate", Self::Tracestate),
+            (11, Some(b'g' | b'G')) => (b"grpc-status", Self::GrpcStatus),
             (11, _) => (b"traceparent", Self::Traceparent),
+            (12, Some(b'c' | b'C')) => (b"content-type", Self::ContentType),
+            (12, _) => (b"grpc-timeout", Self::GrpcTimeout),
             (14, _) => (b"content-length", Self::ContentLength),
             (15, _) => (b"x-forwarded-for", Self::ForwardedFor),
             (16, _) => (b"x-forwarded-host", Self::ForwardedHost),
             (17, Some(b'x' | b'X')) => (b"x-forwarded-proto", Self::ForwardedProto),
             (17, _) => (b"transfer-encoding", Self::TransferEncoding),
+            (18, _) => (b"connect-timeout-ms", Self::ConnectTimeout),
+            (24, _) => (b"connect-protocol-version", Self::ConnectVersion),
             _ => return Self::Other,
         };
         if name.eq_ignore_ascii_case(candidate) {
             known
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// What a body is, where that makes a request a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::protocol) enum Media {
+    /// gRPC.
+    Grpc,
+    /// gRPC-Web.
+    Web,
+    /// gRPC-Web in base64.
+    WebText,
+    /// Connect's streams.
+    Connect,
+    /// Anything else.
+    Other,
+}
+
+impl Media {
+    /// From `content-type`.
+    pub(in crate::protocol) fn of(value: &[u8]) -> Self {
+        // What stands behind: the messages' own encoding, parameters.
+        let is = |name: &[u8]| {
+            let same = value.get(..name.len());
+            let ends = value
+                .get(name.len())
+                .is_none_or(|byte| b"+; \t".contains(byte));
+            ends && same.is_some_and(|same| same.eq_ignore_ascii_case(name))
+        };
+        if is(b"application/grpc") {
+            Self::Grpc
+        } else if is(b"application/grpc-web") {
+            Self::Web
+        } else if is(b"application/grpc-web-text") {
+            Self::WebText
+        } else if is(b"application/connect") {
+            Self::Connect
         } else {
             Self::Other
         }
@@ -85,6 +137,12 @@ pub(in crate::protocol) struct Fields {
     pub(in crate::protocol) tracestate: Option<String>,
     /// `Expect: 100-continue`.
     pub(in crate::protocol) expects: bool,
+    /// `Content-Type`.
+    pub(in crate::protocol) media: Option<Media>,
+    /// How long the client of a call waits, ns.
+    pub(in crate::protocol) timeout: Option<Nanos>,
+    /// `Connect-Protocol-Version: 1`.
+    pub(in crate::protocol) connects: bool,
 }
 
 impl Fields {
@@ -103,6 +161,15 @@ impl Fields {
                 keep_first(&mut self.traceparent, value, LONGEST_CONTEXT + 1);
             }
             Name::Tracestate => join(&mut self.tracestate, value),
+            Name::ContentType => {
+                self.media.get_or_insert_with(|| Media::of(value));
+            }
+            Name::GrpcTimeout => self.timeout = rpc::timeout(value),
+            Name::ConnectTimeout => {
+                let timeout = number(value).filter(|_| value.len() <= 10);
+                self.timeout = timeout.map(|ms| ms.saturating_mul(1_000_000));
+            }
+            Name::ConnectVersion => self.connects = value == b"1",
             _ => {}
         }
     }

@@ -10,10 +10,12 @@
 //! | `field` | names of header fields that matter, and their values |
 //! | `head` | what is kept of a request's head |
 //! | `operation` | attributes of a request |
+//! | `rpc` | requests that are calls: gRPC, gRPC-Web, Connect |
 
 pub(super) mod field;
 pub(super) mod head;
 pub(super) mod operation;
+pub(super) mod rpc;
 
 use super::exchange::{Attribute, Moment, Outcome};
 

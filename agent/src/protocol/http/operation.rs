@@ -12,12 +12,12 @@ use std::net::IpAddr;
 
 /// Room for the attributes of a whole span: those of the answer and the connection join the list
 /// later, and it need not grow for them.
-const ROOM: usize = 14;
+pub(super) const ROOM: usize = 14;
 
 /// The operation that `head` asks for. Takes the texts out of `head`.
 pub(in crate::protocol) fn operation(head: &mut Head, role: Role) -> Operation {
     let announced = head.announced.and_then(|size| i64::try_from(size).ok());
-    let forwarded = Forwarded::of(&head.fields, role);
+    let mut forwarded = Forwarded::of(&head.fields, role);
     let mut attributes = Vec::with_capacity(ROOM);
     let verb = match std::mem::take(&mut head.method) {
         Cow::Borrowed(known) if !known.is_empty() => {
@@ -48,14 +48,12 @@ pub(in crate::protocol) fn operation(head: &mut Head, role: Role) -> Operation {
     };
     put(semconv::URL_PATH, head.path.take());
     put(semconv::URL_QUERY, head.query.take());
-    let authority = forwarded
-        .host
-        .or_else(|| head.authority.take())
-        .or_else(|| head.fields.host.take());
-    let (host, port) = authority.map_or((None, None), host_and_port);
-    // A port without its host says nothing: both must come from one place.
-    let port = port.filter(|_| host.is_some());
-    put(semconv::SERVER_ADDRESS, host);
+    let port = put_host(head, &mut forwarded, &mut attributes);
+    let mut put = |key, value: Option<String>| {
+        if let Some(value) = value {
+            attributes.push(Attribute::new(key, value));
+        }
+    };
     if role == Role::Server {
         put(semconv::USER_AGENT_ORIGINAL, head.fields.user_agent.take());
         put(semconv::CLIENT_ADDRESS, forwarded.client);
@@ -77,6 +75,35 @@ pub(in crate::protocol) fn operation(head: &mut Head, role: Role) -> Operation {
     }
 }
 
+/// Adds the host that `head` names; answers the port that belongs to it. Both come from one place.
+fn put_host(
+    head: &mut Head,
+    forwarded: &mut Forwarded,
+    attributes: &mut Vec<Attribute>,
+) -> Option<u16> {
+    let authority = forwarded
+        .host
+        .take()
+        .or_else(|| head.authority.take())
+        .or_else(|| head.fields.host.take());
+    let (host, port) = authority.map_or((None, None), host_and_port);
+    // A port without its host says nothing.
+    let host = host?;
+    attributes.push(Attribute::new(semconv::SERVER_ADDRESS, host));
+    port
+}
+
+/// Adds the server that `head` names.
+pub(super) fn put_server(
+    head: &mut Head,
+    forwarded: &mut Forwarded,
+    attributes: &mut Vec<Attribute>,
+) {
+    if let Some(port) = put_host(head, forwarded, attributes) {
+        attributes.push(Attribute::new(semconv::SERVER_PORT, i64::from(port)));
+    }
+}
+
 /// The trace headers of `head`, taken out of it.
 pub(in crate::protocol) fn carried(head: &mut Head) -> Carried {
     Carried {
@@ -86,14 +113,14 @@ pub(in crate::protocol) fn carried(head: &mut Head) -> Carried {
 }
 
 /// What proxies in front of a server say about the request they were sent.
-struct Forwarded {
-    client: Option<String>,
+pub(super) struct Forwarded {
+    pub(super) client: Option<String>,
     host: Option<String>,
     scheme: Option<&'static str>,
 }
 
 impl Forwarded {
-    fn of(fields: &Fields, role: Role) -> Self {
+    pub(super) fn of(fields: &Fields, role: Role) -> Self {
         // A client that sends these headers is a proxy: they are not about its own request.
         if role == Role::Client {
             return Self {

@@ -104,15 +104,21 @@ impl Body {
         }
     }
 
-    /// Takes what belongs to the body.
-    pub(super) fn feed(&mut self, bytes: &[u8]) -> Taken {
+    /// Takes what belongs to the body; `content` gets what is no framing of it, as long as that
+    /// can be told.
+    pub(super) fn feed(&mut self, bytes: &[u8], mut content: impl FnMut(&[u8])) -> Taken {
         match &mut self.framing {
-            Framing::Chunked(_) => self.chunks(bytes),
+            Framing::Chunked(_) => self.chunks(bytes, &mut content),
             Framing::Unknown { chunked } => Taken {
                 bytes: count(bytes),
                 over: *chunked && ends_with_last_chunk(bytes),
             },
-            Framing::Length(_) | Framing::UntilClose => self.skip(count(bytes)),
+            Framing::Length(_) | Framing::UntilClose => {
+                let taken = self.skip(count(bytes));
+                let own = usize::try_from(taken.bytes).unwrap_or(usize::MAX);
+                content(bytes.get(..own).unwrap_or(bytes));
+                taken
+            }
         }
     }
 
@@ -161,7 +167,7 @@ impl Body {
         }
     }
 
-    fn chunks(&mut self, bytes: &[u8]) -> Taken {
+    fn chunks(&mut self, bytes: &[u8], content: &mut impl FnMut(&[u8])) -> Taken {
         let mut taken = 0;
         while let Framing::Chunked(place) = &mut self.framing {
             let rest = bytes.get(taken..).unwrap_or(b"");
@@ -169,7 +175,9 @@ impl Body {
             if let Chunked::Data(left) = place {
                 let part = usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                 taken += part;
-                self.skip(count(rest.get(..part).unwrap_or(rest)));
+                let part = rest.get(..part).unwrap_or(rest);
+                content(part);
+                self.skip(count(part));
                 continue;
             }
             taken += 1;

@@ -4,14 +4,14 @@ use super::*;
 /// bytes it had in all.
 fn check(framing: Framing, bytes: &[u8], expected: Option<(u64, u64)>) {
     let mut whole = Body::new(framing.clone());
-    let taken = whole.feed(bytes);
+    let taken = whole.feed(bytes, |_| {});
     let found = taken.over.then_some((whole.size, taken.bytes));
     assert_eq!(found, expected, "{}", bytes.escape_ascii());
 
     let mut single = Body::new(framing);
     let mut total = 0;
     for byte in bytes.chunks(1) {
-        let taken = single.feed(byte);
+        let taken = single.feed(byte, |_| {});
         total += taken.bytes;
         if taken.over {
             assert_eq!(Some((single.size, total)), expected);
@@ -49,7 +49,7 @@ fn chunked_ends() {
 #[test]
 fn gaps() {
     let mut body = Body::new(Body::chunked());
-    assert_eq!(body.feed(b"10\r\nabcd").bytes, 8);
+    assert_eq!(body.feed(b"10\r\nabcd", |_| {}).bytes, 8);
     assert_eq!(body.skippable(), 12);
     assert_eq!(
         body.skip(12),
@@ -59,11 +59,11 @@ fn gaps() {
         }
     );
     assert_eq!(body.skippable(), 0);
-    assert!(body.feed(b"\r\n0\r\n\r\n").over);
+    assert!(body.feed(b"\r\n0\r\n\r\n", |_| {}).over);
     assert_eq!(body.size, 16);
 
     let mut body = Body::new(Body::chunked());
-    body.feed(b"10\r\nabcd");
+    body.feed(b"10\r\nabcd", |_| {});
     assert_eq!(
         body.skip(13),
         Taken {
@@ -72,6 +72,6 @@ fn gaps() {
         }
     );
     assert!(body.is_unknown());
-    assert!(!body.feed(b"anything").over);
-    assert!(body.feed(b"anything\r\n0\r\n\r\n").over);
+    assert!(!body.feed(b"anything", |_| {}).over);
+    assert!(body.feed(b"anything\r\n0\r\n\r\n", |_| {}).over);
 }

@@ -25,7 +25,7 @@ mod switch;
 use super::body::Body;
 use super::head::{AnswerHead, RequestHead};
 use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report, Role};
-use crate::protocol::http::{not_before, outcome, put_size};
+use crate::protocol::http::{not_before, outcome, put_size, rpc};
 use crate::protocol::http2::{self, Upgraded};
 use crate::protocol::{Conversation, Limits, Progress, Successor};
 use crate::record::Direction;
@@ -67,6 +67,8 @@ struct Pending {
     size: Option<u64>,
     /// It was given up: which answer is its own cannot be told.
     void: bool,
+    /// It is a call.
+    call: Option<Box<rpc::Call>>,
 }
 
 /// What the direction of the requests is in.
@@ -322,20 +324,62 @@ enum Ending {
 
 impl Open {
     /// Reports the answer; `counted` is its body's size where its head did not announce it.
-    fn report(self, ending: Ending, counted: Option<u64>, out: &mut Vec<Report>) {
+    fn report(mut self, ending: Ending, counted: Option<u64>, out: &mut Vec<Report>) {
+        if let Some(call) = self.request.call.take() {
+            return self.report_call(*call, ending, out);
+        }
         let mut attributes = self.attributes();
-        let (outcome, end, cut) = match ending {
-            Ending::Whole => {
-                put_size(
-                    semconv::HTTP_RESPONSE_BODY_SIZE,
-                    self.announced.or(counted),
-                    &mut attributes,
-                );
-                (outcome(self.status), self.last, false)
-            }
-            Ending::Cut => (outcome(self.status), self.last, true),
-            Ending::GivenUp(outcome, end) => (outcome, not_before(end, self.last), false),
+        if matches!(ending, Ending::Whole) {
+            put_size(
+                semconv::HTTP_RESPONSE_BODY_SIZE,
+                self.announced.or(counted),
+                &mut attributes,
+            );
+        }
+        let (how, end, cut) = self.ended(ending);
+        let how = how.unwrap_or(outcome(self.status));
+        self.answer(how, end, cut, attributes, out);
+    }
+
+    /// Reports the answer to a call.
+    fn report_call(self, mut call: rpc::Call, ending: Ending, out: &mut Vec<Report>) {
+        let mut attributes = Vec::with_capacity(4);
+        let whole = matches!(ending, Ending::Whole);
+        let (how, end, cut) = self.ended(ending);
+        let how = if whole {
+            call.answered(self.status, false, &mut attributes)
+        } else {
+            call.put(&mut attributes);
+            how.unwrap_or(outcome(self.status))
         };
+        // A call has a status of its own.
+        let told = attributes
+            .iter()
+            .any(|attribute| attribute.key == semconv::RPC_STATUS_CODE);
+        if let Some(status) = self.status.filter(|status| !told || *status != 200) {
+            let status = i64::from(status);
+            attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
+        }
+        self.answer(how, end, cut || call.is_cut(), attributes, out);
+    }
+
+    /// How it went where its framing does not say so, when it ended, and whether it was cut.
+    fn ended(&self, ending: Ending) -> (Option<Outcome>, Moment, bool) {
+        match ending {
+            Ending::Whole => (None, self.last, false),
+            Ending::Cut => (None, self.last, true),
+            Ending::GivenUp(outcome, end) => (Some(outcome), not_before(end, self.last), false),
+        }
+    }
+
+    fn answer(
+        self,
+        outcome: Outcome,
+        end: Moment,
+        cut: bool,
+        attributes: Vec<Attribute>,
+        out: &mut Vec<Report>,
+    ) {
         out.push(Report::Answered(Box::new(Answer {
             number: self.request.number,
             first: Some(self.first),
@@ -378,7 +422,10 @@ impl Pending {
     /// What was learnt about the request after its head.
     fn attributes(&self) -> Vec<Attribute> {
         let mut attributes = Vec::with_capacity(3);
-        put_size(semconv::HTTP_REQUEST_BODY_SIZE, self.size, &mut attributes);
+        match &self.call {
+            Some(call) => call.put(&mut attributes),
+            None => put_size(semconv::HTTP_REQUEST_BODY_SIZE, self.size, &mut attributes),
+        }
         attributes
     }
 }

@@ -146,6 +146,8 @@ impl RequestHead {
 #[derive(Clone, Debug, Default)]
 pub(super) struct AnswerHead {
     pub(super) status: u16,
+    /// `grpc-status`.
+    pub(super) call: Option<u16>,
     /// It names HTTP/2 as what follows.
     pub(super) upgrades: bool,
     framed: Framed,
@@ -195,6 +197,9 @@ impl AnswerHead {
         match self.last {
             Name::ContentLength => self.framed.length(value),
             Name::TransferEncoding => self.framed.coding(value),
+            Name::GrpcStatus => {
+                self.call = number(value).and_then(|status| u16::try_from(status).ok());
+            }
             Name::Upgrade => self.upgrades |= value.eq_ignore_ascii_case(b"h2c"),
             _ => {}
         }

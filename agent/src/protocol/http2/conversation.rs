@@ -14,8 +14,9 @@ mod payload;
 use super::frame::{Frame, HEAD, Kind, PREFACE, Start, walk};
 use super::hpack::Decoder;
 use super::section::Section;
-use super::stream::{Stream, error};
+use super::stream::Stream;
 use crate::protocol::exchange::{Attribute, Moment, Outcome, Report, Request, Role};
+use crate::protocol::http::rpc::Call;
 use crate::protocol::http::{behind, operation};
 use crate::protocol::{Conversation, Limits, Progress};
 use crate::record::{Direction, Nanos};
@@ -237,8 +238,7 @@ impl Http2Conversation {
             out.push(Report::Dropped(CUT[half]));
         }
         for stream in self.streams.values_mut() {
-            stream.cut = true;
-            stream.doubted.get_or_insert(at);
+            stream.doubt(half, at);
         }
         self.review.get_or_insert(at.saturating_add(DOUBT));
     }
@@ -383,7 +383,11 @@ impl Http2Conversation {
         let lacks = head.path.is_none() && head.method != "CONNECT";
         let mut stream = Stream::new(number, block.start, bodiless, head.announced);
         stream.cut = lacks;
-        let mut operation = operation::operation(&mut head, self.role);
+        stream.call = Call::of(&head);
+        let mut operation = match &stream.call {
+            Some(call) => call.operation(&mut head, self.role),
+            None => operation::operation(&mut head, self.role),
+        };
         if unknown > 0 {
             let unknown = Attribute::new(semconv::WEFT_UNKNOWN_FIELDS, i64::from(unknown));
             operation.attributes.push(unknown);
@@ -391,6 +395,7 @@ impl Http2Conversation {
         out.push(Report::Asked(Box::new(Request {
             number,
             role: self.role,
+            stream: Some(block.stream),
             start: block.start,
             operation,
             carried: operation::carried(&mut head),
@@ -415,13 +420,7 @@ impl Http2Conversation {
         let Some(stream) = self.streams.remove(&id) else {
             return;
         };
-        let kind = error(code).to_owned();
-        let outcome = if half == ASKING {
-            Outcome::ClientError { kind }
-        } else {
-            Outcome::ServerError { kind }
-        };
-        stream.give_up(outcome, end, out);
+        stream.reset(half == ASKING, code, end, out);
     }
 
     /// The answering side takes no requests behind `last`.
@@ -497,7 +496,7 @@ impl Conversation for Http2Conversation {
         {
             let bridged = bridged.min(all);
             let end = behind(moment, moment, bridged);
-            self.skip(half, open, bridged, end, out);
+            self.pass(half, open, bridged, None, end, out);
             return Progress::Took(bridged);
         }
         if self.halves[half].state == State::Preface {

@@ -17,6 +17,8 @@ pub(super) struct Section {
     pub(super) head: Head,
     /// `:status`.
     pub(super) status: Option<u16>,
+    /// `grpc-status`.
+    pub(super) call: Option<u16>,
     /// A pseudo-header field of a request was among them.
     pub(super) asks: bool,
     /// Fields whose name or value is not known.
@@ -60,6 +62,9 @@ impl Section {
             Name::Status => {
                 let status = number(value).and_then(|status| u16::try_from(status).ok());
                 self.status = status.filter(|status| (100..1000).contains(status));
+            }
+            Name::GrpcStatus => {
+                self.call = number(value).and_then(|status| u16::try_from(status).ok());
             }
             Name::ContentLength => self.head.announced = number(value),
             name => self.head.fields.keep(name, value, false),

@@ -4,6 +4,7 @@
 
 use super::section::Section;
 use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report};
+use crate::protocol::http::rpc::Call;
 use crate::protocol::http::{not_before, outcome, put_size};
 use crate::record::Nanos;
 use crate::semconv;
@@ -26,6 +27,10 @@ pub(super) struct Stream {
     announced: [Option<u64>; 2],
     /// Bytes were missing that may have been of this stream.
     pub(super) cut: bool,
+    /// Fields of its answer are not known.
+    unknown: bool,
+    /// It is a call.
+    pub(super) call: Option<Box<Call>>,
     /// Since when its end may have gone by unseen.
     pub(super) doubted: Option<Nanos>,
 }
@@ -43,12 +48,20 @@ impl Stream {
             sizes: [0; 2],
             announced: [announced, None],
             cut: false,
+            unknown: false,
+            call: None,
             doubted: None,
         }
     }
 
-    /// Bytes of a body went in one direction, the last of them at `last`.
-    pub(super) fn moved(&mut self, half: usize, bytes: u64, last: Moment) {
+    /// Bytes of a body went in one direction, the last of them at `last`. They themselves, if
+    /// they were seen.
+    pub(super) fn moved(&mut self, half: usize, bytes: u64, seen: Option<&[u8]>, last: Moment) {
+        match (&mut self.call, seen) {
+            (Some(call), Some(seen)) => call.body(half, seen),
+            (Some(call), None) => call.skip(half, bytes),
+            (None, _) => {}
+        }
         if let Some(size) = self.sizes.get_mut(half) {
             *size = size.saturating_add(bytes);
         }
@@ -73,6 +86,10 @@ impl Stream {
     /// The head of an answer, or its trailers, that began at `first`.
     pub(super) fn headed(&mut self, section: &Section, first: Moment, last: Moment) {
         self.touch(last);
+        self.unknown |= section.unknown > 0;
+        if let Some(call) = &mut self.call {
+            call.headed(section.status, section.call);
+        }
         if self.answer.is_some_and(|(status, _)| status.is_some()) {
             return;
         }
@@ -94,6 +111,28 @@ impl Stream {
         self.report(outcome, end, true, out);
     }
 
+    /// Bytes in one direction were missing that may have been of this stream.
+    pub(super) fn doubt(&mut self, half: usize, at: Nanos) {
+        self.cut = true;
+        self.doubted.get_or_insert(at);
+        if let Some(call) = &mut self.call {
+            call.lose(half);
+        }
+    }
+
+    /// It was reset, by the client or by the server.
+    pub(super) fn reset(mut self, by_client: bool, code: u32, end: Moment, out: &mut Vec<Report>) {
+        let (start, kind) = (self.start, error(code).to_owned());
+        let call = self.call.as_mut();
+        let outcome = call.and_then(|call| call.reset(by_client, code, start, end));
+        let outcome = outcome.unwrap_or(if by_client {
+            Outcome::ClientError { kind }
+        } else {
+            Outcome::ServerError { kind }
+        });
+        self.give_up(outcome, end, out);
+    }
+
     /// Its end was missed: what is known of it is told.
     pub(super) fn overlooked(mut self, out: &mut Vec<Report>) {
         self.cut = true;
@@ -108,21 +147,23 @@ impl Stream {
         self.report(outcome, end, false, out);
     }
 
-    fn report(self, outcome: Outcome, end: Moment, whole: bool, out: &mut Vec<Report>) {
-        let mut attributes = Vec::with_capacity(3);
+    fn report(mut self, outcome: Outcome, end: Moment, whole: bool, out: &mut Vec<Report>) {
+        let mut attributes = Vec::with_capacity(4);
         let status = self.answer.and_then(|(status, _)| status);
-        if let Some(status) = status {
+        let outcome = match self.call.take() {
+            Some(call) => self.called(*call, outcome, whole, &mut attributes),
+            None => {
+                self.sized(whole, &mut attributes);
+                outcome
+            }
+        };
+        let plain = attributes
+            .iter()
+            .any(|one| one.key == semconv::RPC_STATUS_CODE);
+        // A call has a status of its own.
+        if let Some(status) = status.filter(|status| !plain || *status != 200) {
             let status = i64::from(status);
             attributes.push(Attribute::new(semconv::HTTP_RESPONSE_STATUS_CODE, status));
-        }
-        let [asked, answered] = self.announced;
-        let [sent, received] = self.sizes.map(|size| (size > 0).then_some(size));
-        if self.asked && asked.is_none() && !self.cut {
-            put_size(semconv::HTTP_REQUEST_BODY_SIZE, sent, &mut attributes);
-        }
-        if whole && !self.bodiless && status != Some(304) && !self.cut {
-            let size = answered.or(received);
-            put_size(semconv::HTTP_RESPONSE_BODY_SIZE, size, &mut attributes);
         }
         out.push(Report::Answered(Box::new(Answer {
             number: self.number,
@@ -132,6 +173,40 @@ impl Stream {
             attributes,
             cut: self.cut,
         })));
+    }
+}
+
+/// What is told of the answer.
+impl Stream {
+    /// Of a call; answers how it went.
+    fn called(
+        &mut self,
+        mut call: Call,
+        outcome: Outcome,
+        whole: bool,
+        attributes: &mut Vec<Attribute>,
+    ) -> Outcome {
+        self.cut |= call.is_cut();
+        if !whole {
+            call.put(attributes);
+            return outcome;
+        }
+        let status = self.answer.and_then(|(status, _)| status);
+        call.answered(status, self.unknown, attributes)
+    }
+
+    /// Sizes of the bodies, where they are known.
+    fn sized(&self, whole: bool, attributes: &mut Vec<Attribute>) {
+        let status = self.answer.and_then(|(status, _)| status);
+        let [asked, answered] = self.announced;
+        let [sent, received] = self.sizes.map(|size| (size > 0).then_some(size));
+        if self.asked && asked.is_none() && !self.cut {
+            put_size(semconv::HTTP_REQUEST_BODY_SIZE, sent, attributes);
+        }
+        if whole && !self.bodiless && status != Some(304) && !self.cut {
+            let size = answered.or(received);
+            put_size(semconv::HTTP_RESPONSE_BODY_SIZE, size, attributes);
+        }
     }
 }
 

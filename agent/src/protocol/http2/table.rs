@@ -199,7 +199,7 @@ const STATIC: [(&str, Name, &str); 61] = [
     ("content-length", Name::ContentLength, ""),
     ("content-location", Name::Other, ""),
     ("content-range", Name::Other, ""),
-    ("content-type", Name::Other, ""),
+    ("content-type", Name::ContentType, ""),
     ("cookie", Name::Other, ""),
     ("date", Name::Other, ""),
     ("etag", Name::Other, ""),

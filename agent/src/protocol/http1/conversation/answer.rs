@@ -7,10 +7,18 @@ use super::{
 use crate::protocol::Progress;
 use crate::protocol::exchange::{Moment, Outcome, Report};
 use crate::protocol::http::behind;
+use crate::protocol::http::rpc::{ANSWERED, Call};
 use crate::protocol::http1::body::{Body, Framing};
 use crate::protocol::http1::head::AnswerHead;
 use crate::protocol::http1::line::{self, Start};
 use crate::protocol::http2::Upgraded;
+
+impl Open {
+    /// The call that it answers.
+    fn call(&mut self) -> Option<&mut Call> {
+        self.request.call.as_deref_mut()
+    }
+}
 
 impl Http1Conversation {
     pub(super) fn answer(
@@ -34,7 +42,12 @@ impl Http1Conversation {
             Answering::Boundary => self.answer_start(bytes, moment, out),
             Answering::Head(_) => self.answer_head(bytes, moment, last, out),
             Answering::Body(answering) => {
-                let taken = answering.body.feed(bytes);
+                let mut call = answering.open.as_mut().and_then(Open::call);
+                let taken = answering.body.feed(bytes, |content| {
+                    if let Some(call) = &mut call {
+                        call.body(ANSWERED, content);
+                    }
+                });
                 self.answer_moved(taken.bytes, taken.over, moment, last, out)
             }
         }
@@ -150,6 +163,9 @@ impl Http1Conversation {
         let announced = head.announced().filter(|_| !bodiless && head.status != 304);
         let open = request.map(|mut request| {
             request.cut |= cut;
+            if let Some(call) = &mut request.call {
+                call.headed(Some(head.status), head.call);
+            }
             Open {
                 request,
                 status: Some(head.status),
@@ -251,6 +267,10 @@ impl Http1Conversation {
     ) -> Progress {
         if let Answering::Body(answering) = &mut self.answering {
             let taken = answering.body.skip(missing);
+            let bridged = !answering.body.is_unknown();
+            if let Some(call) = answering.open.as_mut().and_then(Open::call) {
+                call.skip(ANSWERED, if bridged { taken.bytes } else { u64::MAX });
+            }
             return self.answer_moved(taken.bytes, taken.over, moment, moment, out);
         }
         if !self.ask_early(out) {

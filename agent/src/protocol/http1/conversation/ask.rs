@@ -5,6 +5,7 @@ use super::{Answering, Asking, AskingHead, Http1Conversation, Pending, took};
 use crate::protocol::Progress;
 use crate::protocol::exchange::{Moment, Report, Request};
 use crate::protocol::http::operation;
+use crate::protocol::http::rpc::{ASKED, Call};
 use crate::protocol::http1::body::{Body, Framing};
 use crate::protocol::http1::head::RequestHead;
 use crate::protocol::http1::line::{self, Start};
@@ -14,7 +15,7 @@ impl Http1Conversation {
         match &mut self.asking {
             Asking::Boundary => self.ask_start(bytes, moment),
             Asking::Head(_) => self.ask_head(bytes, out),
-            Asking::Body { body, expects, .. } => {
+            Asking::Body { body, .. } => {
                 if body.is_unknown() {
                     match next_request(bytes) {
                         Start::Whole(..) => {
@@ -25,12 +26,46 @@ impl Http1Conversation {
                         Start::Partial | Start::Bad => {}
                     }
                 }
-                *expects = false;
-                let known = !body.is_unknown();
-                let taken = body.feed(bytes);
-                self.asked_body(known, taken.over, out);
-                Progress::Took(usize::try_from(taken.bytes).unwrap_or(bytes.len()))
+                self.ask_body(bytes, out)
             }
+        }
+    }
+
+    fn ask_body(&mut self, bytes: &[u8], out: &mut Vec<Report>) -> Progress {
+        let mut call = self.take_call();
+        let Asking::Body {
+            number,
+            body,
+            expects,
+        } = &mut self.asking
+        else {
+            return Progress::Lost;
+        };
+        *expects = false;
+        let (number, known) = (*number, !body.is_unknown());
+        let taken = body.feed(bytes, |content| {
+            if let Some(call) = &mut call {
+                call.body(ASKED, content);
+            }
+        });
+        self.put_call(number, call);
+        self.asked_body(known, taken.over, out);
+        Progress::Took(usize::try_from(taken.bytes).unwrap_or(bytes.len()))
+    }
+
+    /// The call whose request is under way, if it is one.
+    fn take_call(&mut self) -> Option<Box<Call>> {
+        match self.asking {
+            Asking::Body { number, .. } => self.waiting(number)?.call.take(),
+            Asking::Boundary | Asking::Head(_) => None,
+        }
+    }
+
+    fn put_call(&mut self, number: u64, call: Option<Box<Call>>) {
+        if call.is_some()
+            && let Some(request) = self.waiting(number)
+        {
+            request.call = call;
         }
     }
 
@@ -109,12 +144,17 @@ impl Http1Conversation {
                     cut: false,
                     size: None,
                     void: false,
+                    call: Call::of(head),
                 };
                 let request = Request {
                     number,
                     role: self.role,
+                    stream: None,
                     start: asking.start,
-                    operation: operation::operation(head, self.role),
+                    operation: match &pending.call {
+                        Some(call) => call.operation(head, self.role),
+                        None => operation::operation(head, self.role),
+                    },
                     carried: operation::carried(head),
                 };
                 if self.pending.is_empty() {
@@ -215,10 +255,18 @@ impl Http1Conversation {
                     false => Progress::Lost,
                 }
             }
-            Asking::Body { body, expects, .. } => {
+            Asking::Body {
+                number,
+                body,
+                expects,
+            } => {
                 *expects = false;
-                let known = !body.is_unknown();
+                let (number, known) = (*number, !body.is_unknown());
                 let taken = body.skip(missing);
+                let bridged = !body.is_unknown();
+                if let Some(call) = self.waiting(number).and_then(|one| one.call.as_mut()) {
+                    call.skip(ASKED, if bridged { taken.bytes } else { u64::MAX });
+                }
                 self.asked_body(known, taken.over, out);
                 took(taken.bytes)
             }

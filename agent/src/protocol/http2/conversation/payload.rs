@@ -118,7 +118,7 @@ impl Http2Conversation {
             _ => {
                 let taken = bytes.len().min(open.left as usize);
                 let end = behind(first, last, taken);
-                self.skip(half, open, taken, end, out);
+                self.pass(half, open, taken, Some(bytes), end, out);
                 Progress::Took(taken)
             }
         }
@@ -143,12 +143,14 @@ impl Http2Conversation {
         Progress::Took(taken as usize)
     }
 
-    /// `taken` bytes that need not be seen went by, the last at `end`.
-    pub(super) fn skip(
+    /// `taken` bytes that need not be seen went by, the last at `end`; `seen` begins with them,
+    /// if they were seen.
+    pub(super) fn pass(
         &mut self,
         half: usize,
         open: Open,
         taken: usize,
+        seen: Option<&[u8]>,
         end: Moment,
         out: &mut Vec<Report>,
     ) {
@@ -157,7 +159,8 @@ impl Http2Conversation {
             && let Some(stream) = self.streams.get_mut(&open.frame.stream)
         {
             let body = taken.min(open.content());
-            stream.moved(half, u64::from(body), end);
+            let seen = seen.map(|seen| seen.get(..body as usize).unwrap_or(seen));
+            stream.moved(half, u64::from(body), seen, end);
         }
         let _ = self.took(half, open, taken, end, out);
     }
