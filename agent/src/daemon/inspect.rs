@@ -290,14 +290,15 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
 fn gaps(service: &crate::metadata::Service) -> Vec<String> {
     use crate::metadata::Runtime;
     let mut gaps = vec![
-        "HTTP/1 and FastCGI are understood, in the clear and in TLS libraries that are probed; HTTP/2 \
-         and other protocols are left alone"
+        "HTTP/1, HTTP/2, gRPC, WebSocket and FastCGI are understood, in the clear and in TLS libraries \
+         that are probed; other protocols are left alone"
             .to_owned(),
     ];
     match service.runtime {
         Runtime::Go => gaps.push(
-            "Go moves goroutines between threads: calls made by another goroutine than the one \
-             that read the request have no parent"
+            "calls made by goroutines behind a channel have no parent, unless the request's \
+             context comes with them; nor have calls over HTTP/2 by other libraries than net/http, \
+             golang.org/x/net/http2 and google.golang.org/grpc"
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(

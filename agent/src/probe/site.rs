@@ -235,7 +235,7 @@ fn is_any_call(instruction: &Instruction) -> bool {
 /// May it change `register`? Its first operand is what an instruction changes, but for those that
 /// only compare; a few change others.
 fn writes(instruction: &Instruction, register: Register) -> bool {
-    let is = |changed: Register| number(changed) == number(register);
+    let is = |changed: Register| changed.full_register() == register;
     match instruction.mnemonic() {
         Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push => false,
         Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Cmpxchg => {
@@ -247,23 +247,6 @@ fn writes(instruction: &Instruction, register: Register) -> bool {
             is(instruction.op0_register()) || [Register::RAX, Register::RDX].contains(&register)
         }
         _ => instruction.op0_kind() == OpKind::Register && is(instruction.op0_register()),
-    }
-}
-
-/// Number of a general register of whichever width; of others, another number.
-fn number(register: Register) -> usize {
-    let (this, low, words) = (
-        register as usize,
-        Register::AL as usize,
-        Register::AX as usize,
-    );
-    match this {
-        // al, cl, dl, bl, ah, ch, dh, bh, spl, ...
-        _ if (low..low + 8).contains(&this) => (this - low) % 4,
-        _ if (low + 8..words).contains(&this) => this - low - 4,
-        // ax, ..., r15w, eax, ..., r15
-        _ if (words..=Register::R15 as usize).contains(&this) => (this - words) % 16,
-        _ => 16 + this,
     }
 }
 
