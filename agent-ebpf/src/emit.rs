@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::bpf_ringbuf_output;
 use zerocopy::IntoBytes;
 
 use crate::kernel::{now, setting, task_id};
-use crate::maps::{LOSSES, RECORDS};
+use crate::maps::{LOSSES, RECORDS, WOKEN};
 
 /// `BPF_RB_NO_WAKEUP` of `linux/bpf.h`.
 const NO_WAKEUP: u64 = 1;
@@ -35,15 +35,29 @@ pub fn header(kind: u32, size: usize) -> Header {
     }
 }
 
+/// A CPU wakes the reader no more often, ns: one that is woken reads all there is, and on a busy
+/// host it may take a while until it can.
+const WAKE_AFTER: u64 = 1_000_000;
+
 /// Waking the reader for each record would cost more than all the rest: it polls, and is woken
 /// only when much waits.
 #[inline(always)]
 pub fn wakeup() -> u64 {
-    if RECORDS.query(0) > u64::from(setting!(wake_at)) {
-        FORCE_WAKEUP
-    } else {
-        NO_WAKEUP
+    if RECORDS.query(0) <= u64::from(setting!(wake_at)) {
+        return NO_WAKEUP;
     }
+    let Some(woken) = WOKEN.get_ptr_mut(0) else {
+        return FORCE_WAKEUP;
+    };
+    let now = now();
+    // SAFETY: a slot of this CPU's own.
+    unsafe {
+        if now.wrapping_sub(*woken) < WAKE_AFTER {
+            return NO_WAKEUP;
+        }
+        *woken = now;
+    }
+    FORCE_WAKEUP
 }
 
 /// Puts `len` bytes at `record` into the ring.

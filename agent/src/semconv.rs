@@ -46,9 +46,6 @@ pub const TLS_RESUMED: &str = "tls.resumed";
 pub const WEFT_PARENT_EVIDENCE: &str = "weft.parent.evidence";
 pub const WEFT_CAPTURE_CUT: &str = "weft.capture.cut";
 pub const WEFT_UNKNOWN_FIELDS: &str = "weft.capture.unknown_fields";
-pub const WEFT_RPC_TIMEOUT: &str = "weft.rpc.timeout_ms";
-pub const WEFT_RPC_REQUEST_MESSAGES: &str = "weft.rpc.request.messages";
-pub const WEFT_RPC_RESPONSE_MESSAGES: &str = "weft.rpc.response.messages";
 pub const WEFT_CONNECTION_OPEN: &str = "weft.connection.open";
 pub const WEFT_CONNECTION_RECEIVED: &str = "weft.connection.received_bytes";
 pub const WEFT_CONNECTION_SENT: &str = "weft.connection.sent_bytes";
@@ -57,6 +54,9 @@ pub const WEFT_WEBSOCKET_MESSAGES_SENT: &str = "weft.websocket.messages_sent";
 pub const WEFT_WEBSOCKET_MESSAGES_RECEIVED: &str = "weft.websocket.messages_received";
 pub const WEFT_WEBSOCKET_CLOSE_CODE: &str = "weft.websocket.close_code";
 pub const WEFT_WEBSOCKET_SUBPROTOCOL: &str = "weft.websocket.subprotocol";
+pub const WEFT_RPC_TIMEOUT: &str = "weft.rpc.timeout_ms";
+pub const WEFT_RPC_REQUEST_MESSAGES: &str = "weft.rpc.request.messages";
+pub const WEFT_RPC_RESPONSE_MESSAGES: &str = "weft.rpc.response.messages";
 
 // Resources
 pub const SERVICE_NAME: &str = "service.name";

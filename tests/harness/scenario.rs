@@ -459,7 +459,10 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Plain(_)
             | Event::Secured(_)
             | Event::Loaded
-            | Event::Left => {}
+            | Event::Stream(_)
+            | Event::Left
+            | Event::Allocates { .. }
+            | Event::Over { .. } => {}
         }
         assert!(table.len() <= limits.connections);
         assert!(table.held_bytes() <= limits.held_bytes);

@@ -3,9 +3,12 @@
 //! All candidates live in this one object; user space loads the chosen ones. One backend per
 //! subject is active at a time, else events would double.
 
+pub mod go;
+pub mod java;
 pub mod lifecycle;
 pub mod node;
 pub mod process;
+pub mod ruby;
 pub mod runtime;
 pub mod sock_length;
 pub mod sys_exit;

@@ -3,11 +3,15 @@
 pub mod connection;
 pub mod fiber;
 pub mod file;
+pub mod go;
+pub mod java;
 pub mod lifecycle;
 pub mod native;
 pub mod node;
 pub mod plain;
 pub mod process;
 pub mod python;
+pub mod ruby;
 pub mod socket_io;
+pub mod storage;
 pub mod tls;

@@ -4,7 +4,7 @@ use agent_common::conn::{RECEIVED, SENT};
 use agent_common::loss::Loss;
 use agent_common::record::{
     CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk,
-    END_RECEIVED, ENDED, Ended,
+    END_RECEIVED, ENDED, Ended, FIBER_OBJECT, FIBER_THREAD,
 };
 use agent_common::watch::{Policy, TLS, WATCH};
 use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout};
@@ -113,8 +113,8 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         if connection.flags & FLAG_CLIENT != 0 {
             connection.asker = fiber;
         }
-        if fiber == 0 && call.nr != NO_CALL {
-            fiber = native::unknown(sk);
+        if (fiber == 0 || fiber & (FIBER_THREAD | FIBER_OBJECT) != 0) && call.nr != NO_CALL {
+            fiber = native::unknown(sk, fiber);
         }
     }
     if fiber != 0 {
@@ -154,6 +154,9 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         (&raw const *scratch).cast(),
         size_of::<Chunk>() as u64 + captured,
     );
+    if connection.flags & FLAG_CLIENT == 0 {
+        fiber::served(watch, sk, connection.id);
+    }
 }
 
 /// Address of the first byte that `call` sent; 0 when it received, or when that is not told.

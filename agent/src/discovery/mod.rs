@@ -10,6 +10,7 @@ pub mod files;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod glob;
+pub mod go_types;
 pub mod mapping;
 pub mod pclntab;
 pub mod pointers;

@@ -136,8 +136,118 @@ pub fn call(code: &[u8], address: u64, target: u64) -> Option<u64> {
     let mut decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
     decoder
         .iter()
-        .find(|found| found.code() == Code::Call_rel32_64 && found.near_branch_target() == target)
+        .find(|found| is_call(found, target))
         .map(|found| found.ip() - address)
+}
+
+/// Offsets of all calls of `target` in `code`, which is loaded at `address`.
+#[must_use]
+pub fn calls(code: &[u8], address: u64, target: u64) -> Vec<u64> {
+    let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let all = decoder.into_iter().filter(|found| is_call(found, target));
+    all.map(|found| found.ip().wrapping_sub(address)).collect()
+}
+
+/// A call, and where an object that it is about stands when it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Offset of the call.
+    pub call: u64,
+    /// The register that holds the address of the object.
+    pub register: Register,
+    /// Offset of a field of it that was used for the call.
+    pub field: u64,
+}
+
+/// The first call of `target` in `code` before which a field was set to -1, of an object whose
+/// address is still in the same register.
+#[must_use]
+pub fn call_behind_reset(code: &[u8], address: u64, target: u64) -> Option<About> {
+    let mut reset: Option<(Register, u64)> = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if is_call(&found, target) && reset.is_some() {
+            let (register, field) = reset?;
+            let call = found.ip().wrapping_sub(address);
+            return Some(About {
+                call,
+                register,
+                field,
+            });
+        }
+        if found.code() == Code::Mov_rm64_imm32
+            && found.op0_kind() == OpKind::Memory
+            && found.immediate32to64() == -1
+            && found.memory_base() != Register::RSP
+        {
+            reset = Some((found.memory_base(), found.memory_displacement64()));
+        } else if is_any_call(&found) || reset.is_some_and(|(kept, _)| writes(&found, kept)) {
+            reset = None;
+        }
+    }
+    None
+}
+
+/// The first call of `target` in `code` whose argument `argument` was loaded from a field of an
+/// object whose address is still in the register that it was loaded by.
+#[must_use]
+pub fn call_with_field(
+    code: &[u8],
+    address: u64,
+    target: u64,
+    argument: Register,
+) -> Option<About> {
+    let mut loaded: Option<(Register, u64)> = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if is_call(&found, target) && loaded.is_some() {
+            let (register, field) = loaded?;
+            let call = found.ip().wrapping_sub(address);
+            return Some(About {
+                call,
+                register,
+                field,
+            });
+        }
+        if found.code() == Code::Mov_r64_rm64
+            && found.op1_kind() == OpKind::Memory
+            && found.op0_register() == argument
+            && ![Register::RSP, Register::RIP, argument].contains(&found.memory_base())
+            && found.memory_index() == Register::None
+        {
+            loaded = Some((found.memory_base(), found.memory_displacement64()));
+        } else if is_any_call(&found)
+            || writes(&found, argument)
+            || loaded.is_some_and(|(kept, _)| writes(&found, kept))
+        {
+            loaded = None;
+        }
+    }
+    None
+}
+
+fn is_call(instruction: &Instruction, target: u64) -> bool {
+    instruction.code() == Code::Call_rel32_64 && instruction.near_branch_target() == target
+}
+
+fn is_any_call(instruction: &Instruction) -> bool {
+    instruction.mnemonic() == Mnemonic::Call
+}
+
+/// May it change `register`? Its first operand is what an instruction changes, but for those that
+/// only compare; a few change others.
+fn writes(instruction: &Instruction, register: Register) -> bool {
+    let is = |changed: Register| changed.full_register() == register;
+    match instruction.mnemonic() {
+        Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push => false,
+        Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Cmpxchg => {
+            is(instruction.op0_register())
+                || is(instruction.op1_register())
+                || register == Register::RAX
+        }
+        Mnemonic::Mul | Mnemonic::Imul | Mnemonic::Div | Mnemonic::Idiv | Mnemonic::Cqo => {
+            is(instruction.op0_register()) || [Register::RAX, Register::RDX].contains(&register)
+        }
+        _ => instruction.op0_kind() == OpKind::Register && is(instruction.op0_register()),
+    }
 }
 
 /// Distances from the thread pointer of the thread-local words that `code` stores registers in
@@ -231,6 +341,48 @@ pub fn answered(code: &[u8], slot: u64) -> Option<u64> {
         Code::Je_rel8_64 | Code::Je_rel32_64 | Code::Jne_rel8_64 | Code::Jne_rel32_64
     );
     is_jump.then(|| behind.ip())
+}
+
+/// How far behind what it points to the last pointer but one stands that `code` follows: `code` ends
+/// with `return a->b->c`, and this is the offset of `b`.
+#[must_use]
+pub fn last_but_one_load(code: &[u8]) -> Option<u64> {
+    let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let body = decoder
+        .into_iter()
+        .take_while(|found| !found.is_invalid() && found.mnemonic() != Mnemonic::Ret);
+    let loads: Vec<u64> = body.filter_map(|found| load(&found)).collect();
+    loads.get(loads.len().checked_sub(2)?).copied()
+}
+
+/// The first part of something whose address `code` takes, and the first word that it loads from
+/// the same thing afterwards: their offsets.
+#[must_use]
+pub fn part_then_load(code: &[u8]) -> Option<[u64; 2]> {
+    let is_object = |base| !matches!(base, Register::None | Register::RIP | Register::RSP);
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let mut found = decoder.iter().take_while(|found| !found.is_invalid());
+    let part = found.find(|found| {
+        found.code() == Code::Lea_r64_m
+            && is_object(found.memory_base())
+            && found.memory_index() == Register::None
+    })?;
+    let word =
+        found.find(|found| load(found).is_some() && found.memory_base() == part.memory_base())?;
+    Some([part.memory_displacement64(), load(&word)?])
+}
+
+/// The offset of the word that the instruction loads through a register.
+fn load(found: &Instruction) -> Option<u64> {
+    let loads = found.code() == Code::Mov_r64_rm64
+        && found.op1_kind() == OpKind::Memory
+        && found.segment_prefix() == Register::None
+        && found.memory_index() == Register::None
+        && !matches!(
+            found.memory_base(),
+            Register::None | Register::RIP | Register::RSP
+        );
+    loads.then(|| found.memory_displacement64())
 }
 
 fn keeps_answer(instruction: &Instruction) -> bool {
@@ -409,6 +561,93 @@ mod tests {
         // xor eax, eax between them
         let code = [0xff, 0x90, 0x38, 1, 0, 0, 0x31, 0xc0, 0x74, 0];
         assert_eq!(answered(&code, 0x138), None);
+    }
+
+    /// `(*Conn).Read` of crypto/tls, as Go 1.26 made it: mov qword [rsi+0x2e8], -1; mov rdi,
+    /// [rsi+0x2d0]; mov rax, [rsp+0x70]; call +0.
+    const READ: [u8; 28] = [
+        0x48, 0xc7, 0x86, 0xe8, 0x02, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x48, 0x8b, 0xbe, 0xd0, 0x02,
+        0, 0, 0x48, 0x8b, 0x44, 0x24, 0x70, 0xe8, 0, 0, 0, 0,
+    ];
+
+    #[test]
+    fn an_object_is_found_where_it_is_reset() {
+        let found = About {
+            call: 23,
+            register: Register::RSI,
+            field: 0x2e8,
+        };
+        assert_eq!(call_behind_reset(&READ, 0x1000, 0x101c), Some(found));
+        assert_eq!(call_behind_reset(&READ, 0x1000, 0x2000), None);
+        // mov esi, ecx; another call
+        for between in [&[0x89, 0xce][..], &[0xe8, 0, 1, 0, 0]] {
+            let code = [&READ[..11], between, &READ[11..]].concat();
+            let target = 0x1000 + code.len() as u64;
+            assert_eq!(call_behind_reset(&code, 0x1000, target), None);
+        }
+        assert_eq!(calls(&READ, 0x1000, 0x101c), [23]);
+    }
+
+    /// The end of a literal in `(*http2Client).NewStream`: mov rbx, [rsi+0x1c0]; mov ecx,
+    /// [rdi+0x6c]; lea rax, [rip]; call +0.
+    const ASSIGN: [u8; 22] = [
+        0x48, 0x8b, 0x9e, 0xc0, 0x01, 0, 0, 0x8b, 0x4f, 0x6c, 0x48, 0x8d, 0x05, 0, 0, 0, 0, 0xe8,
+        0, 0, 0, 0,
+    ];
+
+    #[test]
+    fn an_object_is_found_by_its_field_in_an_argument() {
+        let found = About {
+            call: 17,
+            register: Register::RSI,
+            field: 0x1c0,
+        };
+        let look = |code: &[u8]| {
+            let target = 0x1000 + code.len() as u64;
+            call_with_field(code, 0x1000, target, Register::RBX)
+        };
+        assert_eq!(look(&ASSIGN), Some(found));
+        // The object's register changes; the argument changes.
+        for between in [&[0x31, 0xf6][..], &[0x48, 0x89, 0xc3], &[0xb3, 1]] {
+            let code = [&ASSIGN[..7], between, &ASSIGN[7..]].concat();
+            assert_eq!(look(&code), None, "{between:x?}");
+        }
+        // mov rbx, [rbx+8] leaves nothing of the object.
+        let code = [&[0x48, 0x8b, 0x5b, 0x08][..], &ASSIGN[7..]].concat();
+        assert_eq!(look(&code), None);
+    }
+
+    /// Functions of CRuby as gcc made them.
+    #[test]
+    fn offsets_are_read_from_loads() {
+        for (code, expected) in [
+            // sub rsp, 8; mov rax, [rax]; mov rax, [rax+0x30]; mov rax, [rax+0x10]; add rsp, 8; ret
+            (
+                &[
+                    0x48, 0x83, 0xec, 8, 0x48, 0x8b, 0, 0x48, 0x8b, 0x40, 0x30, 0x48, 0x8b, 0x40,
+                    0x10, 0x48, 0x83, 0xc4, 8, 0xc3, 0x48, 0x8b, 0x40, 8,
+                ][..],
+                Some(0x30),
+            ),
+            // mov rax, [rax+0x10]; ret
+            (&[0x48, 0x8b, 0x40, 0x10, 0xc3], None),
+            // mov rax, [rsp+8]; mov rax, [rax+0x10]; ret
+            (
+                &[0x48, 0x8b, 0x44, 0x24, 8, 0x48, 0x8b, 0x40, 0x10, 0xc3],
+                None,
+            ),
+            (&[], None),
+        ] {
+            assert_eq!(last_but_one_load(code), expected, "{code:x?}");
+        }
+        // lea rsi, [rip+0]; mov rax, [rbx+8]; lea r12, [rbx+0xd0]; mov rax, [rcx]; mov rax, [rbx+0x28]
+        let code = [
+            0x48, 0x8d, 0x35, 0, 0, 0, 0, 0x48, 0x8b, 0x43, 8, 0x4c, 0x8d, 0xa3, 0xd0, 0, 0, 0,
+            0x48, 0x8b, 1, 0x48, 0x8b, 0x43, 0x28,
+        ];
+        assert_eq!(part_then_load(&code), Some([0xd0, 0x28]));
+        assert_eq!(part_then_load(&code[..21]), None);
+        assert_eq!(part_then_load(&code[..11]), None);
     }
 
     #[test]

@@ -21,6 +21,8 @@ pub struct Request {
     pub number: u64,
     /// Server or client.
     pub role: Role,
+    /// Its stream, where the connection is shared by several at once (HTTP/2).
+    pub stream: Option<u32>,
     /// First byte of the request.
     pub start: Moment,
     /// What is asked for.

@@ -4,7 +4,8 @@
 //! error, never a panic.
 
 use super::{
-    Chunk, ConnId, Direction, Ended, Endpoint, Event, Opened, Plain, Record, Secured, Task,
+    Chunk, ConnId, Direction, Ended, Endpoint, Event, Opened, Plain, Record, Secured, Stream, Task,
+    Way,
 };
 use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
 use agent_common::record as raw;
@@ -62,6 +63,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
             })
         }
         raw::LOADED => Event::Loaded,
+        raw::STREAM => stream(&view(bytes).ok_or_else(short)?)?,
         raw::ENDED => ended(&view(bytes).ok_or_else(short)?)?,
         raw::SPAWNED => {
             let spawned: raw::Spawned = view(bytes).ok_or_else(short)?;
@@ -86,6 +88,19 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
                 fiber: linked.fiber,
                 by: linked.maker,
             }
+        }
+        raw::ALLOCATES => {
+            let part: raw::Allocates = view(bytes).ok_or_else(short)?;
+            Event::Allocates {
+                from: part.from,
+                to: part.to,
+                works_on: (part.flags & raw::ALLOCATES_WORKER != 0).then_some(ConnId(part.conn)),
+            }
+        }
+        raw::OVER => {
+            let linked: raw::Linked = view(bytes).ok_or_else(short)?;
+            let fiber = linked.fiber;
+            Event::Over { fiber }
         }
         kind => return Err(Error::Kind(kind)),
     };
@@ -206,6 +221,21 @@ fn direction(raw: u16) -> Direction {
     } else {
         Direction::Received
     }
+}
+
+fn stream(record: &raw::Stream) -> Result<Event<'static>, Error> {
+    let way = match record.role {
+        raw::STREAM_SERVED => Way::Served,
+        raw::STREAM_ASKED => Way::Asked,
+        raw::STREAM_WRITER => Way::Writer,
+        _ => return Err(Error::Field("role of a task")),
+    };
+    Ok(Event::Stream(Stream {
+        conn: ConnId(record.conn),
+        number: record.stream,
+        fiber: record.fiber,
+        way,
+    }))
 }
 
 fn ended(record: &raw::Ended) -> Result<Event<'static>, Error> {

@@ -128,10 +128,26 @@ pub enum Event<'a> {
         /// Who woke it.
         by: u64,
     },
+    /// A runtime's task has to do with a stream of a shared connection.
+    Stream(Stream),
     /// A process has loaded libraries, or unloaded some.
     Loaded,
     /// A thread ended, and others of its process go on.
     Left,
+    /// A runtime's thread allocates in this part of its heap from now on.
+    Allocates {
+        /// First place.
+        from: u64,
+        /// Behind the last.
+        to: u64,
+        /// Where it has just moved bytes and is not the one that waits for it by epoll.
+        works_on: Option<ConnId>,
+    },
+    /// A runtime's own thread ended.
+    Over {
+        /// Which.
+        fiber: u64,
+    },
     /// A process ended.
     Exited,
 }
@@ -213,6 +229,30 @@ pub struct Secured {
     pub session: ConnId,
     /// The random number of the ClientHello that crossed the connection.
     pub random: [u8; 32],
+}
+
+/// A task of a runtime and a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The connection, or what it carries under TLS.
+    pub conn: ConnId,
+    /// Number of the stream.
+    pub number: u32,
+    /// The task.
+    pub fiber: u64,
+    /// What they have to do with each other.
+    pub way: Way,
+}
+
+/// What a task has to do with a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// It handles the stream from now on.
+    Served,
+    /// It asks for the stream.
+    Asked,
+    /// It writes one stream only, whose number is not known, for whoever made it.
+    Writer,
 }
 
 /// End of a connection.

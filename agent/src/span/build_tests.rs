@@ -15,6 +15,7 @@ fn request(role: Role, attributes: &[(&'static str, &str)]) -> Request {
     Request {
         number: 0,
         role,
+        stream: None,
         start: MOMENT,
         operation: Operation {
             verb: "GET".into(),

@@ -12,6 +12,7 @@ use super::handlers::{Handler, Handlers, Threading};
 use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
 use super::parent::Refusal;
+use super::streams::Streams;
 use super::waiting::Waiting;
 use crate::protocol::exchange::{Answer, Moment, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened};
@@ -89,6 +90,8 @@ pub struct Node {
     waiting: bool,
     /// The node that is its parent.
     above: Option<(NodeId, SpanId)>,
+    /// Who handles it is told by probes, and by nobody else.
+    told: bool,
     /// Number among all server requests; 0 for clients' requests.
     number: u64,
     tree: TreeId,
@@ -162,6 +165,7 @@ pub struct Assembly {
     handlers: Handlers,
     waiting: Waiting,
     answered: Answered,
+    streams: Streams,
     /// The last open request of each connection whose bytes runtime tasks move.
     serving: HashMap<ConnId, NodeId>,
     /// Server requests so far.
@@ -206,6 +210,7 @@ impl Assembly {
             handlers: Handlers::default(),
             waiting: Waiting::default(),
             answered: Answered::default(),
+            streams: Streams::default(),
             serving: HashMap::new(),
             served: 0,
             departed: Departed::default(),
@@ -232,8 +237,9 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 12] {
+    pub fn sizes(&self) -> [(&'static str, usize); 14] {
         let [handlers, processes] = self.handlers.sizes();
+        let [told, streams] = self.streams.sizes();
         [
             ("nodes", self.len()),
             ("open", self.open.len()),
@@ -247,6 +253,8 @@ impl Assembly {
             ("processes", processes),
             ("waiting", self.waiting.len()),
             ("serving", self.serving.len()),
+            ("told", told),
+            ("streams", streams),
         ]
     }
 
@@ -275,14 +283,15 @@ impl Assembly {
         let role = request.role;
         let key = (info.conn, request.number);
         let context = context::parse(&request.carried);
-        let pair = PairKey::new(info, role, request.start.offset);
+        let of_stream = || PairKey::of_stream(info, role, request.stream?);
+        let pair = PairKey::new(info, role, request.start.offset).or_else(of_stream);
         let start = request.start.at;
         let tree = self.plant(context.as_ref());
         let id = self.ids.span();
         if role == Role::Server {
             self.served += 1;
         }
-        let fiber = request.start.fiber;
+        let (fiber, stream) = (request.start.fiber, request.stream);
         let pipelined = self.serving.contains_key(&info.conn);
         let handler_born = self.handlers.fibers.born(reader.task.tgid, reader.fiber);
         let node = self.insert(Node {
@@ -301,12 +310,14 @@ impl Assembly {
             lonely: false,
             waiting: false,
             above: None,
+            told: false,
             number: if role == Role::Server { self.served } else { 0 },
             tree,
             due: Nanos::MAX,
         });
         self.open.insert(key, node);
-        if fiber != 0 {
+        // Of a shared connection the last request says nothing.
+        if fiber != 0 && stream.is_none() {
             self.serving.insert(info.conn, node);
         }
         let other = self.meet(node, role);
@@ -325,9 +336,17 @@ impl Assembly {
         }
         match role {
             Role::Server => {
-                self.handlers.begin(node, id, self.served, reader);
+                match stream {
+                    Some(stream) if Self::is_told(threading, reader.fiber) => {
+                        self.begin_shared(node, info.conn, stream);
+                    }
+                    _ => self.handlers.begin(node, id, self.served, reader),
+                }
                 if pipelined && reader.is_event() {
                     self.handlers.brought(reader, Purpose::Several);
+                }
+                if threading == Threading::OneByOne {
+                    self.handlers.works_one_by_one(reader.task, (node, id));
                 }
                 self.settle_server(node, other);
             }
@@ -362,6 +381,7 @@ impl Assembly {
             return;
         };
         let end = answer.end.at;
+        self.close_stream(node);
         let Some(entry) = self.node_mut(node) else {
             return;
         };
@@ -506,6 +526,7 @@ impl Assembly {
     /// requests of that time are answered.
     pub fn lost(&mut self, at: Nanos) {
         self.lossy_until = at.saturating_add(LOSSY);
+        self.handlers.objects.lost();
     }
 
     /// A connection was announced.
@@ -653,7 +674,7 @@ impl Assembly {
         nodes.sort_by_key(Node::start);
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
         for node in &nodes {
-            if node.request.role == Role::Server && node.handler.fiber != 0 {
+            if node.request.role == Role::Server {
                 self.departed.insert(Gone {
                     trace,
                     span: node.id,
@@ -707,6 +728,7 @@ impl Assembly {
 
     /// Takes a node out; nothing refers to it afterwards.
     fn remove(&mut self, node: NodeId) -> Option<Node> {
+        self.close_stream(node);
         let found = self.nodes.get_mut(node.0 as usize)?.take()?;
         self.free.push(node.0);
         if let Some(key) = &found.pair {
@@ -756,6 +778,9 @@ mod eviction;
 
 #[path = "settle.rs"]
 mod settle;
+
+#[path = "shared.rs"]
+mod shared;
 
 #[cfg(test)]
 #[path = "assembly_tests.rs"]

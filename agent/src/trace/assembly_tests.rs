@@ -3,6 +3,7 @@
 use super::*;
 use crate::protocol::exchange::{Carried, Moment, Operation, Outcome};
 use crate::record::Task;
+use crate::trace::streams::Of;
 use Role::{Client, Server};
 
 const LIMITS: Limits = Limits {
@@ -23,6 +24,7 @@ struct End {
     tid: u32,
     /// The runtime's task.
     fiber: u64,
+    stream: Option<u32>,
     header: Option<&'static str>,
 }
 
@@ -33,6 +35,7 @@ fn server(conn: u64, wire: u16, tid: u32) -> End {
         wire,
         tid,
         fiber: 0,
+        stream: None,
         header: None,
     }
 }
@@ -44,6 +47,7 @@ fn client(conn: u64, wire: u16, tid: u32) -> End {
         wire,
         tid,
         fiber: 0,
+        stream: None,
         header: None,
     }
 }
@@ -109,6 +113,10 @@ enum Step {
     Born(u32, u32),
     /// A thread of process 1 ended.
     Left(u32),
+    /// A probe told this of a task of process 1.
+    Told(Of, u64),
+    /// A thread of the runtime of process 1, which is called so among its tasks, ended.
+    Over(u64),
     /// A task of process 1 received bytes on a connection.
     Heard(u64, u64),
     /// Trees that are due by then leave.
@@ -120,7 +128,8 @@ enum Step {
     Lost,
 }
 use Step::{
-    Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made,
+    Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made, Over,
+    Told,
 };
 
 struct World {
@@ -159,9 +168,14 @@ impl World {
                 let [child, maker] = [child, maker].map(|tid| server(0, 0, tid).handler().task);
                 self.assembly.thread_made(maker, child, at);
             }
-            Left(tid) => {
-                let thread = server(0, 0, tid).handler().task;
+            Left(tid) => self.assembly.thread_ended(server(0, 0, tid).handler()),
+            Over(fiber) => {
+                let thread = server(0, 0, 100).on(fiber).handler();
                 self.assembly.thread_ended(thread);
+            }
+            Told(of, fiber) => {
+                let Handler { task, fiber } = server(0, 0, 100).on(fiber).handler();
+                self.assembly.told(task, fiber, of, at);
             }
             Heard(conn, fiber) => {
                 let handler = server(0, 0, 100).on(fiber).handler();
@@ -183,6 +197,7 @@ impl World {
         let request = Request {
             number: 0,
             role: end.role,
+            stream: end.stream,
             start: Moment {
                 at,
                 task,
@@ -771,3 +786,8 @@ mod events;
 
 #[path = "assembly_given_tests.rs"]
 mod given;
+
+#[path = "outlived_tests.rs"]
+mod outlived;
+#[path = "shared_tests.rs"]
+mod shared;

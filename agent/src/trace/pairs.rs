@@ -19,6 +19,8 @@ pub struct PairKey {
     /// Of what a TLS connection carries: how that connection's own numbers begin. Plain bytes are
     /// counted from 0, so another connection of the same ports could be taken for it.
     plain: Option<u32>,
+    /// `offset` is the number of a stream.
+    stream: bool,
 }
 
 impl PairKey {
@@ -33,6 +35,35 @@ impl PairKey {
         if info.plain.is_some() && !info.fresh {
             return None;
         }
+        let plain = info.plain.map(|carrier| carrier.began[way.index()] as u32);
+        Self::between(client, server, offset as u32, plain)
+    }
+
+    /// The key of the request of `stream`, where TLS carries it and one end came later. Numbers of
+    /// streams mean the same to both ends. The connection is older than the probes of the process,
+    /// so it is the only one between its ports.
+    #[must_use]
+    pub fn of_stream(info: &Opened, role: Role, stream: u32) -> Option<Self> {
+        if info.plain.is_none() || info.fresh {
+            return None;
+        }
+        let (client, server) = match role {
+            Role::Client => (info.local, info.remote),
+            Role::Server => (info.remote, info.local),
+        };
+        let key = Self::between(client, server, stream, None)?;
+        Some(Self {
+            stream: true,
+            ..key
+        })
+    }
+
+    fn between(
+        client: Endpoint,
+        server: Endpoint,
+        offset: u32,
+        plain: Option<u32>,
+    ) -> Option<Self> {
         let server = match client {
             Endpoint::Unix(0) => return None,
             // The accepted socket has no inode yet when the client speaks first.
@@ -42,8 +73,9 @@ impl PairKey {
         Some(Self {
             client,
             server,
-            offset: offset as u32,
-            plain: info.plain.map(|carrier| carrier.began[way.index()] as u32),
+            offset,
+            plain,
+            stream: false,
         })
     }
 }

@@ -375,6 +375,7 @@ impl Left {
         let request = Request {
             number: 0,
             role: self.handshake.role,
+            stream: None,
             start,
             operation,
             carried: Carried::default(),

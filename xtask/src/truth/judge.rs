@@ -62,9 +62,18 @@ fn percent(part: usize, whole: usize) -> f64 {
     100.0 * part as f64 / whole as f64
 }
 
+/// How the path begins by which a service calls itself.
+const HOP: &str = "/hop/";
+
 /// Judges the spans of a service that made `calls` calls to the upstream, which is process
-/// `upstream`.
-pub(super) fn judge(spans: &[Span], plan: &Plan, calls: usize, upstream: u32) -> Verdict {
+/// `upstream`, each behind `hops` calls of itself.
+pub(super) fn judge(
+    spans: &[Span],
+    plan: &Plan,
+    (calls, hops): (usize, usize),
+    upstream: u32,
+) -> Verdict {
+    let calls = calls * (1 + hops);
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let mut verdict = Verdict {
         expected: plan.count + 2 * calls,
@@ -76,6 +85,9 @@ pub(super) fn judge(spans: &[Span], plan: &Plan, calls: usize, upstream: u32) ->
     for span in spans.iter().filter(ours) {
         verdict.seen += 1;
         let (links, want) = match (span.process == upstream, span.side) {
+            (false, Side::Server) if span.path.starts_with(HOP) => {
+                (&mut verdict.pairs, Side::Client)
+            }
             (false, Side::Server) => continue,
             (false, Side::Client) => (&mut verdict.calls, Side::Server),
             (true, Side::Server) => (&mut verdict.pairs, Side::Client),
@@ -84,7 +96,7 @@ pub(super) fn judge(spans: &[Span], plan: &Plan, calls: usize, upstream: u32) ->
         let wanted = |parent: &Span| parent.side == want && parent.process != upstream;
         // over a connection it is one request: the whole path is the same
         let same = |parent: &Span| {
-            let path = span.process != upstream || parent.path == span.path;
+            let path = span.side == Side::Client || parent.path == span.path;
             path && id_of(&parent.path) == id_of(&span.path) && parent.trace == span.trace
         };
         links.add(span, ancestor(span, &by_id, wanted), same);
@@ -189,7 +201,7 @@ mod tests {
         ];
         spans.extend_from_slice(calls);
         let plan = Plan::new(&["work".to_owned()], 2, "x").expect("there is such a kind");
-        let links = judge(&spans, &plan, 2, UPSTREAM).calls;
+        let links = judge(&spans, &plan, (2, 0), UPSTREAM).calls;
         assert_eq!((links.right, links.wrong, links.none), want, "{links:?}");
         assert_eq!(links.expected, 2);
     }
@@ -239,6 +251,24 @@ mod tests {
         let mut call = span("c", "a", Side::Client, SERVICE, "/leaf/xn0/1");
         call.trace = "other".into();
         check(&[call], (0, 1, 0));
+    }
+
+    #[test]
+    fn a_service_that_calls_itself_is_judged_at_each_hop() {
+        let spans = [
+            span("a", "", Side::Server, SERVICE, "/work/xn0"),
+            span("b", "a", Side::Client, SERVICE, "/hop/xn0/1"),
+            span("c", "b", Side::Server, SERVICE, "/hop/xn0/1"),
+            span("d", "c", Side::Client, SERVICE, "/leaf/xn0/1"),
+            span("e", "d", Side::Server, UPSTREAM, "/leaf/xn0/1"),
+            // of another call of the same request
+            span("f", "b", Side::Server, SERVICE, "/hop/xn0/2"),
+        ];
+        let plan = Plan::new(&["work".to_owned()], 1, "x").expect("there is such a kind");
+        let verdict = judge(&spans, &plan, (1, 1), UPSTREAM);
+        assert_eq!(verdict.expected, 5);
+        assert_eq!((verdict.calls.right, verdict.calls.expected), (2, 2));
+        assert_eq!((verdict.pairs.right, verdict.pairs.wrong), (2, 1));
     }
 
     #[test]

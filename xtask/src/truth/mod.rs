@@ -37,8 +37,8 @@ use refusals::Refusals;
 use rows::Row;
 use spans::Span;
 
-/// A service that is not up by then will not be.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// A service that is not up by then will not be. Clocks of guests run fast where the host is busy.
+const START_LIMIT: Duration = Duration::from_secs(240);
 /// Requests before the first run, so that runtimes have loaded what they need.
 const WARM_UP: usize = 24;
 /// How long the last spans may keep us waiting without a new one.
@@ -246,7 +246,7 @@ impl Bench {
         for (number, connections) in concurrency.iter().enumerate() {
             let plan = Plan::new(&row.paths, requests, &mark(pid, number, *connections))?;
             let name = format!("{}-{connections}", row.name);
-            let run = self.run(&name, &plan, *connections, port, pid)?;
+            let run = self.run((&name, row.hops), &plan, *connections, (port, pid))?;
             report::note(&run);
             runs.push(run);
         }
@@ -258,7 +258,13 @@ impl Bench {
         })
     }
 
-    fn run(&self, name: &str, plan: &Plan, connections: usize, port: u16, pid: u32) -> Result<Run> {
+    fn run(
+        &self,
+        (name, hops): (&str, usize),
+        plan: &Plan,
+        connections: usize,
+        (port, pid): (u16, u32),
+    ) -> Result<Run> {
         self.refusals.take();
         let watched = self.watched(pid)?;
         let agent = Agent::start(
@@ -269,7 +275,8 @@ impl Bench {
             Some(&self.refusals.endpoint()),
         )?;
         let sent = load::send(port, plan, connections);
-        let judge = |spans: &[Span]| judge::judge(spans, plan, self.calls(plan), self.leaf_pid);
+        let judge =
+            |spans: &[Span]| judge::judge(spans, plan, (self.calls(plan), hops), self.leaf_pid);
         let (mut last, mut since) = (0, Instant::now());
         while since.elapsed() < QUIET {
             let verdict = judge(&agent.spans());

@@ -27,6 +27,8 @@ pub(super) struct Row {
     pub(super) variables: BTreeMap<String, String>,
     /// Kinds of request it serves.
     pub(super) paths: Vec<String>,
+    /// How often it calls itself before it calls the upstream.
+    pub(super) hops: usize,
     /// Least recall in `cargo xtask test`, %.
     pub(super) recall: Option<f64>,
 }
@@ -68,6 +70,7 @@ pub(super) fn all() -> Result<Vec<Row>> {
             versions: manifest.versions.clone(),
             variables: row.variables.clone(),
             paths: row.paths.clone(),
+            hops: row.hops,
             recall: row.recall,
         }));
     }

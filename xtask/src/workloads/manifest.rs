@@ -82,6 +82,8 @@ pub(crate) struct Row {
     pub(crate) variables: BTreeMap<String, String>,
     /// Kinds of request it serves.
     pub(crate) paths: Vec<String>,
+    /// How often it calls itself, one behind the other, before it calls the upstream.
+    pub(crate) hops: usize,
     /// The least recall in `cargo xtask test`, %; no check there when absent.
     pub(crate) recall: Option<f64>,
 }
@@ -176,6 +178,10 @@ fn row(json: &Value) -> Row {
         what: word(json, "what"),
         variables: variables(json),
         paths: words(json, "paths"),
+        hops: json["hops"]
+            .as_u64()
+            .and_then(|hops| hops.try_into().ok())
+            .unwrap_or(0),
         recall: json["recall"].as_f64(),
     }
 }

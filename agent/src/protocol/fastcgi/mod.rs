@@ -217,6 +217,7 @@ impl Connection {
                 out.push(Report::Asked(Box::new(Request {
                     number: next,
                     role,
+                    stream: None,
                     start: open.start,
                     operation,
                     carried,

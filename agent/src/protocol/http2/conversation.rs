@@ -395,6 +395,7 @@ impl Http2Conversation {
         out.push(Report::Asked(Box::new(Request {
             number,
             role: self.role,
+            stream: Some(block.stream),
             start: block.start,
             operation,
             carried: operation::carried(&mut head),

@@ -149,6 +149,7 @@ impl Http1Conversation {
                 let request = Request {
                     number,
                     role: self.role,
+                    stream: None,
                     start: asking.start,
                     operation: match &pending.call {
                         Some(call) => call.operation(head, self.role),

@@ -1,0 +1,195 @@
+//! Requests of shared connections, whose readers and writers say nothing.
+
+use super::*;
+use Threading::{Goroutines, Unknown};
+
+/// Task that reads all streams, and one that writes them.
+const READER: u64 = 50;
+const WRITER: u64 = 51;
+
+/// A request that a process of goroutines reads, on stream 1 of a connection of its own.
+fn read(conn: u64) -> Step {
+    In(
+        Goroutines,
+        on_stream(server(conn, conn as u16, 100).on(READER)),
+    )
+}
+
+/// A request that it writes.
+fn write(conn: u64, fiber: u64) -> Step {
+    In(
+        Goroutines,
+        on_stream(client(conn, conn as u16, 100).on(fiber)),
+    )
+}
+
+/// A request on a connection that is nobody else's.
+fn call(conn: u64, fiber: u64) -> Step {
+    In(Goroutines, client(conn, conn as u16, 100).on(fiber))
+}
+
+fn on_stream(end: End) -> End {
+    End {
+        stream: Some(1),
+        ..end
+    }
+}
+
+fn handles(conn: u64, fiber: u64) -> Step {
+    Told(Of::Served(ConnId(conn), 1), fiber)
+}
+
+fn asks(conn: u64, fiber: u64) -> Step {
+    Told(Of::Asked(ConnId(conn), 1), fiber)
+}
+
+/// The answers to 3, 1 and 2, and all leaves.
+fn ends(steps: &[Step]) -> Vec<Step> {
+    let ends = [Answered(3), Answered(1), Answered(2), Due(5000)];
+    steps.iter().copied().chain(ends).collect()
+}
+
+#[test]
+fn who_was_told_to_handle_a_stream_does() {
+    for steps in [
+        [read(1), read(2), handles(1, 7), handles(2, 8), call(3, 8)],
+        // Bytes before the request were late.
+        [handles(1, 7), handles(2, 8), read(1), read(2), call(3, 8)],
+    ] {
+        check(&ends(&steps), "[1] [2 3<2:task]");
+    }
+}
+
+#[test]
+fn a_reader_is_not_believed() {
+    for steps in [
+        vec![read(1), call(3, READER)],
+        // Nor is who it makes, or who is made by who it makes.
+        vec![read(1), Made(9, READER), call(3, 9)],
+        vec![read(1), Made(9, READER), Made(10, 9), call(3, 10)],
+        // Told of another stream.
+        vec![read(1), Made(9, READER), handles(4, 9), call(3, 9)],
+    ] {
+        check(&ends(&steps)[..steps.len() + 2], "");
+        let mut steps = steps;
+        steps.extend([Answered(1), Answered(3), Due(5000)]);
+        assert_eq!(check(&steps, "[1] [3]").refused[1], 1);
+    }
+}
+
+/// Whoever writes the answer writes those of others, too.
+#[test]
+fn a_writer_of_answers_is_not_believed() {
+    let steps = [
+        read(1),
+        Made(9, WRITER),
+        call(3, 9),
+        By(1, WRITER),
+        Answered(3),
+        Due(5000),
+    ];
+    assert_eq!(check(&steps, "[1] [3]").refused[1], 1);
+}
+
+#[test]
+fn tasks_that_a_handler_makes_work_for_it() {
+    let steps = [
+        read(1),
+        read(2),
+        Made(9, READER),
+        handles(1, 9),
+        Made(10, 9),
+        call(3, 10),
+    ];
+    check(&ends(&steps), "[1 3<1:task] [2]");
+    // After the answer, too.
+    let steps = [
+        read(1),
+        handles(1, 9),
+        Made(10, 9),
+        Answered(1),
+        call(3, 10),
+        Answered(3),
+        Due(5000),
+    ];
+    check(&steps, "[1 3<1:task]");
+}
+
+/// One of a pool handles one stream after the other, whether the first was answered or not.
+#[test]
+fn a_task_handles_what_it_was_told_last() {
+    let steps = [read(1), read(2), handles(1, 7), handles(2, 7), call(3, 7)];
+    check(&ends(&steps), "[1] [2 3<2:task]");
+}
+
+/// The record of a call comes when its task has gone on.
+#[test]
+fn a_call_from_before_is_not_of_the_next_stream() {
+    let mut world = World::new(LIMITS);
+    let steps = [
+        (0, read(1)),
+        (1, read(2)),
+        (2, handles(1, 7)),
+        (9, handles(2, 7)),
+        (5, call(3, 7)),
+    ];
+    for (at, step) in steps {
+        world.step(at, step);
+    }
+    assert_eq!(world.assembly.counts.refused[0], 1);
+}
+
+#[test]
+fn who_was_told_to_ask_does() {
+    let steps = [
+        read(1),
+        read(2),
+        handles(1, 7),
+        handles(2, 8),
+        // Made while the second was handled.
+        Made(WRITER, 8),
+        asks(3, 7),
+        write(3, WRITER),
+    ];
+    check(&ends(&steps), "[1 3<1:task] [2]");
+}
+
+#[test]
+fn a_writer_is_not_believed() {
+    for threading in [Goroutines, Unknown] {
+        let steps = [
+            read(1),
+            read(2),
+            handles(1, 7),
+            Made(WRITER, 7),
+            In(threading, on_stream(client(3, 3, 100).on(WRITER))),
+        ];
+        let counts = check(&ends(&steps), "[3] [1] [2]");
+        assert_eq!(counts.refused[1], 1);
+    }
+}
+
+/// A goroutine that is made to write one request works for its maker.
+#[test]
+fn a_writer_of_one_stream_is_believed() {
+    let steps = [
+        read(1),
+        read(2),
+        handles(2, 8),
+        Made(WRITER, 8),
+        Told(Of::Writer(1, WRITER), WRITER),
+        write(3, WRITER),
+    ];
+    check(&ends(&steps), "[1] [2 3<2:task]");
+    // For that one only.
+    let steps = [
+        read(1),
+        handles(1, 8),
+        Made(WRITER, 8),
+        Told(Of::Writer(1, WRITER), WRITER),
+        write(3, WRITER),
+        write(2, WRITER),
+    ];
+    let counts = check(&ends(&steps), "[1 3<1:task] [2]");
+    assert_eq!(counts.refused[1], 1);
+}

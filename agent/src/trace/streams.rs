@@ -1,0 +1,133 @@
+//! Which task handles, or asks for, which stream of a connection that many share.
+//!
+//! Readers and writers of such connections serve all streams, and who made them or woke them says
+//! nothing. Probes of the runtime tell instead: this task handles that stream from now on; this one
+//! asks for it; this one writes nothing but one stream, that of its maker. They tell it after a
+//! request was read and before one is written, so what is asked for finds what was told; what was
+//! read may wait for bytes before it, and then finds it, too.
+//!
+//! Numbers of streams are never used again on a connection, nor are those of connections. What was
+//! told and not asked for is forgotten by generations.
+
+use super::assembly::NodeId;
+use crate::record::{ConnId, Nanos, Task};
+use crate::span::SpanId;
+use foldhash::HashMap;
+
+/// What is remembered of one generation; there are two.
+const GENERATION: usize = 32_768;
+
+/// What a probe told of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Its thread.
+    pub task: Task,
+    /// The task.
+    pub fiber: u64,
+    /// When.
+    pub at: Nanos,
+}
+
+/// What it was told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Of {
+    /// It handles this stream.
+    Served(ConnId, u32),
+    /// It asks for this stream.
+    Asked(ConnId, u32),
+    /// It writes one stream only: a task of this process.
+    Writer(u32, u64),
+}
+
+/// All that was told, and requests that wait to be told of.
+#[derive(Default)]
+pub struct Streams {
+    young: HashMap<Of, Told>,
+    old: HashMap<Of, Told>,
+    /// Open server requests, whether told of or not: as many as nodes at most.
+    open: HashMap<(ConnId, u32), (NodeId, SpanId)>,
+}
+
+impl Streams {
+    /// A probe told.
+    pub fn push(&mut self, of: Of, told: Told) {
+        if self.young.len() >= GENERATION {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(of, told);
+    }
+
+    /// What was told, which is asked for once.
+    pub fn take(&mut self, of: Of) -> Option<Told> {
+        self.young.remove(&of).or_else(|| self.old.remove(&of))
+    }
+
+    /// A server's request is there.
+    pub fn opened(&mut self, conn: ConnId, stream: u32, request: (NodeId, SpanId)) {
+        self.open.insert((conn, stream), request);
+    }
+
+    /// The open server's request of a stream.
+    #[must_use]
+    pub fn find(&self, conn: ConnId, stream: u32) -> Option<(NodeId, SpanId)> {
+        self.open.get(&(conn, stream)).copied()
+    }
+
+    /// It was answered, or is gone.
+    pub fn closed(&mut self, conn: ConnId, stream: u32, id: SpanId) {
+        if self.find(conn, stream).is_some_and(|(_, open)| open == id) {
+            self.open.remove(&(conn, stream));
+        }
+    }
+
+    /// Entries that are kept: what was told, and open requests.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 2] {
+        [self.young.len() + self.old.len(), self.open.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(fiber: u64) -> Told {
+        Told {
+            task: Task::default(),
+            fiber,
+            at: 1,
+        }
+    }
+
+    #[test]
+    fn what_was_told_is_found_once() {
+        let mut streams = Streams::default();
+        let of = Of::Asked(ConnId(1), 3);
+        streams.push(of, told(7));
+        for other in [Of::Served(ConnId(1), 3), Of::Asked(ConnId(1), 5)] {
+            assert_eq!(streams.take(other), None, "{other:?}");
+        }
+        assert_eq!(streams.take(of), Some(told(7)));
+        assert_eq!(streams.take(of), None);
+    }
+
+    #[test]
+    fn what_nobody_asks_for_is_forgotten() {
+        let mut streams = Streams::default();
+        for fiber in 0..5 * GENERATION as u64 {
+            streams.push(Of::Writer(1, fiber), told(fiber));
+        }
+        assert!(streams.sizes()[0] <= 2 * GENERATION);
+    }
+
+    #[test]
+    fn a_request_is_closed_by_its_own_end() {
+        let mut streams = Streams::default();
+        let request = |id| (NodeId(1), SpanId([id; 8]));
+        streams.opened(ConnId(1), 1, request(1));
+        streams.closed(ConnId(1), 1, SpanId([2; 8]));
+        assert_eq!(streams.find(ConnId(1), 1), Some(request(1)));
+        streams.closed(ConnId(1), 1, SpanId([1; 8]));
+        assert_eq!(streams.sizes(), [0, 0]);
+    }
+}
