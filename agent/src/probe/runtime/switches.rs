@@ -68,6 +68,10 @@ impl Probed {
                 "go_serve",
                 "go_round_trip",
                 "go_request_write",
+                "go_h2_run_handler",
+                "go_h2_do_request",
+                "go_grpc_handle_stream",
+                "go_grpc_new_stream",
             ],
             Self::Python | Self::Node | Self::Tokio | Self::Nginx | Self::Haproxy => &[],
         }
