@@ -21,8 +21,9 @@ use crate::probes::{native, tls};
 
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
 pub const EAGAIN: i32 = 11;
-/// Most buffers of one call that are looked at.
-const BUFFERS: u64 = 8;
+/// Most buffers of one call that are looked at. Who speaks HTTP/2 writes a frame of many requests
+/// in one call, each in buffers of its own.
+const BUFFERS: u64 = 128;
 /// Most bytes of one chunk, as the verifier's type.
 const BYTES: u64 = CHUNK_BYTES as u64;
 
