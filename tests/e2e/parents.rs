@@ -5,11 +5,8 @@ use crate::shared::{able, lacking, targets};
 use harness::agent::{Agent, Span};
 use harness::client::{Sent, anew, concurrently};
 use harness::service::Service;
+use harness::upstream;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
-use std::time::Duration;
 
 const COUNT: usize = 200;
 const THREADS: usize = 8;
@@ -90,7 +87,7 @@ fn run(folder: &str, ask: impl Fn(u16, &[String]) -> Vec<Sent>) -> Option<(Outco
     if !able(&what) {
         return None;
     }
-    let upstream = slow_upstream();
+    let upstream = upstream::slow();
     let Some(service) = Service::start(folder, Some(upstream)) else {
         lacking(&what, folder);
         return None;
@@ -127,28 +124,4 @@ fn judge(spans: &[Span], front: u16, upstream: u16) -> Outcome {
         }
     }
     outcome
-}
-
-/// A service that takes its time, in this process: its requests overlap for sure.
-fn slow_upstream() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let port = listener.local_addr().expect("a bound socket").port();
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            thread::spawn(move || answer(&stream));
-        }
-    });
-    port
-}
-
-/// Answers until the other side has enough.
-fn answer(mut stream: &TcpStream) -> Option<()> {
-    let mut lines = BufReader::new(stream).lines();
-    loop {
-        while !lines.next()?.ok()?.is_empty() {}
-        thread::sleep(Duration::from_millis(5));
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n")
-            .ok()?;
-    }
 }

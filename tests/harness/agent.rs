@@ -133,6 +133,7 @@ pub fn fresh_path(name: &str) -> PathBuf {
 pub struct Agent {
     child: Child,
     file: PathBuf,
+    watching: usize,
 }
 
 impl Agent {
@@ -161,10 +162,28 @@ impl Agent {
         command.env("WEFT_EXPORT__FILE__MAX_BYTES", "1GiB");
         // The ids of the tests stand in queries.
         command.env("WEFT_HTTP__QUERY", "keep");
+        // Also where that costs more than is taken by default.
+        for runtime in ["GO", "PYTHON", "NODE", "TOKIO", "NGINX", "HAPROXY"] {
+            command.env(format!("WEFT_TASKS__{runtime}"), "on");
+        }
         command.envs(settings.iter().copied());
         let mut child = Child::spawn(&mut command);
-        child.error_with("weft: ready");
-        Self { child, file }
+        let ready = child.error_with("weft: ready");
+        let words = ready
+            .split_whitespace()
+            .skip_while(|word| *word != "watching");
+        let watching = words.skip(1).find_map(|word| word.parse().ok());
+        Self {
+            child,
+            file,
+            watching: watching.unwrap_or(0),
+        }
+    }
+
+    /// Processes that it watched when it was ready.
+    #[must_use]
+    pub fn watching(&self) -> usize {
+        self.watching
     }
 
     /// Process id.

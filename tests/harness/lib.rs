@@ -13,6 +13,7 @@
 //! | `host` | what this host can do, and skipping loudly what it cannot |
 //! | `agent` | the built agent as a child, and the spans it exports |
 //! | `service` | the test services |
+//! | `upstream` | a slow service in the test's own process |
 //! | `client` | an HTTP client that notes its own times |
 //! | `process` | child processes that end with the test |
 //! | `probes` | the kernel side alone: hooks in, raw records out |
@@ -31,3 +32,4 @@ pub mod service;
 pub mod story;
 pub mod tale;
 pub mod traffic;
+pub mod upstream;

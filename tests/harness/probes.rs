@@ -3,8 +3,11 @@
 use agent_common::watch::WATCH;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use weft::discovery::procs::Proc;
 use weft::probe::object::{Control, Loaded, Options, load};
 use weft::probe::ring::Reader;
+use weft::probe::runtime::Part;
+use weft::probe::tls::Finder;
 
 /// Loaded hooks and what they have reported.
 pub struct Probes {
@@ -27,7 +30,7 @@ impl Probes {
             ring_bytes: 8 << 20,
             connections: 4096,
             watch_new: false,
-            tls: false,
+            tls: true,
             btf: None,
             forced: BTreeMap::from([(subject.to_owned(), candidate.to_owned())]),
         };
@@ -40,6 +43,16 @@ impl Probes {
             reader,
             records: Vec::new(),
         })
+    }
+
+    /// Probes the TLS libraries of this host; answers whether there are any and all is probed.
+    pub fn probe_libraries(&mut self) -> bool {
+        let libraries = Finder::default().standard(&Proc::at("/proc"));
+        let parts: Vec<Part> = libraries
+            .into_iter()
+            .filter_map(|library| library.part.ok())
+            .collect();
+        parts.len() > 1 && self.loaded.probe_parts(0, &parts)
     }
 
     /// Watches a process.

@@ -3,4 +3,5 @@
 
 mod life;
 mod sockets;
+mod tls;
 mod uring;

@@ -1,7 +1,7 @@
-"""Prints what a guest needs of this machine to run gunicorn with the application MODULE, one path
-a line: the interpreter, the libraries it has loaded, its own modules and the packages in use.
+"""Prints what a guest needs of this machine to run Python modules, one path a line: the
+interpreter, the libraries it has loaded, its own modules and the packages in use.
 
-python_files.py MODULE, in the folder of MODULE.
+python_files.py MODULE..., in the folder of those that are not installed.
 """
 
 import importlib
@@ -46,10 +46,9 @@ def named(library):
             yield path
 
 
-def main(module):
+def main(modules):
     sys.path.insert(0, os.getcwd())
-    # the worker's class is loaded by its name
-    for name in ["gunicorn.app.wsgiapp", "gunicorn.workers.gthread", module]:
+    for name in modules:
         importlib.import_module(name)
     standard = sysconfig.get_path("stdlib")
     found = {sys.executable, *below(standard)}
@@ -75,4 +74,4 @@ def main(module):
             print(path)
 
 
-main(sys.argv[1])
+main(sys.argv[1:])

@@ -1,9 +1,12 @@
 //! `cargo xtask bench overhead`: what weft costs the services it watches and what it costs
-//! itself, in CPU time per request. Rounds without and with the agent alternate in one run, so
-//! that a noisy machine is equally noisy for both; the median of the rounds counts. Wall time is
-//! never compared.
+//! itself, in CPU time per request. Rounds without the agent, with it, and with it but for the
+//! probes in runtimes alternate in one run, so that a noisy machine is equally noisy for all; the
+//! median of the rounds counts. Wall time is never compared.
 
+mod guest;
+mod hits;
 pub(crate) mod instructions;
+mod service;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,86 +18,32 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{Group, free_port};
 use crate::{build, certificates, setup, step, workloads, workspace};
+use service::{Client, Service};
 
-/// A service under load.
-struct Workload {
-    /// What the row is called.
-    name: &'static str,
-    /// Folder of `tests/workloads`.
-    folder: &'static str,
-    variables: &'static [(&'static str, &'static str)],
-    client: Client,
-    path: &'static str,
-    /// Open connections of the client.
-    connections: u32,
-}
-
-/// Who asks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Client {
-    /// wrk, HTTP/1.1.
-    Wrk,
-    /// wrk over TLS.
-    WrkTls,
-    /// h2load, remote calls with an empty message; ten at once on each connection.
-    Remote,
-}
-
-impl Workload {
-    /// A service that needs nothing, asked by wrk.
-    const fn plain(name: &'static str, connections: u32) -> Self {
-        Self {
-            name,
-            folder: name,
-            variables: &[],
-            client: Client::Wrk,
-            path: "/",
-            connections,
-        }
-    }
-}
-
-const WORKLOADS: [Workload; 8] = [
-    Workload::plain("nginx-static", 8),
-    Workload::plain("go-http", 8),
-    Workload::plain("express", 8),
-    Workload::plain("flask-threads", 4),
-    Workload {
-        name: "nginx-tls",
-        folder: "tls-nginx",
-        variables: &[("LISTEN", "ssl")],
-        client: Client::WrkTls,
-        path: "/items/1",
-        connections: 8,
-    },
-    Workload {
-        name: "node-https",
-        folder: "tls-node",
-        variables: &[("MODE", "https")],
-        client: Client::WrkTls,
-        path: "/items/1",
-        connections: 8,
-    },
-    Workload {
-        name: "go-tls",
-        folder: "tls-go",
-        variables: &[("HTTP", "1")],
-        client: Client::WrkTls,
-        path: "/items/1",
-        connections: 8,
-    },
-    Workload {
-        name: "grpc-go",
-        folder: "grpc-go",
-        variables: &[],
-        client: Client::Remote,
-        path: "/shop.Shop/Get1",
-        connections: 8,
-    },
-];
+/// What is not up by then will not be.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// From when the agent is ready to when it is at rest.
+const FIRST_LOOK: Duration = Duration::from_millis(1500);
+/// Seconds of load before the first round, at least.
+const WARM_UP: u32 = 3;
+/// The agent's name among the outputs.
+const AGENT: &str = "weft";
 
 /// CPU time of user space is told in these ticks (`sysconf(_SC_CLK_TCK)`, 100 on every Linux).
 const MICROSECONDS_PER_TICK: f64 = 10_000.0;
+
+/// How the agent takes part in a round.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    /// Not.
+    Without,
+    /// But for the probes in runtimes.
+    Off,
+    /// With all of them, also those that are off by default.
+    On,
+}
+
+const KINDS: [Kind; 3] = [Kind::Without, Kind::Off, Kind::On];
 
 /// What one round measured.
 #[derive(Clone, Copy, Default)]
@@ -106,23 +55,32 @@ struct Round {
     system: f64,
     /// CPU of the agent, µs.
     agent: f64,
+    /// Its memory before and after, MiB.
+    idle: f64,
+    loaded: f64,
 }
 
 /// A service's result.
 struct Row {
     name: &'static str,
-    without: Vec<Round>,
-    with: Vec<Round>,
-    memory: f64,
-    summary: String,
+    rounds: Vec<(Kind, Round)>,
+    /// How often probes in runtimes fire for a request.
+    hits: f64,
+    /// The agent's last lines.
+    summaries: Vec<String>,
 }
 
-/// Runs the benchmark: `rounds` pairs of `seconds` each for every service whose name contains
-/// one of `only`.
+/// Runs the benchmark: `rounds` of each kind, of `seconds` each, for every service whose name
+/// contains one of `only`. With `binary` that agent is measured.
 ///
 /// # Errors
 /// When something cannot be started.
-pub(crate) fn overhead(rounds: usize, seconds: u32, only: &[String]) -> Result<()> {
+pub(crate) fn overhead(
+    rounds: usize,
+    seconds: u32,
+    only: &[String],
+    binary: Option<&Path>,
+) -> Result<()> {
     if !workspace::is_root() {
         bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
     }
@@ -132,16 +90,13 @@ pub(crate) fn overhead(rounds: usize, seconds: u32, only: &[String]) -> Result<(
         setup::Part::Mounts,
         setup::Part::Services,
     ])?;
-    let weft = build::release()?;
+    let weft = binary.map_or_else(build::release, |path| Ok(path.to_owned()))?;
     let certificates = certificates::make()?;
     let mut rows = Vec::new();
-    for workload in &WORKLOADS {
-        if only.is_empty()
-            || only
-                .iter()
-                .any(|name| workload.name.contains(name.as_str()))
-        {
-            rows.push(measure(workload, &weft, &certificates, rounds, seconds)?);
+    for service in service::chosen(only) {
+        match workloads::ensure(service.folder) {
+            Ok(()) => rows.push(measure(service, &weft, &certificates, rounds, seconds)?),
+            Err(error) => step::warn(format!("{} is left out: {error:#}", service.name)),
         }
     }
     print(&rows, rounds, seconds);
@@ -149,92 +104,142 @@ pub(crate) fn overhead(rounds: usize, seconds: u32, only: &[String]) -> Result<(
 }
 
 fn measure(
-    workload: &Workload,
+    service: &Service,
     weft: &Path,
     certificates: &Path,
     rounds: usize,
     seconds: u32,
 ) -> Result<Row> {
     step::say(format!(
-        "{}: {rounds} rounds of {seconds} s without and with weft",
-        workload.name
+        "{}: {rounds} rounds of {seconds} s of each kind",
+        service.name
     ));
     let dir = workspace::kept().join("bench");
-    let port = free_port()?;
+    let (port, upstream) = (free_port()?, free_port()?);
     let mut services = Group::new(&dir)?;
-    workloads::ensure(workload.folder)?;
-    let run = workspace::workloads().join(workload.folder).join("run");
-    let mut command = Command::new(run);
-    command
-        .env("PORT", port.to_string())
-        .env("CERTIFICATES", certificates)
-        .envs(workload.variables.iter().copied());
-    let pid = services.start(workload.name, &mut command)?;
-    services.wait_for(workload.name, "listening on", Duration::from_secs(60))?;
+    let run = workspace::workloads().join(service::UPSTREAM).join("run");
+    services.start(
+        "upstream",
+        Command::new(run).env("PORT", upstream.to_string()),
+    )?;
+    services.wait_for("upstream", "listening on", START_LIMIT)?;
+    let pid = services.start(
+        service.name,
+        service
+            .command(port, upstream)
+            .env("CERTIFICATES", certificates),
+    )?;
+    services.wait_for(service.name, "listening on", START_LIMIT)?;
     // Compilers of the runtime and caches first.
-    load(workload, port, seconds)?;
+    load(service, port, seconds.max(WARM_UP))?;
     let mut row = Row {
-        name: workload.name,
-        without: Vec::new(),
-        with: Vec::new(),
-        memory: 0.0,
-        summary: String::new(),
+        name: service.name,
+        rounds: Vec::new(),
+        hits: hits(service, port, weft, seconds)?,
+        summaries: Vec::new(),
     };
-    for _ in 0..rounds {
-        row.without.push(round(workload, port, pid, None, seconds)?);
-        let mut agents = Group::new(&dir)?;
-        let command = &mut Command::new(weft);
-        command
-            .args(["run", "--output", "none", "--select"])
-            .arg(format!("port={port}"));
-        let agent = agents.start("weft", command)?;
-        agents.wait_for("weft", "ready", Duration::from_secs(20))?;
-        // It looks once at every process there is; that is not the service's doing.
-        std::thread::sleep(Duration::from_millis(500));
-        row.with
-            .push(round(workload, port, pid, Some(agent), seconds)?);
-        row.memory = row.memory.max(resident(agent)?);
-        let errors = agents.errors("weft");
-        drop(agents);
-        let text = fs::read_to_string(errors).unwrap_or_default();
-        row.summary = text.lines().last().unwrap_or_default().to_owned();
+    for number in 0..rounds {
+        for turn in 0..KINDS.len() {
+            // each kind is first, second and last in turn
+            let Some(kind) = KINDS.get((number + turn) % KINDS.len()).copied() else {
+                continue;
+            };
+            let measured = round(
+                service,
+                port,
+                pid,
+                (kind, weft),
+                seconds,
+                &mut row.summaries,
+            )?;
+            row.rounds.push((kind, measured));
+        }
     }
     Ok(row)
 }
 
+/// How often probes in runtimes fire for a request, in a round of its own: counting takes time.
+fn hits(service: &Service, port: u16, weft: &Path, seconds: u32) -> Result<f64> {
+    let mut agents = Group::new(&workspace::kept().join("bench"))?;
+    let agent = start_agent(&mut agents, weft, port, "on")?;
+    let counting = hits::Counting::start()?;
+    let before = hits::of(agent)?;
+    let requests = load(service, port, seconds)?;
+    let after = hits::of(agent)?;
+    drop(counting);
+    Ok((after - before) / requests)
+}
+
 fn round(
-    workload: &Workload,
+    service: &Service,
     port: u16,
     pid: u32,
-    agent: Option<u32>,
+    (kind, weft): (Kind, &Path),
     seconds: u32,
+    summaries: &mut Vec<String>,
 ) -> Result<Round> {
-    let agent_cpu = |pid: Option<u32>| pid.map_or(Ok(0.0), cpu_of);
-    let before = (tree_cpu(pid)?, system_cpu()?, agent_cpu(agent)?);
-    let requests = load(workload, port, seconds)?;
-    let after = (tree_cpu(pid)?, system_cpu()?, agent_cpu(agent)?);
+    let dir = workspace::kept().join("bench");
+    let mut agents = Group::new(&dir)?;
+    let agent = match kind {
+        Kind::Without => None,
+        Kind::Off => Some(start_agent(&mut agents, weft, port, "off")?),
+        Kind::On => Some(start_agent(&mut agents, weft, port, "on")?),
+    };
+    let cpu = || -> Result<(f64, f64, f64)> {
+        let agent = agent.map_or(Ok(0.0), cpu_of)?;
+        Ok((tree_cpu(pid)?, system_cpu()?, agent))
+    };
+    let memory = || agent.map_or(Ok(0.0), resident);
+    let idle = memory()?;
+    let before = cpu()?;
+    let requests = load(service, port, seconds)?;
+    let after = cpu()?;
+    let loaded = memory()?;
+    if agent.is_some() {
+        let errors = agents.errors(AGENT);
+        drop(agents);
+        let text = fs::read_to_string(errors).unwrap_or_default();
+        summaries.push(text.lines().last().unwrap_or_default().to_owned());
+    }
     Ok(Round {
         requests,
         service: after.0 - before.0,
         system: after.1 - before.1,
         agent: after.2 - before.2,
+        idle,
+        loaded,
     })
 }
 
+/// Starts the agent over who listens on `port`, with the probes in runtimes `on` or `off`.
+fn start_agent(agents: &mut Group, weft: &Path, port: u16, tasks: &str) -> Result<u32> {
+    let mut command = Command::new(weft);
+    command
+        .args(["run", "--output", "none", "--select"])
+        .arg(format!("port={port}"))
+        .envs(service::TASKS.map(|variable| (variable, tasks)));
+    let agent = agents.start(AGENT, &mut command)?;
+    agents.wait_for(AGENT, "ready", START_LIMIT)?;
+    // It looks once at every process there is, and gives back the memory of its start a second
+    // later; that is not the service's doing.
+    std::thread::sleep(FIRST_LOOK);
+    Ok(agent)
+}
+
 /// Loads the service; answers how many requests were served.
-fn load(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
-    if workload.client == Client::Remote {
-        return load_remote(workload, port, seconds);
+fn load(service: &Service, port: u16, seconds: u32) -> Result<f64> {
+    if service.client == Client::Remote {
+        return load_remote(service, port, seconds);
     }
-    let scheme = match workload.client {
+    let scheme = match service.client {
         Client::WrkTls => "https",
         Client::Wrk | Client::Remote => "http",
     };
-    let url = format!("{scheme}://127.0.0.1:{port}{}", workload.path);
+    let url = format!("{scheme}://127.0.0.1:{port}{}", service.path);
     let output = Command::new("wrk")
         .args([
             "-t1",
-            &format!("-c{}", workload.connections),
+            &format!("-c{}", service.connections),
             &format!("-d{seconds}s"),
             &url,
         ])
@@ -247,16 +252,16 @@ fn load(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
 }
 
 /// The same by remote calls.
-fn load_remote(workload: &Workload, port: u16, seconds: u32) -> Result<f64> {
+fn load_remote(service: &Service, port: u16, seconds: u32) -> Result<f64> {
     let message = workspace::kept().join("bench/message");
     // not compressed, no bytes
     fs::write(&message, [0; 5])?;
     let output = Command::new("h2load")
-        .args(["-m10", &format!("-c{}", workload.connections)])
+        .args(["-m10", &format!("-c{}", service.connections)])
         .args([&format!("-D{seconds}"), "-d"])
         .arg(&message)
         .args(["-H", "content-type: application/grpc", "-H", "te: trailers"])
-        .arg(format!("http://127.0.0.1:{port}{}", workload.path))
+        .arg(format!("http://127.0.0.1:{port}{}", service.path))
         .output()
         .context("cannot start h2load\nhint: apt-get install nghttp2-client")?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -355,11 +360,10 @@ fn resident(pid: u32) -> Result<f64> {
     Ok(kilobytes / 1024.0)
 }
 
-fn median(rounds: &[Round], value: impl Fn(&Round) -> f64) -> f64 {
-    let mut values: Vec<f64> = rounds
-        .iter()
-        .map(|round| value(round) / round.requests)
-        .collect();
+/// The median of all rounds of a kind.
+fn median(row: &Row, kind: Kind, value: impl Fn(&Round) -> f64) -> f64 {
+    let rounds = row.rounds.iter().filter(|(of, _)| *of == kind);
+    let mut values: Vec<f64> = rounds.map(|(_, round)| value(round)).collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -367,44 +371,46 @@ fn median(rounds: &[Round], value: impl Fn(&Round) -> f64) -> f64 {
 fn print(rows: &[Row], rounds: usize, seconds: u32) {
     println!();
     println!(
-        "CPU µs per request, median of {rounds} rounds of {seconds} s each, without → with weft"
+        "CPU µs per request, median of {rounds} rounds of {seconds} s of each kind: without weft, \
+         with it but for the probes in runtimes, with them"
     );
     println!();
     println!(
-        "| service | service's processes | added | whole system | weft itself | weft's memory MiB | requests/s |"
+        "| service | service's processes | added | of it, probes in runtimes | their hits | whole system | \
+         weft itself | weft's memory MiB, idle → loaded | requests/s |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
-        let service = (
-            median(&row.without, |r| r.service),
-            median(&row.with, |r| r.service),
-        );
-        let system = (
-            median(&row.without, |r| r.system),
-            median(&row.with, |r| r.system),
-        );
-        let agent = median(&row.with, |r| r.agent);
-        let rate = |rounds: &[Round]| {
-            let sum: f64 = rounds.iter().map(|round| round.requests).sum();
-            sum / (rounds.len() as f64 * f64::from(seconds))
-        };
+        let service = KINDS.map(|kind| median(row, kind, |r| r.service / r.requests));
+        let system = KINDS.map(|kind| median(row, kind, |r| r.system / r.requests));
+        let rate = KINDS.map(|kind| median(row, kind, |r| r.requests / f64::from(seconds)));
+        let [without, off, on] = service;
+        let percent = |part: f64| 100.0 * part / without;
         println!(
-            "| {} | {:.1} → {:.1} | {:+.1} ({:+.1} %) | {:.1} → {:.1} | {agent:.1} | {:.0} | {:.0} → {:.0} |",
+            "| {} | {without:.1} → {off:.1} → {on:.1} | {:+.1} ({:+.1} %) | {:+.1} ({:+.1} %) | \
+             {:.1} | {:.1} → {:.1} → {:.1} | {:.1} | {:.0} → {:.0} | {:.0} → {:.0} → {:.0} |",
             row.name,
-            service.0,
-            service.1,
-            service.1 - service.0,
-            100.0 * (service.1 / service.0 - 1.0),
-            system.0,
-            system.1,
-            row.memory,
-            rate(&row.without),
-            rate(&row.with),
+            on - without,
+            percent(on - without),
+            on - off,
+            percent(on - off),
+            row.hits,
+            system[0],
+            system[1],
+            system[2],
+            median(row, Kind::On, |r| r.agent / r.requests),
+            median(row, Kind::On, |r| r.idle),
+            median(row, Kind::On, |r| r.loaded),
+            rate[0],
+            rate[1],
+            rate[2],
         );
     }
     println!();
     for row in rows {
-        println!("{}: {}", row.name, row.summary);
+        for summary in &row.summaries {
+            println!("{}: {summary}", row.name);
+        }
     }
 }
 

@@ -98,6 +98,14 @@ enum Verb {
     Truth(truth::Options),
     /// Prove what is seen of real servers and clients, TLS and HTTP/2 included, in one table
     Protocols(protocols::Options),
+    /// `truth` in a guest
+    #[command(hide = true)]
+    GuestTruth {
+        /// The agent
+        weft: std::path::PathBuf,
+        /// Rows
+        rows: Vec<String>,
+    },
     /// The upstream of `truth`
     #[command(hide = true)]
     Leaf {
@@ -113,9 +121,9 @@ enum Verb {
 
 #[derive(Debug, Subcommand)]
 enum Bench {
-    /// CPU time per request of services without and with weft, in one run
+    /// CPU time per request of services without weft, with it, and with its probes in runtimes
     Overhead {
-        /// Pairs of rounds for each service
+        /// Rounds of each kind for each service
         #[arg(long, default_value_t = 5)]
         rounds: usize,
         /// Length of a round
@@ -123,11 +131,20 @@ enum Bench {
         seconds: u32,
         /// Only services whose names contain one of these
         only: Vec<String>,
+        /// This weft instead of one built now
+        #[arg(long, value_name = "PATH")]
+        binary: Option<std::path::PathBuf>,
     },
     /// Instructions per request in guests that count them, held to a bound
     Instructions {
         /// Only these kernels, such as 6.1
         kernels: Vec<String>,
+        /// Only services whose names contain one of these, bound or not
+        #[arg(long, value_delimiter = ',')]
+        only: Vec<String>,
+        /// This static weft instead of one built now
+        #[arg(long, value_name = "PATH")]
+        binary: Option<std::path::PathBuf>,
     },
 }
 
@@ -148,6 +165,7 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
         Verb::Dist => dist::run()?,
         Verb::Truth(options) => truth::run(&options)?,
         Verb::Protocols(options) => protocols::run(&options)?,
+        Verb::GuestTruth { weft, rows } => truth::guest::run(weft, &rows)?,
         Verb::Leaf { port } => truth::leaf::serve(port)?,
         Verb::Bench {
             what:
@@ -155,14 +173,20 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
                     rounds,
                     seconds,
                     only,
+                    binary,
                 },
         } => {
-            bench::overhead(rounds, seconds, &only)?;
+            bench::overhead(rounds, seconds, &only, binary.as_deref())?;
         }
         Verb::Bench {
-            what: Bench::Instructions { kernels },
+            what:
+                Bench::Instructions {
+                    kernels,
+                    only,
+                    binary,
+                },
         } => {
-            if !bench::instructions::run(&kernels)? {
+            if !bench::instructions::run(&kernels, &only, binary)? {
                 return Ok(ExitCode::FAILURE);
             }
         }

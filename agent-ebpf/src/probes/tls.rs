@@ -5,7 +5,8 @@
 //! The socket of a session is the one on which its own calls move TLS records; a callback may use
 //! any other socket, and any other session, meanwhile. So the innermost call counts, and bytes that
 //! begin no record are not its. Libraries that are given their bytes by the program (memory BIOs)
-//! make no system call; their sessions are found by the ClientHello's random number.
+//! make no system call; their sessions are found by the ClientHello's random number, which holds
+//! against what a callback may have done within their calls.
 
 use agent_common::conn::{RECEIVED, SENT};
 use agent_common::loss::Loss;
@@ -134,10 +135,8 @@ pub fn moved(call: &TlsCall, len: u32, watch: u32, random: Random) {
         return;
     };
     let direction = call.direction as u16;
-    if session.conn == 0 {
-        if let Some(address) = random.address(call.object) {
-            plain::secured(session, address);
-        }
+    if let Some(address) = random.address(call.object) {
+        plain::secured(session, address);
     }
     let fiber = fiber_of(session, direction, watch);
     plain::moved(

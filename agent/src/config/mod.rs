@@ -23,6 +23,7 @@ mod section;
 mod select;
 mod source;
 mod standard;
+mod tasks;
 mod trace;
 mod units;
 mod valid;
@@ -38,6 +39,7 @@ pub use log::{Format, Log};
 pub use sampling::{Kind, Sampling};
 pub use select::{Rule, Select};
 pub use source::Setting;
+pub use tasks::Tasks;
 pub use trace::Trace;
 pub use units::{Period, Size};
 
@@ -51,6 +53,8 @@ pub struct Config {
     pub select: Select,
     /// What the kernel side may use.
     pub capture: Capture,
+    /// In which runtimes probes tell whose work a call is.
+    pub tasks: Tasks,
     /// What of HTTP becomes part of a span.
     pub http: Http,
     /// How a trace comes together.
@@ -69,6 +73,7 @@ pub struct Config {
 const SECTIONS: &[section::Section] = &[
     Select::SECTION,
     Capture::SECTION,
+    Tasks::SECTION,
     Http::SECTION,
     Trace::SECTION,
     Sampling::SECTION,

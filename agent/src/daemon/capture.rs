@@ -10,7 +10,7 @@ use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
 use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
-use crate::probe::runtime::Part;
+use crate::probe::runtime::{Part, Switches};
 use crate::probe::tls::Finder;
 use crate::record::decode::decode;
 use crate::record::log::{Frame, Writer};
@@ -19,6 +19,7 @@ use crate::stream::time::{Clock, monotonic};
 use crate::trace::id::Ids;
 use agent_common::loss::Loss;
 use agent_common::watch::{IGNORE, WATCH};
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct Plan {
     pub pipeline: Options,
     /// Which processes.
     pub rules: Rules,
+    /// Which runtimes are probed.
+    pub switches: Switches,
     /// Only these processes and what they start, instead of the whole host.
     pub only: Option<Vec<u32>>,
     /// Save all inputs.
@@ -74,7 +77,8 @@ pub struct Capture {
     lost: u64,
     /// Bytes of the ring buffer.
     full: usize,
-    watched: usize,
+    /// Processes of the start that are watched, as far as the rules were asked.
+    watched: HashSet<u32>,
     identified: bool,
 }
 
@@ -127,7 +131,7 @@ impl Capture {
         loaded.probe_parts(ANYBODY, &parts);
         let reader = Reader::new(loaded.ring()?)?;
         let mut control = loaded.control()?;
-        let discovery = Discovery::new(plan.rules);
+        let discovery = Discovery::new(plan.rules, plan.switches);
         let identifier = discovery.identifier.clone();
         for tgid in discovery.ignored() {
             control.watch(tgid, IGNORE)?;
@@ -141,7 +145,7 @@ impl Capture {
         for tgid in &known {
             control.watch(*tgid, WATCH)?;
         }
-        let watched = known.len();
+        let watched = known.iter().copied().collect();
         let pipeline = Pipeline::new(
             plan.pipeline,
             Ids::random(),
@@ -281,8 +285,8 @@ impl Capture {
 
     /// Processes watched at the start.
     #[must_use]
-    pub const fn watched(&self) -> usize {
-        self.watched
+    pub fn watched(&self) -> usize {
+        self.watched.len()
     }
 
     /// Processes that could not be asked about because too many were: they keep provisional names.
@@ -338,7 +342,7 @@ impl Capture {
                 self.control.forget(found.tgid);
                 if !self.identified {
                     // It was watched until the rules were asked.
-                    self.watched = self.watched.saturating_sub(1);
+                    self.watched.remove(&found.tgid);
                 }
                 if let Some(log) = &mut self.log {
                     log.write(&Frame::Unwatched(found.tgid))?;

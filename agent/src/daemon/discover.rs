@@ -9,7 +9,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
-use crate::probe::runtime::{Part, Plan, Planner, Refusal};
+use crate::probe::runtime::{Part, Plan, Planner, Refusal, Switches};
 use crate::probe::tls::Finder;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,13 +47,15 @@ pub struct Discovery {
     pub proc: Proc,
     /// Gives processes their identity.
     pub identifier: Identifier,
+    /// Which runtimes are probed.
+    pub switches: Switches,
     selector: Selector,
 }
 
 impl Discovery {
-    /// On this host, with the rules of the settings.
+    /// On this host, with the rules and switches of the settings.
     #[must_use]
-    pub fn new(rules: Rules) -> Self {
+    pub fn new(rules: Rules, switches: Switches) -> Self {
         let proc = Proc::at("/proc");
         let own = std::process::id();
         let ancestors = proc.ancestors(own);
@@ -61,6 +63,7 @@ impl Discovery {
         Self {
             proc,
             identifier,
+            switches,
             selector: Selector::new(rules, own, ancestors),
         }
     }
@@ -168,7 +171,6 @@ enum Request {
 /// Plans for the tasks of processes, and their TLS libraries. Libraries that hold a runtime or a part of it are mapped a
 /// while after their program starts: such processes are looked at again, each time after a longer
 /// wait.
-#[derive(Default)]
 struct Tasks {
     planner: Planner,
     finder: Finder,
@@ -182,6 +184,8 @@ struct Tasks {
 /// A process to look at again.
 struct Early {
     tgid: u32,
+    /// Why it is watched: ports that rules ask for are not looked up again.
+    decision: Decision,
     due: Instant,
     /// How long it was waited for until then.
     waited: Duration,
@@ -189,11 +193,18 @@ struct Early {
     files: usize,
 }
 
-/// No process: those of the start have all been asked for.
-const LAST: Request = Request::Who(0);
-
 /// A program that loads a library mostly loads more: they are looked at together.
 const LOADING: Duration = Duration::from_millis(50);
+
+/// What the thread that makes plans is asked for.
+enum Wanted {
+    /// A plan for this process, which is watched.
+    Plan(u32, Decision),
+    /// What this process has loaded.
+    Loaded(u32),
+    /// Those of the start have all been asked for.
+    Last,
+}
 
 /// The first wait for a library; the longest while a program starts, and how long that takes; how
 /// long it is waited for at all.
@@ -204,19 +215,25 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Tasks {
     /// Starts the thread: a plan may take the reading of a large file, and identities must not
-    /// wait for it. Answers where processes are asked for; behind those of the start [`LAST`],
-    /// so that `done` is told when all of them were looked at.
+    /// wait for it. Answers where processes are asked for; behind those of the start
+    /// [`Wanted::Last`], so that `done` is told when all of them were looked at.
     fn start(
         discovery: Discovery,
         outgoing: SyncSender<Found>,
         done: Arc<AtomicBool>,
-    ) -> SyncSender<Request> {
+    ) -> SyncSender<Wanted> {
         let (wanted, incoming) = sync_channel(QUEUE);
         let spawned = thread::Builder::new()
             .name("weft-plan".to_owned())
             .spawn(move || {
                 let tell = |found| outgoing.send(found).is_ok();
-                let mut tasks = Self::default();
+                let mut tasks = Self {
+                    planner: Planner::new(discovery.switches.clone()),
+                    finder: Finder::default(),
+                    early: Vec::new(),
+                    loading: HashMap::new(),
+                    told: HashMap::new(),
+                };
                 let mut last = false;
                 loop {
                     let first = match incoming.recv_timeout(tasks.next()) {
@@ -224,11 +241,11 @@ impl Tasks {
                         Err(RecvTimeoutError::Timeout) => None,
                         Err(RecvTimeoutError::Disconnected) => return,
                     };
-                    for tgid in first.into_iter().chain(incoming.try_iter()) {
-                        match tgid {
-                            Request::Who(0) => last = true,
-                            Request::Who(tgid) => tasks.ask(tgid),
-                            Request::Loaded(tgid) => tasks.loaded(tgid),
+                    for wanted in first.into_iter().chain(incoming.try_iter()) {
+                        match wanted {
+                            Wanted::Last => last = true,
+                            Wanted::Plan(tgid, decision) => tasks.ask(tgid, decision),
+                            Wanted::Loaded(tgid) => tasks.loaded(tgid),
                         }
                     }
                     if !tasks.again(&discovery, tell) || !tasks.look(&discovery, tell) {
@@ -246,10 +263,11 @@ impl Tasks {
         wanted
     }
 
-    fn ask(&mut self, tgid: u32) {
+    fn ask(&mut self, tgid: u32, decision: Decision) {
         if self.early.len() < QUEUE {
             self.early.push(Early {
                 tgid,
+                decision,
                 due: Instant::now(),
                 waited: Duration::ZERO,
                 files: 0,
@@ -301,9 +319,6 @@ impl Tasks {
 
     /// Completes `found` by a plan.
     fn plan(&mut self, discovery: &Discovery, mut found: Found, waited: Duration) -> Found {
-        if !found.decision.watch {
-            return found;
-        }
         let Ok(process) = discovery.proc.read(found.tgid) else {
             return found;
         };
@@ -312,23 +327,24 @@ impl Tasks {
         match self.planner.plan(&discovery.proc, &process, runtime) {
             Ok(plan) => {
                 if plan.awaited {
-                    self.wait_for(found.tgid, waited, plan.files.len());
+                    self.wait_for(&found, waited, plan.files.len());
                 }
                 found.tasks = Some(plan);
             }
-            Err(Refusal::None) => {}
-            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(found.tgid, waited, 0),
+            Err(Refusal::None | Refusal::Off(_)) => {}
+            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(&found, waited, 0),
             Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
         }
         found
     }
 
-    fn wait_for(&mut self, tgid: u32, waited: Duration, files: usize) {
+    fn wait_for(&mut self, found: &Found, waited: Duration, files: usize) {
         if waited < PATIENCE && self.early.len() < QUEUE {
             let wait = (waited * 2).max(EARLY);
             let wait = if waited < START { wait.min(SOON) } else { wait };
             self.early.push(Early {
-                tgid,
+                tgid: found.tgid,
+                decision: found.decision.clone(),
                 due: Instant::now() + wait,
                 waited: waited + wait,
                 files,
@@ -354,9 +370,10 @@ impl Tasks {
             return true;
         };
         let early = self.early.swap_remove(index);
-        let Some(found) = discovery.find_one(early.tgid) else {
+        let Some(mut found) = discovery.find_one(early.tgid) else {
             return true;
         };
+        found.decision = early.decision;
         let found = self.plan(discovery, found, early.waited);
         let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
         (files <= early.files && found.tls.is_empty()) || tell(found)
@@ -386,11 +403,11 @@ impl Discoverer {
             let looked = Arc::clone(&done);
             let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked);
             let name = |found: Found| {
-                let (tgid, watch) = (found.tgid, found.decision.watch);
+                let (tgid, decision) = (found.tgid, found.decision.clone());
                 let heard = tell(found);
                 // A full queue: the process is one more whose threads stand for its tasks.
-                if watch {
-                    let _ = tasks.try_send(Request::Who(tgid));
+                if decision.watch {
+                    let _ = tasks.try_send(Wanted::Plan(tgid, decision));
                 }
                 heard
             };
@@ -398,7 +415,7 @@ impl Discoverer {
                 return;
             }
             // Without that thread there is nothing to wait for.
-            if tasks.try_send(LAST).is_err() {
+            if tasks.try_send(Wanted::Last).is_err() {
                 done.store(true, Ordering::Release);
             }
             let mut listening = Listening::default();
@@ -412,8 +429,8 @@ impl Discoverer {
                 for request in first.into_iter().chain(incoming.try_iter()) {
                     match request {
                         Request::Who(tgid) => asked.push(tgid),
-                        Request::Loaded(_) => {
-                            let _ = tasks.try_send(request);
+                        Request::Loaded(tgid) => {
+                            let _ = tasks.try_send(Wanted::Loaded(tgid));
                         }
                     }
                 }

@@ -3,13 +3,13 @@
 use super::discover::{Discovery, Found};
 use super::plan;
 use crate::cli::{Check, Exit, Fact, Hook, State, Target};
-use crate::config::Config;
+use crate::config::{Config, Switch};
 use crate::discovery::procs::Proc;
 use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
 use crate::probe::attach;
 use crate::probe::object::{self, Error, Loaded};
-use crate::probe::runtime::{Plan, Planner, Refusal};
+use crate::probe::runtime::{Plan, Planner, Probed, Refusal, probed};
 use crate::probe::tls::{Finder, Library};
 use std::fs;
 
@@ -149,7 +149,7 @@ fn privileges(effective: u64) -> String {
 
 /// All processes, with what becomes of them.
 pub(super) fn targets(config: &Config) -> Result<Vec<Target>, Exit> {
-    let discovery = Discovery::new(plan::rules(config)?);
+    let discovery = Discovery::new(plan::rules(config)?, plan::switches(&config.tasks));
     let pids = discovery.scan();
     let listeners = Listeners::read(&discovery.proc, &pids);
     Ok(pids
@@ -167,7 +167,7 @@ pub(super) fn targets(config: &Config) -> Result<Vec<Target>, Exit> {
 
 /// Everything known of one process.
 pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
-    let discovery = Discovery::new(plan::rules(config)?);
+    let discovery = Discovery::new(plan::rules(config)?, plan::switches(&config.tasks));
     let process = discovery.proc.read(pid).map_err(|error| {
         Exit::failed(
             format!("process {pid}"),
@@ -245,11 +245,31 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
             format!("{} in {}: {state}", library.name, library.path),
         );
     }
-    let tasks = Planner::default().plan(&discovery.proc, &process, service.runtime);
+    let mut planner = Planner::new(discovery.switches.clone());
+    let tasks = planner.plan(&discovery.proc, &process, service.runtime);
+    if let Some(probed) = probed(service.runtime, process.program()) {
+        tell("tasks", switched(config, probed));
+    }
     for gap in gaps(&service).into_iter().chain(task_gaps(tasks)) {
         tell("limit", gap);
     }
     Ok(facts)
+}
+
+/// Whether tasks of its runtime are told apart, why, and at what cost.
+fn switched(config: &Config, probed: Probed) -> String {
+    let on = plan::switches(&config.tasks).on(probed);
+    let why = match plan::setting(&config.tasks, probed) {
+        Switch::Auto if on => format!("{} is auto", probed.key()),
+        Switch::Auto => format!(
+            "{} is auto, and that is more than {} %; \"on\" turns them on",
+            probed.key(),
+            Probed::AFFORDABLE
+        ),
+        Switch::On | Switch::Off => format!("{} says so", probed.key()),
+    };
+    let state = if on { "" } else { "not " };
+    format!("{state}told apart: {}: {why}", probed.price())
 }
 
 /// What of its runtime's tasks cannot be told.
@@ -257,6 +277,10 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
     match tasks {
         Ok(plan) => plan.lacks,
         Err(Refusal::None) => Vec::new(),
+        Err(Refusal::Off(probed)) => vec![format!(
+            "its tasks are not told apart: {} is off",
+            probed.key()
+        )],
         Err(Refusal::Early) => vec!["its tasks are not told apart: it has only started".to_owned()],
         Err(Refusal::Unknown(why)) => vec![format!("its tasks are not told apart: {why}")],
     }
@@ -266,14 +290,15 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
 fn gaps(service: &crate::metadata::Service) -> Vec<String> {
     use crate::metadata::Runtime;
     let mut gaps = vec![
-        "HTTP/1 and FastCGI are understood, in the clear and in TLS libraries that are probed; HTTP/2 \
-         and other protocols are left alone"
+        "HTTP/1, HTTP/2, gRPC, WebSocket and FastCGI are understood, in the clear and in TLS libraries \
+         that are probed; other protocols are left alone"
             .to_owned(),
     ];
     match service.runtime {
         Runtime::Go => gaps.push(
-            "Go moves goroutines between threads: calls made by another goroutine than the one \
-             that read the request have no parent"
+            "calls made by goroutines behind a channel have no parent, unless the request's \
+             context comes with them; nor have calls over HTTP/2 by other libraries than net/http, \
+             golang.org/x/net/http2 and google.golang.org/grpc"
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(
@@ -282,13 +307,14 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
                 .to_owned(),
         ),
         Runtime::Java => gaps.push(
-            "requests that stay on their thread are followed: calls of fork-join pools, virtual \
-             threads, executors and asynchronous clients have no parent"
+            "requests that stay on their thread are followed, and tasks that they submit to an \
+             executor: calls of fork-join pools, virtual threads, futures and asynchronous clients \
+             have no parent"
                 .to_owned(),
         ),
-        Runtime::Ruby => {
-            gaps.push("calls made by threads that a request starts have no parent".to_owned())
-        }
+        Runtime::Ruby => gaps.push(
+            "calls of threads that a request starts have a parent if they end before it".to_owned(),
+        ),
         Runtime::Node => gaps.push(
             "one event loop serves all requests: with several open at once, a call has no parent \
              that is made in the callback of an answer or of the thread pool (one behind an await \

@@ -2,10 +2,11 @@
 
 use super::capture::{Plan, RecordLog};
 use crate::cli::Exit;
-use crate::config::{Config, Query, SocketIo};
+use crate::config::{Config, Query, SocketIo, Switch, Tasks};
 use crate::discovery::select::Rules;
 use crate::pipeline::Options;
 use crate::probe::object;
+use crate::probe::runtime::{Probed, Switches};
 use crate::span::{redact, route};
 use crate::stream::table;
 use crate::trace::assembly;
@@ -24,6 +25,7 @@ pub fn capture(
         probes: probes(config, only.is_none()),
         pipeline: pipeline(config),
         rules: rules(config)?,
+        switches: switches(&config.tasks),
         only,
         log,
     })
@@ -70,6 +72,29 @@ pub fn pipeline(config: &Config) -> Options {
             Query::Drop => redact::Query::Nothing,
         },
         tls_connections: config.trace.tls_connections,
+    }
+}
+
+/// Which runtimes are probed.
+#[must_use]
+pub fn switches(tasks: &Tasks) -> Switches {
+    Switches::new(|probed| match setting(tasks, probed) {
+        Switch::Auto => None,
+        Switch::On => Some(true),
+        Switch::Off => Some(false),
+    })
+}
+
+/// The setting of one runtime.
+#[must_use]
+pub const fn setting(tasks: &Tasks, probed: Probed) -> Switch {
+    match probed {
+        Probed::Go => tasks.go,
+        Probed::Python => tasks.python,
+        Probed::Node => tasks.node,
+        Probed::Tokio => tasks.tokio,
+        Probed::Nginx => tasks.nginx,
+        Probed::Haproxy => tasks.haproxy,
     }
 }
 

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// Most bytes of `maps` that are read.
 const BYTES: usize = 4 * 1024 * 1024;
 
+/// Ends the name of a file in `maps` that is no longer its name.
+const GONE: &str = " (deleted)";
+
 /// Most entries of a folder that are looked at.
 const ENTRIES: usize = 16 * 1024;
 
@@ -18,6 +21,8 @@ const ENTRIES: usize = 16 * 1024;
 pub struct Mapping {
     /// Address at which the file's first byte is mapped.
     pub start: u64,
+    /// The address behind that part of it.
+    pub end: u64,
     /// Device and inode, as `maps` tells them.
     pub file: FileId,
     /// As the process itself names it.
@@ -36,14 +41,43 @@ pub struct FileId {
 }
 
 impl Mapping {
-    /// The file, as this process can open it whatever its mount namespace.
+    /// The file, as this process can open it whatever its mount namespace. Where its name is gone
+    /// or another file's by now, as after an upgrade, by the mapping itself: that takes a
+    /// capability more.
     #[must_use]
     pub fn host_path(&self, proc: &Proc, tgid: u32) -> PathBuf {
         if let Some(link) = &self.gone {
             return proc.path(tgid, link);
         }
         let inner = self.path.trim_start_matches('/');
-        proc.path(tgid, "root").join(inner)
+        let named = proc.path(tgid, "root").join(inner);
+        let is = |path: &Path| {
+            let found = std::fs::metadata(path);
+            found.is_ok_and(|found| found.ino() == self.file.inode)
+        };
+        if is(&named) {
+            return named;
+        }
+        let mapped = format!("map_files/{:x}-{:x}", self.start, self.end);
+        let mapped = proc.path(tgid, &mapped);
+        // Some file systems tell `maps` other numbers than those who ask for a file's status.
+        if std::fs::metadata(&mapped).is_ok() {
+            mapped
+        } else {
+            named
+        }
+    }
+
+    /// Why its file is not understood, if `why` is what went wrong.
+    #[must_use]
+    pub fn blame(&self, why: String) -> String {
+        match &self.gone {
+            Some(link) if link != "exe" => format!(
+                "its file was deleted or replaced since it was loaded ({why}): to read it where it \
+                 is mapped takes CAP_CHECKPOINT_RESTORE"
+            ),
+            _ => why,
+        }
     }
 }
 
@@ -121,7 +155,8 @@ pub fn regions(proc: &Proc, tgid: u32) -> Vec<Region> {
 /// A line of `maps`.
 fn region(line: &str) -> Option<Region> {
     let mut fields = line.splitn(6, ' ');
-    let (start, end) = fields.next()?.split_once('-')?;
+    let place = fields.next()?;
+    let (start, end) = place.split_once('-')?;
     let permissions = fields.next()?.as_bytes();
     let _offset = fields.next()?;
     let file = file(fields.next()?, fields.next()?)?;
@@ -150,7 +185,7 @@ fn file(device: &str, inode: &str) -> Option<FileId> {
 fn parse(line: &str) -> Option<Mapping> {
     let mut fields = line.splitn(6, ' ');
     let place = fields.next()?;
-    let (start, _) = place.split_once('-')?;
+    let (start, end) = place.split_once('-')?;
     let _permissions = fields.next()?;
     let offset = fields.next()?;
     let file = file(fields.next()?, fields.next()?)?;
@@ -159,9 +194,10 @@ fn parse(line: &str) -> Option<Mapping> {
         return None;
     }
     // The kernel says so of a file that was replaced, too: its name is another file's.
-    let known = path.strip_suffix(" (deleted)");
+    let known = path.strip_suffix(GONE);
     Some(Mapping {
         start: u64::from_str_radix(start, 16).ok()?,
+        end: u64::from_str_radix(end, 16).ok()?,
         file,
         path: known.unwrap_or(path).to_owned(),
         gone: known.map(|_| format!("map_files/{place}")),
@@ -171,6 +207,28 @@ fn parse(line: &str) -> Option<Mapping> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A name that is another file's by now leads to the one that is mapped nonetheless.
+    #[test]
+    fn a_file_is_found_whatever_has_its_name() {
+        use std::io::Read;
+        let proc = Proc::at("/proc");
+        let own = std::process::id();
+        let all = mappings(&proc, own);
+        let mut program = all.first().unwrap().clone();
+        let named = program.host_path(&proc, own);
+        assert_eq!(named, proc.path(own, "root").join(&program.path[1..]));
+        // The number of another file.
+        program.file.inode += 1;
+        let found = program.host_path(&proc, own);
+        // Others than root may not follow the link: then the name is all there is.
+        let links = std::fs::metadata(proc.path(own, "map_files")).is_ok() && found != named;
+        assert_eq!(found.starts_with(proc.path(own, "map_files")), links);
+        let mut magic = [0; 4];
+        let mut file = std::fs::File::open(&found).unwrap();
+        file.read_exact(&mut magic).unwrap();
+        assert_eq!(&magic, b"\x7fELF");
+    }
 
     fn check(line: &str, expected: Option<(u64, u64, &str)>) {
         let found = parse(line);
@@ -201,6 +259,9 @@ mod tests {
         assert_eq!(kept, Path::new("/proc/7/root/usr/bin/a"));
         let gone = found("00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a (deleted)");
         assert_eq!(gone, Path::new("/proc/7/map_files/00400000-00423000"));
+        let line = "00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a (deleted)";
+        let blamed = parse(line).unwrap().blame("denied".to_owned());
+        assert!(blamed.contains("deleted or replaced") && blamed.contains("denied"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::record::{
     Carrier, Chunk, ConnId, Direction, Ended, Nanos, Opened, Plain, Secured, Task,
 };
 use agent_common::record::FIBER_ANSWER;
-use foldhash::HashMap;
+use foldhash::{HashMap, HashSet};
 use std::collections::VecDeque;
 
 /// Most sessions, and most connections with a ClientHello, that are remembered.
@@ -88,10 +88,13 @@ struct Secure {
 pub struct Layers {
     sessions: HashMap<ConnId, Session>,
     connections: HashMap<ConnId, Secure>,
-    /// By which connection each ClientHello went.
-    randoms: HashMap<Random, ConnId>,
+    /// By which connection each ClientHello was sent or received: a process that asks itself has
+    /// both ends.
+    randoms: HashMap<Random, [Option<ConnId>; 2]>,
     /// Sessions by the connections that carry them.
     carried: HashMap<ConnId, ConnId>,
+    /// Connections whose session was found by its ClientHello: nobody else's.
+    proven: HashSet<ConnId>,
     /// Sessions that wait.
     waiting: Vec<ConnId>,
     held_bytes: usize,
@@ -136,7 +139,8 @@ impl Layers {
             return;
         }
         let random = (task.tgid, random);
-        self.randoms.insert(random, chunk.conn);
+        let ends = self.randoms.entry(random).or_default();
+        ends[chunk.direction.index()] = Some(chunk.conn);
         let client = chunk.direction == Direction::Sent;
         let secure = Secure {
             client,
@@ -214,11 +218,22 @@ impl Layers {
         let State::Waiting(waiting) = &mut session.state else {
             return None;
         };
-        let by_random = || self.randoms.get(&session.random?).copied();
-        let carrier = carrier.or_else(by_random)?;
+        // What was seen of its system calls may have been a callback's.
+        let ends = session.random.and_then(|random| self.randoms.get(&random));
+        let of_random = match ends.copied().unwrap_or_default() {
+            ends if carrier.is_some() && ends.contains(&carrier) => carrier,
+            // Which end of a connection within the process it is, nothing tells.
+            [Some(_), Some(_)] => return None,
+            [one, other] => one.or(other),
+        };
+        let carrier = of_random.or(carrier)?;
         let under = table.info(carrier)?;
-        if self.carried.len() >= SESSIONS {
+        let taken = of_random.is_none() && self.proven.contains(&carrier);
+        if taken || self.carried.len() >= SESSIONS {
             return None;
+        }
+        if of_random.is_some() {
+            self.proven.insert(carrier);
         }
         let info = Opened {
             conn: id,
@@ -352,9 +367,13 @@ impl Layers {
     pub fn expire<T: Default>(&mut self, table: &Table<T>) {
         self.connections
             .retain(|conn, _| table.info(*conn).is_some());
+        self.proven.retain(|conn| table.info(*conn).is_some());
         let connections = &self.connections;
-        self.randoms
-            .retain(|_, conn| connections.contains_key(conn));
+        self.randoms.retain(|_, ends| {
+            ends.iter()
+                .flatten()
+                .any(|conn| connections.contains_key(conn))
+        });
         self.carried
             .retain(|_, session| table.info(*session).is_some());
         self.sessions.retain(|id, session| match session.state {

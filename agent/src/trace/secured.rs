@@ -373,9 +373,9 @@ impl Left {
         }
         let start = self.handshake.start;
         let request = Request {
-            stream: None,
             number: 0,
             role: self.handshake.role,
+            stream: None,
             start,
             operation,
             carried: Carried::default(),

@@ -6,6 +6,7 @@
 //! and weft beside them for each number of connections.
 
 pub(crate) mod agent;
+pub(crate) mod guest;
 pub(crate) mod leaf;
 pub(crate) mod spans;
 
@@ -36,8 +37,8 @@ use refusals::Refusals;
 use rows::Row;
 use spans::Span;
 
-/// A service that is not up by then will not be.
-const START_LIMIT: Duration = Duration::from_secs(60);
+/// A service that is not up by then will not be. Clocks of guests run fast where the host is busy.
+const START_LIMIT: Duration = Duration::from_secs(240);
 /// Requests before the first run, so that runtimes have loaded what they need.
 const WARM_UP: usize = 24;
 /// How long the last spans may keep us waiting without a new one.
@@ -169,6 +170,12 @@ pub(crate) fn test(only: &[String]) -> Result<Counts> {
     Ok(counts)
 }
 
+/// What the ids of a run begin with. The upstream remembers all paths that it was asked for: no two
+/// runs may share them, of the same number of connections neither.
+fn mark(pid: u32, number: usize, connections: usize) -> String {
+    format!("p{pid}r{number}c{connections}")
+}
+
 /// No link is wrong, and no fewer are made than were before.
 fn holds(measured: &Measured, least: f64) -> Result<()> {
     for run in &measured.runs {
@@ -210,7 +217,11 @@ impl Bench {
         }
         use setup::Part;
         setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Services])?;
-        let weft = binary.map_or_else(build, Ok)?;
+        Self::with(binary.map_or_else(build, Ok)?)
+    }
+
+    /// With this agent; nothing is installed.
+    fn with(weft: PathBuf) -> Result<Self> {
         let dir = workspace::kept().join("truth");
         let mut upstream = Group::new(&dir)?;
         let leaf = free_port()?;
@@ -232,8 +243,8 @@ impl Bench {
         step::say(format!("{}: {}", row.name, row.what));
         let (services, port, pid) = self.start(row)?;
         let mut runs = Vec::new();
-        for connections in concurrency {
-            let plan = Plan::new(&row.paths, requests, &format!("p{pid}c{connections}"))?;
+        for (number, connections) in concurrency.iter().enumerate() {
+            let plan = Plan::new(&row.paths, requests, &mark(pid, number, *connections))?;
             let name = format!("{}-{connections}", row.name);
             let run = self.run((&name, row.hops), &plan, *connections, (port, pid))?;
             report::note(&run);
@@ -293,8 +304,8 @@ impl Bench {
         step::say(format!("record {}", row.name));
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let (_services, port, pid) = self.start(row)?;
-        for connections in concurrency {
-            let plan = Plan::new(&row.paths, requests, &format!("p{pid}c{connections}"))?;
+        for (number, connections) in concurrency.iter().enumerate() {
+            let plan = Plan::new(&row.paths, requests, &mark(pid, number, *connections))?;
             let file = dir.join(format!("{}-{connections}.log", row.name));
             let watched = self.watched(pid)?;
             let recorder = Recorder::start(&self.weft, &self.dir, &file, &watched)?;
@@ -347,5 +358,23 @@ impl Bench {
         let mut pids = rows::family(service)?;
         pids.push(self.leaf_pid);
         Ok(pids)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_runs_share_ids() -> Result<()> {
+        let plan = |number, connections| {
+            Plan::new(&["leaf".to_owned()], 300, &mark(7, number, connections))
+        };
+        let first = plan(0, 64)?;
+        for other in [plan(1, 64)?, plan(1, 6)?, plan(10, 64)?] {
+            let id = plan::id_of(&other.path(4)).to_owned();
+            assert!(other.owns(&id) && !first.owns(&id), "{id}");
+        }
+        Ok(())
     }
 }

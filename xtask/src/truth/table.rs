@@ -37,7 +37,10 @@ be, those that are there. A precision below 100 is a defect: a call stands under
 make it. A recall below 100 is a parent that weft did not name. Evidence is what the links stand on. *pair*
 is the same for links from the upstream's span to the call, over the connection.
 
-There is no row of .NET: its SDK is in none of the package sources that `cargo xtask setup` uses.
+There is no row of .NET: no SDK and no runtime that is still supported is in the package sources that
+`cargo xtask setup` uses. Of Debian 12, crates, npm, Maven Central, Go's modules and Python's packages
+only the last have one, `dotnetcore2`: the runtime of .NET Core 3.1, out of support since 2022, without
+ASP.NET Core and without a compiler. Debian has Mono 6.8, another runtime.
 
 ";
 

@@ -25,7 +25,7 @@ const TRAILER: &str = "TRAILER!!!";
 pub(crate) struct Archive {
     bytes: Vec<u8>,
     inode: u32,
-    /// Names of [`Archive::host_file`] and their folders.
+    /// Names of [`Archive::host_file`] and their folders, and of [`Archive::once`].
     placed: BTreeSet<PathBuf>,
 }
 
@@ -43,6 +43,13 @@ impl Archive {
     /// Adds a file that can be started.
     pub(crate) fn program(&mut self, name: &str, content: &[u8]) {
         self.entry(name, PROGRAM, 0, (0, 0), content);
+    }
+
+    /// Adds a file that can be started, if it was not added so before.
+    pub(crate) fn once(&mut self, name: &str, content: &[u8]) {
+        if self.placed.insert(PathBuf::from(name)) {
+            self.program(name, content);
+        }
     }
 
     /// Adds the console's device: the first process's input and output.

@@ -1,8 +1,9 @@
 //! `cargo xtask test vm KERNEL...`: the product on other kernels. Each boots under qemu's
-//! software emulation from an initramfs of five files: busybox, the static `weft`, a page to
-//! serve and `tests/vm/init` with `tests/vm/mounts`, which prints one line a test on the serial
-//! port.
+//! software emulation from an initramfs: busybox, the static `weft`, a page to serve, services of
+//! the truth bench with this very program to drive them, and `tests/vm/init` with
+//! `tests/vm/mounts`, which prints one line a test on the serial port.
 
+pub(crate) mod contents;
 pub(crate) mod initramfs;
 pub(crate) mod kernel;
 pub(crate) mod machine;
@@ -12,20 +13,26 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::libtest::Counts;
-use crate::{dist, step, test, workspace};
+use crate::{dist, step, test, workloads, workspace};
 use initramfs::Archive;
 use machine::Machine;
 
 /// Kernels that are booted when none is named: the oldest that is promised to work, and the
 /// last one without the socket-length tracepoints.
 const DEFAULT: [&str; 2] = ["5.10", "6.1"];
+/// Rows of the truth bench that must be right in each: probes by file, at instructions of a program
+/// and of a library, with their folders and the modules of Python.
+const ROWS: [(&str, &str, &[&str]); 2] = [
+    ("go-errgroup", "go-jobs", &[]),
+    ("aiohttp", "aiohttp", &["server"]),
+];
 /// The guest's script says this last.
 const END: &str = "GUEST-END";
 /// Ends a qemu that the guest's own watchdog did not end.
 const LIMIT_SECONDS: u32 = 600;
 const MACHINE: Machine = Machine {
     processors: 2,
-    memory: "1G",
+    memory: "2G",
     counts_instructions: false,
 };
 
@@ -100,7 +107,37 @@ fn make_initramfs(name: &str, weft: &Path) -> Result<PathBuf> {
     let mut archive = basis("init", weft)?;
     archive.directory("www");
     archive.file("www/hello.txt", b"hello\n");
+    let own = std::env::current_exe().context("cannot find this program")?;
+    contents::libraries(&mut archive, &own)?;
+    archive.program("bin/xtask", &read(&own)?);
+    let mut rows = String::new();
+    for (row, folder, modules) in ROWS {
+        match bring(&mut archive, folder, modules) {
+            Ok(()) => rows.push_str(&format!("{row}\n")),
+            // the guest says that it lacks it, and is counted as a skip
+            Err(error) => {
+                step::warn(format!("{row}: {error:#}"));
+                rows.push_str(&format!("-{row}\n"));
+            }
+        }
+    }
+    archive.file("etc/rows", rows.as_bytes());
     archive.write(&format!("{name}.initramfs"))
+}
+
+/// A service of the truth bench: what it says of itself, and all that it needs.
+fn bring(archive: &mut Archive, folder: &str, modules: &[&str]) -> Result<()> {
+    workloads::ensure(folder)?;
+    let installed = workspace::workloads().join(folder);
+    let source = workspace::workload_sources().join(folder);
+    for name in ["run", workloads::manifest::FILE] {
+        archive.host_file(&source.join(name))?;
+    }
+    contents::tree(archive, &installed)?;
+    if modules.is_empty() {
+        return Ok(());
+    }
+    contents::python(archive, &installed, "python", modules)
 }
 
 /// An archive with busybox, `weft` and a script of `tests/vm` as the first process.

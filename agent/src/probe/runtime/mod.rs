@@ -10,7 +10,11 @@ mod java;
 mod nginx;
 mod node;
 mod python;
+mod ruby;
+mod switches;
 mod tokio;
+
+pub use switches::{Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
@@ -37,6 +41,18 @@ pub struct Plan {
     pub awaited: bool,
     /// What cannot be seen, and why.
     pub lacks: Vec<String>,
+}
+
+impl Plan {
+    /// Takes away what tells of tasks that hand work to each other; the other probes stay.
+    fn leave_out(&mut self, off: Probed) {
+        let stays = |site: &&Site| !off.handing().contains(&site.program);
+        for part in &mut self.files {
+            part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        let why = format!("its tasks' calls are not followed: {} is off", off.key());
+        self.lacks.push(why);
+    }
 }
 
 /// A file and where it is probed.
@@ -70,6 +86,8 @@ pub struct Site {
 pub enum Refusal {
     /// Nothing is known to look for in this runtime.
     None,
+    /// The settings have it that this runtime is not probed.
+    Off(Probed),
     /// The library is not mapped yet: ask again.
     Early,
     /// This build lacks something.
@@ -94,8 +112,8 @@ struct Found {
 
 /// Finds out what is in a file.
 type Look = fn(&Sections, &Process) -> Result<Found, String>;
-/// Compares what was found out with a process of this id.
-type Check = fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>;
+/// Compares what was found out with a process of this id and completes it; answers what is missing.
+type Check = fn(&Proc, &[Mapping], u32, &mut Runtime) -> Result<Option<&'static str>, Refusal>;
 
 /// A runtime's way to find out.
 struct Way {
@@ -105,7 +123,7 @@ struct Way {
     look: Look,
     /// Libraries that a program loads when it needs them.
     modules: &'static [Module],
-    /// Is the runtime of this process what the file says?
+    /// Is the runtime of this process what the file says, and what does only the process tell?
     check: Option<Check>,
 }
 
@@ -121,18 +139,20 @@ struct Module {
 
 /// Makes plans; remembers files.
 pub struct Planner {
+    switches: Switches,
     files: Remembered<Result<Found, String>>,
 }
 
-impl Default for Planner {
-    fn default() -> Self {
+impl Planner {
+    /// Plans for runtimes that are on.
+    #[must_use]
+    pub fn new(switches: Switches) -> Self {
         Self {
+            switches,
             files: Remembered::new(FILES),
         }
     }
-}
 
-impl Planner {
     /// The plan for `process`, which runs `runtime`.
     ///
     /// # Errors
@@ -143,15 +163,11 @@ impl Planner {
         process: &Process,
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
-        let way = match runtime {
-            metadata::Runtime::Go => go::WAY,
-            metadata::Runtime::Python => python::WAY,
-            metadata::Runtime::Java => java::WAY,
-            metadata::Runtime::Rust => tokio::WAY,
-            metadata::Runtime::Native => native(process.program()).ok_or(Refusal::None)?,
-            metadata::Runtime::Node => node::WAY,
-            _ => return Err(Refusal::None),
-        };
+        let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
+        let off = probed.filter(|probed| !self.switches.on(*probed));
+        if let Some(off) = off.filter(|off| off.handing().is_empty()) {
+            return Err(Refusal::Off(off));
+        }
         let maps = mappings(proc, process.tgid);
         let library = way
             .library
@@ -162,7 +178,7 @@ impl Planner {
         let found = match self.look(mapping.file, &path, way.look, process) {
             Ok(found) => found,
             Err(_) if way.library.is_some() && library.is_none() => return Err(Refusal::Early),
-            Err(why) => return Err(Refusal::Unknown(why)),
+            Err(why) => return Err(Refusal::Unknown(mapping.blame(why))),
         };
         let mut plan = Plan {
             runtime: found.placed(mapping.start),
@@ -171,10 +187,14 @@ impl Planner {
             lacks: found.lacks.iter().map(|why| (*why).to_owned()).collect(),
         };
         if let Some(check) = way.check {
-            check(proc, &maps, process.tgid, &plan.runtime)?;
+            let lacks = check(proc, &maps, process.tgid, &mut plan.runtime)?;
+            plan.lacks.extend(lacks.map(str::to_owned));
         }
         for module in way.modules {
             plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
+        }
+        if let Some(off) = off {
+            plan.leave_out(off);
         }
         Ok(plan)
     }
@@ -291,11 +311,33 @@ impl Found {
     }
 }
 
+/// The switch of the probes that a program's runtime is watched by, if there are any.
+#[must_use]
+pub fn probed(runtime: metadata::Runtime, program: &str) -> Option<Probed> {
+    way(runtime, program)?.0
+}
+
+/// How the tasks of a runtime are told apart, and the switch of its probes.
+fn way(runtime: metadata::Runtime, program: &str) -> Option<(Option<Probed>, Way)> {
+    match runtime {
+        metadata::Runtime::Go => Some((Some(Probed::Go), go::WAY)),
+        metadata::Runtime::Python => Some((Some(Probed::Python), python::WAY)),
+        // Read from memory alone; without it threads would be believed that are shared.
+        metadata::Runtime::Java => Some((None, java::WAY)),
+        // Probed where threads are made alone.
+        metadata::Runtime::Ruby => Some((None, ruby::WAY)),
+        metadata::Runtime::Rust => Some((Some(Probed::Tokio), tokio::WAY)),
+        metadata::Runtime::Node => Some((Some(Probed::Node), node::WAY)),
+        metadata::Runtime::Native => native(program),
+        _ => None,
+    }
+}
+
 /// Programs that are known by their names.
-fn native(program: &str) -> Option<Way> {
+fn native(program: &str) -> Option<(Option<Probed>, Way)> {
     match program {
-        haproxy::PROGRAM => Some(haproxy::WAY),
-        program if nginx::PROGRAMS.contains(&program) => Some(nginx::WAY),
+        haproxy::PROGRAM => Some((Some(Probed::Haproxy), haproxy::WAY)),
+        program if nginx::PROGRAMS.contains(&program) => Some((Some(Probed::Nginx), nginx::WAY)),
         _ => None,
     }
 }
@@ -316,6 +358,17 @@ fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
 fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
     let offset = sections.file_offset(symbol.address)?;
     let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
+    Some(Site {
+        program,
+        offset: offset + skip,
+        returns: false,
+    })
+}
+
+/// The same for a function with C's calling convention of which the first two arguments matter.
+fn at_entry_of_c(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
+    let offset = sections.file_offset(symbol.address)?;
+    let skip = site::entry_of_c(&sections.bytes(offset, site::PROLOGUE));
     Some(Site {
         program,
         offset: offset + skip,

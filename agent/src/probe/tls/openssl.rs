@@ -8,9 +8,7 @@ use super::{Sites, call, entry};
 use crate::discovery::elf::Sections;
 use crate::discovery::symbols::Symbol;
 use crate::probe::site::PROLOGUE;
-use iced_x86::{
-    Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register,
-};
+use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use memchr::memmem;
 use std::collections::HashMap;
 use std::path::Path;
@@ -210,22 +208,22 @@ fn member(code: &[u8]) -> Option<u64> {
             let rest = usize::try_from(ip).ok().and_then(|ip| code.get(ip..));
             let rest = rest.unwrap_or_default();
             let found = Decoder::with_ip(64, rest, ip, DecoderOptions::NONE).decode();
-            if found.is_invalid() || found.flow_control() == FlowControl::Return {
+            let over = found.is_invalid() || found.mnemonic() == Mnemonic::Ret;
+            if over || known.is_empty() {
                 break;
             }
             ip = found.next_ip();
-            match found.flow_control() {
-                // Forwards only: each way ends.
-                FlowControl::ConditionalBranch if found.near_branch_target() > found.ip() => {
-                    ways.push((found.near_branch_target(), known.clone()));
-                }
-                FlowControl::UnconditionalBranch if found.near_branch_target() > found.ip() => {
-                    ip = found.near_branch_target();
-                }
-                FlowControl::Call => CHANGED.iter().for_each(|changed| {
+            let branches = found.op0_kind() == OpKind::NearBranch64;
+            let target = branches.then(|| found.near_branch_target());
+            match (found.mnemonic(), target) {
+                (Mnemonic::Call, _) => CHANGED.iter().for_each(|changed| {
                     known.remove(changed);
                 }),
-                _ => {
+                // Forwards only: each way ends.
+                (_, Some(target)) if target < ip => {}
+                (Mnemonic::Jmp, Some(target)) => ip = target,
+                (_, Some(target)) => ways.push((target, known.clone())),
+                (_, None) => {
                     if let Some(cookie) = step(&found, &mut known) {
                         return Some(cookie);
                     }

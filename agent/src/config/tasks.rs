@@ -1,0 +1,27 @@
+//! `[tasks]`: in which runtimes it is told whose work a call is.
+
+use super::export::Switch;
+use super::section::section;
+
+section! {
+    /// In which runtimes tasks (goroutines, coroutines, requests of a proxy) are told apart, by
+    /// probes and by reading their memory, so that a call finds the request it was made for. A
+    /// runtime that is off is watched like any other; its calls find their requests by threads, or
+    /// not at all. Each is "on", "off", or "auto": on where that takes at most 3 % of the CPU of a
+    /// service that does little else than call another, as measured (docs/bench); `weft explain`
+    /// tells what it means for a process. Other runtimes are not switched.
+    pub struct Tasks in "tasks" {
+        /// Goroutines.
+        pub go: Switch = Switch::Auto;
+        /// asyncio, greenlets and work given to threads, in CPython.
+        pub python: Switch = Switch::Auto;
+        /// Callbacks and promises in Node.
+        pub node: Switch = Switch::Auto;
+        /// Tasks of tokio, in Rust.
+        pub tokio: Switch = Switch::Auto;
+        /// Requests of nginx.
+        pub nginx: Switch = Switch::Auto;
+        /// Streams of HAProxy.
+        pub haproxy: Switch = Switch::Auto;
+    }
+}

@@ -1,0 +1,144 @@
+//! Which runtimes are probed: what their probes cost, and what the settings say.
+//!
+//! In: the setting of each runtime. Out: whether it is probed, and why. Not here: where probes are
+//! put. Runtimes whose tasks are told apart without probes are not switched.
+
+/// A runtime that is probed, as the settings name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Probed {
+    /// Go.
+    Go,
+    /// CPython.
+    Python,
+    /// Node.
+    Node,
+    /// tokio.
+    Tokio,
+    /// nginx.
+    Nginx,
+    /// HAProxy.
+    Haproxy,
+}
+
+/// What the probes of a runtime take of the CPU of a service that calls another once a request,
+/// per cent: instructions in user and kernel space, on the kernel where they take more. Measured by
+/// `cargo xtask bench instructions`; the table is in `docs/bench`.
+const COSTS: [(Probed, f64, &str); 6] = [
+    (Probed::Go, 8.4, "net/http that calls another"),
+    (Probed::Python, 2.6, "aiohttp that calls another"),
+    (Probed::Node, 2.9, "Express that calls another by axios"),
+    (Probed::Tokio, 2.1, "axum that calls another by reqwest"),
+    (Probed::Nginx, 2.5, "a proxy"),
+    (Probed::Haproxy, 2.5, "a proxy"),
+];
+
+impl Probed {
+    /// What probes may take of a service's CPU, per cent, and still be on unasked.
+    pub const AFFORDABLE: f64 = 3.0;
+
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Go,
+        Self::Python,
+        Self::Node,
+        Self::Tokio,
+        Self::Nginx,
+        Self::Haproxy,
+    ];
+
+    /// Its key in the settings.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            Self::Go => "tasks.go",
+            Self::Python => "tasks.python",
+            Self::Node => "tasks.node",
+            Self::Tokio => "tasks.tokio",
+            Self::Nginx => "tasks.nginx",
+            Self::Haproxy => "tasks.haproxy",
+        }
+    }
+
+    /// The programs that tell of tasks which hand work to each other, where others need its plan
+    /// too: those alone are switched. None: the whole plan is.
+    pub(super) const fn handing(self) -> &'static [&'static str] {
+        match self {
+            Self::Go => &[
+                "go_goroutine_made",
+                "go_serve",
+                "go_round_trip",
+                "go_request_write",
+            ],
+            Self::Python | Self::Node | Self::Tokio | Self::Nginx | Self::Haproxy => &[],
+        }
+    }
+
+    /// What its probes take, and of what service.
+    fn cost(self) -> (f64, &'static str) {
+        let cost = COSTS.iter().find(|(probed, ..)| *probed == self);
+        cost.map_or((0.0, "any service"), |(_, percent, of)| (*percent, of))
+    }
+
+    /// Is it probed unless the settings say otherwise?
+    #[must_use]
+    pub fn affordable(self) -> bool {
+        self.cost().0 <= Self::AFFORDABLE
+    }
+
+    /// Its cost in words.
+    #[must_use]
+    pub fn price(self) -> String {
+        let (percent, of) = self.cost();
+        format!("measured at {percent} % of the CPU of {of}")
+    }
+}
+
+/// Which runtimes are not probed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Switches {
+    off: Vec<Probed>,
+}
+
+impl Switches {
+    /// From the setting of each runtime: on, off, or `None`: on where it is affordable.
+    #[must_use]
+    pub fn new(setting: impl Fn(Probed) -> Option<bool>) -> Self {
+        let on = |probed: &Probed| setting(*probed).unwrap_or(probed.affordable());
+        let mut off = Probed::ALL.to_vec();
+        off.retain(|probed| !on(probed));
+        Self { off }
+    }
+
+    /// Is it probed?
+    #[must_use]
+    pub fn on(&self, probed: Probed) -> bool {
+        !self.off.contains(&probed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_win_over_costs() {
+        for probed in Probed::ALL {
+            for (setting, on) in [
+                (Some(true), true),
+                (Some(false), false),
+                (None, probed.affordable()),
+            ] {
+                assert_eq!(Switches::new(|_| setting).on(probed), on, "{probed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_has_a_cost_of_its_own() {
+        for probed in Probed::ALL {
+            let known = COSTS.iter().filter(|(of, ..)| *of == probed).count();
+            assert_eq!(known, 1, "{probed:?}");
+            assert!(probed.cost().0 > 0.0, "{probed:?} was not measured");
+        }
+    }
+}
