@@ -38,6 +38,11 @@ pub const SECURED: u32 = 15;
 pub const LOADED: u32 = 16;
 /// Which of a runtime's tasks has to do with a stream of a connection that many share.
 pub const STREAM: u32 = 17;
+/// A runtime's own thread, a task with [`FIBER_THREAD`], ended.
+pub const OVER: u32 = 20;
+
+/// A thread of a runtime with a heap that it does not share allocates in a part of it.
+pub const ALLOCATES: u32 = 21;
 
 /// Most bytes that one chunk carries.
 pub const CHUNK_BYTES: usize = 8192;
@@ -68,6 +73,14 @@ pub const RANDOM_BYTES: usize = 32;
 pub const FIBER_EVENT: u64 = 1 << 61;
 /// With [`FIBER_EVENT`]: what it received was on a connection that its process opened.
 pub const FIBER_ANSWER: u64 = 1 << 60;
+/// Bit of a task's identity: it is a thread of its runtime. One that was made for a request may
+/// become one of a pool, so what it was made for counts only if it ends before the answer.
+pub const FIBER_THREAD: u64 = 1 << 59;
+/// Bit of a task's identity: it is an object of the heap, by its place as in [`Allocates`].
+pub const FIBER_OBJECT: u64 = 1 << 58;
+
+/// Bit of [`Allocates::flags`]: the thread is not the one that waits for `conn` by epoll.
+pub const ALLOCATES_WORKER: u32 = 1;
 
 /// Head of every record.
 #[repr(C)]
@@ -248,11 +261,12 @@ pub struct Exited {
 }
 
 /// [`LINKED`]: within a runtime, `maker` made the task `fiber`; what a reused identity meant before
-/// is over. [`HANDED`]: `fiber` waited for a message, and `maker` sent it one.
+/// is over. [`HANDED`]: `fiber` waited for a message, and `maker` sent it one. [`OVER`]: `fiber` is
+/// over, `maker` is 0.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Linked {
-    /// Kind [`LINKED`] or [`HANDED`]; the thread that did it.
+    /// Kind [`LINKED`], [`HANDED`] or [`OVER`]; the thread that did it.
     pub header: Header,
     /// The new task, or the one that waited, as in [`Chunk::fiber`].
     pub fiber: u64,
@@ -283,9 +297,31 @@ pub struct Stream {
     pub role: u32,
 }
 
+/// What the thread of the header allocates from now on lies here, until it reports again.
+///
+/// Places are `count << 32 | compressed address`, with the count of collections of garbage, as
+/// afterwards every address may be another's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Allocates {
+    /// Kind [`ALLOCATES`].
+    pub header: Header,
+    /// First place.
+    pub from: u64,
+    /// Behind the last.
+    pub to: u64,
+    /// Where it has just moved bytes of a request or answer, as in [`Opened`]; 0 when it did not.
+    pub conn: u64,
+    /// `ALLOCATES_*` bits.
+    pub flags: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<Stream>() == 24 + 24);
+    assert!(size_of::<Allocates>() == 24 + 32);
     assert!(size_of::<Opened>() == 24 + 40 + 48 + 8 + UNIX_PATH + 4);
     assert!(size_of::<Chunk>() == 24 + 48);
     assert!(size_of::<Plain>() == 24 + 56);

@@ -8,10 +8,11 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most numbers that a kind needs.
-pub const FIELDS: usize = 14;
+pub const FIELDS: usize = 16;
 
 /// Bit of an identity that holds only while the request it was made for is open: an address that
-/// may be somebody else's afterwards without that being seen.
+/// may be somebody else's afterwards without that being seen. Where it is certain that it is not,
+/// the same task goes without it.
 pub const WHILE_OPEN: u64 = 1 << 63;
 
 /// Bit of what stands for a socket where no task is known: who uses it asks for nobody.
@@ -35,6 +36,9 @@ pub const NGINX: u32 = 5;
 
 /// JVM: threads, but those that take work of others while they wait for their own.
 pub const JAVA: u32 = 6;
+
+/// CRuby: thread-local storage names the execution context, which names its thread.
+pub const RUBY: u32 = 7;
 
 /// How to name the current task of a process. What `at` holds depends on `kind`: the modules
 /// below name its indices.
@@ -112,6 +116,58 @@ pub mod thread_local {
     pub const WAKE: usize = 2;
     /// 1 where the task that connects is the first to use the connection.
     pub const CONNECTS: usize = 3;
+}
+
+/// Indices of [`Runtime::at`] for [`RUBY`].
+pub mod ruby {
+    /// Address of the number of its module of thread-local storage; `NOWHERE` in a program that
+    /// holds the runtime itself.
+    pub const MODULE: usize = 0;
+    /// Offset of `ruby_current_ec` in that storage, or from the thread pointer.
+    pub const CONTEXT: usize = 1;
+    /// `rb_execution_context_t.thread_ptr`.
+    pub const THREAD: usize = 2;
+    /// `rb_thread_t.ec`.
+    pub const OF_THREAD: usize = 3;
+    /// `rb_thread_t.interrupt_lock`.
+    pub const LOCK: usize = 4;
+}
+
+/// Indices of [`Runtime::at`] for [`JAVA`]. All are `NOWHERE` where only names of threads tell.
+/// Offsets in structs of HotSpot, by their names there.
+pub mod java {
+    /// Address of the number of libjvm's module of thread-local storage.
+    pub const MODULE: usize = 0;
+    /// Offset of `Thread::_thr_current` in that storage.
+    pub const CURRENT: usize = 1;
+    /// `JavaThread::_threadObj`, a pointer to a pointer to the thread's object.
+    pub const OBJECT: usize = 2;
+    /// `_top` of `Thread::_tlab`, from the thread.
+    pub const TOP: usize = 3;
+    /// `_end` of it.
+    pub const END: usize = 4;
+    /// Address of the `CollectedHeap`.
+    pub const HEAP: usize = 5;
+    /// `CollectedHeap::_total_collections`.
+    pub const COLLECTIONS: usize = 6;
+    /// `CollectedHeap::_is_gc_active`.
+    pub const COLLECTING: usize = 7;
+    /// First address of the heap.
+    pub const START: usize = 8;
+    /// Bytes of the heap.
+    pub const LEN: usize = 9;
+    /// Where compressed references count from.
+    pub const BASE: usize = 10;
+    /// Bits that they are shifted by.
+    pub const SHIFT: usize = 11;
+    /// Where compressed classes count from.
+    pub const CLASS_BASE: usize = 12;
+    /// Bits that they are shifted by.
+    pub const CLASS_SHIFT: usize = 13;
+    /// `Klass::_name`.
+    pub const NAME: usize = 14;
+    /// `Symbol::_body`; `_length` stands two bytes before.
+    pub const TEXT: usize = 15;
 }
 
 /// Indices of [`Runtime::at`] for [`NGINX`]. Offsets in its own structs.

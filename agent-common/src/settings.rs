@@ -79,4 +79,8 @@ pub struct Offsets {
     pub file_ep_links: u32,
     pub epitem_link: u32,
     pub epitem_data: u32,
+    pub epitem_ep: u32,
+    pub eventpoll_waiters: u32,
+    pub waiter_task: u32,
+    pub waiter_link: u32,
 }

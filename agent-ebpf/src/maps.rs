@@ -1,7 +1,7 @@
 //! Every map: key, value, writer, reader, bound, and what happens when it is full.
 
 use agent_common::loss::Loss;
-use agent_common::record::{CHUNK_BYTES, Chunk};
+use agent_common::record::{CHUNK_BYTES, Chunk, Opened};
 use agent_common::runtime::Runtime;
 use agent_common::settings::Settings;
 use agent_common::watch::Policy;
@@ -153,6 +153,38 @@ pub struct Reaction {
 #[map]
 pub static NODE_REACTIONS: LruHashMap<InProcess, Reaction> = LruHashMap::with_max_entries(32768, 0);
 
+/// `struct eventpoll *` → the last thread that was seen to wait there. Writer: socket I/O in a JVM.
+/// Full: the oldest is forgotten, who reads its sockets may be the one that waits for them.
+#[map]
+pub static POLLERS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
+
+/// Words of a thread's stack that are looked through for the task that it runs.
+pub const JAVA_WORDS: usize = 256;
+/// Words of them that may be references; a power of two.
+pub const JAVA_FOUND: usize = 32;
+
+/// Words of 32 bits of an object that are looked at.
+pub const JAVA_HEAD: usize = 12;
+
+/// A part of a thread's stack, and what in it may be references.
+#[repr(C)]
+pub struct JavaStack {
+    pub words: [u64; JAVA_WORDS],
+    pub found: [u64; JAVA_FOUND],
+    /// How many, and the address of the task. Here, and not in registers, since the verifier
+    /// follows each value that a register may have through all that comes behind.
+    pub count: u64,
+    pub task: u64,
+    /// Mark, class and first fields of one of them.
+    pub head: [u32; JAVA_HEAD],
+    /// Name of its class.
+    pub name: [u64; 4],
+}
+
+/// Where stacks are looked through: too big for that of a program.
+#[map]
+pub static JAVA_STACK: PerCpuArray<JavaStack> = PerCpuArray::with_max_entries(1, 0);
+
 /// State of a connection in the kernel.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -183,6 +215,9 @@ pub const FLAG_TCP: u16 = 2;
 pub const FLAG_READ_TO_END: u16 = 4;
 /// The process connected it.
 pub const FLAG_CLIENT: u16 = 8;
+
+/// The process was not seen to connect it, and received before it sent.
+pub const FLAG_ASKED: u16 = 16;
 
 /// `struct sock *` → its state. Writer: socket I/O and lifecycle probes. Full: the least
 /// recently used one is forgotten and announced again when it is used again.
@@ -280,6 +315,11 @@ pub struct Scratch {
 /// Where chunks are put together, by direction.
 #[map]
 pub static SCRATCH: PerCpuArray<Scratch> = PerCpuArray::with_max_entries(2, 0);
+
+/// Where the record of a new connection is put together, by direction as [`SCRATCH`]: it would
+/// leave the rest no room on the stack.
+#[map]
+pub static OPENING: PerCpuArray<Opened> = PerCpuArray::with_max_entries(2, 0);
 
 /// A system call between its entry and its exit.
 #[repr(C)]

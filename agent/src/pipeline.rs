@@ -6,9 +6,10 @@
 
 use crate::metadata::{Runtime, Service};
 use crate::protocol::Limits as ProtocolLimits;
-use crate::protocol::exchange::{Moment, Outcome, Report, Role};
+use crate::protocol::exchange::{Moment, Outcome, Report, Request, Role, Value};
 use crate::protocol::session::{Change, Session};
 use crate::record::{ConnId, Direction, Event, Nanos, Opened, Record, Stream, Task, Way};
+use crate::semconv;
 use crate::span::build::{self, Peer};
 use crate::span::redact::Query;
 use crate::span::route::{self, Routes};
@@ -290,7 +291,11 @@ impl Pipeline {
                 });
             }
             Event::Spawned(child) => self.spawned(at, task, child),
-            Event::Left => self.assembly.thread_ended(task),
+            Event::Left => self.assembly.thread_ended(Handler { task, fiber: 0 }),
+            Event::Allocates { from, to, works_on } => {
+                self.assembly.allocates(task, (from, to), works_on);
+            }
+            Event::Over { fiber } => self.assembly.thread_ended(Handler { task, fiber }),
             Event::Executed { comm, command, .. } => {
                 // Another program: what was known of the process is of the one before.
                 let Some(process) = self.process(task.tgid) else {
@@ -436,7 +441,7 @@ impl Pipeline {
                         } else {
                             reader
                         };
-                        let threading = threading(processes, reader.task.tgid);
+                        let threading = threading(processes, reader.task.tgid, Some(&request));
                         let read = moment.at.max(request.start.at);
                         if let Some(carrier) = info.plain {
                             secured.understood(carrier.conn);
@@ -448,7 +453,7 @@ impl Pipeline {
                     Report::Secured(_) if !options.tls_connections => {}
                     Report::Secured(handshake) => {
                         session.secured = true;
-                        let threading = threading(processes, handshake.start.task.tgid);
+                        let threading = threading(processes, handshake.start.task.tgid, None);
                         ciphertext::secured(secured, assembly, info, handshake, threading);
                     }
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
@@ -606,7 +611,7 @@ impl Process {
 }
 
 /// What is known of how a process maps requests to threads.
-fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
+fn threading(processes: &HashMap<u32, Process>, tgid: u32, request: Option<&Request>) -> Threading {
     match processes
         .get(&tgid)
         .and_then(|process| process.service.as_ref())
@@ -615,6 +620,7 @@ fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
         Some(service) => match service.runtime {
             Runtime::Go => Threading::Goroutines,
             Runtime::Rust => Threading::Migrating,
+            Runtime::Php if request.is_some_and(is_fastcgi) => Threading::OneByOne,
             _ => Threading::Bound,
         },
     }
@@ -627,6 +633,15 @@ const fn of(task: Task, stream: &Stream) -> Of {
         Way::Asked => Of::Asked(stream.conn, stream.number),
         Way::Writer => Of::Writer(task.tgid, stream.fiber),
     }
+}
+
+/// A server of PHP's that speaks FastCGI (php-fpm, php-cgi) runs one script at a time.
+fn is_fastcgi(request: &Request) -> bool {
+    let mut attributes = request.operation.attributes.iter();
+    attributes.any(|found| {
+        found.key == semconv::NETWORK_PROTOCOL_NAME
+            && matches!(&found.value, Value::Text(name) if name == "fastcgi")
+    })
 }
 
 const fn handler_of(moment: &Moment) -> Handler {

@@ -16,6 +16,7 @@ mod parents;
 mod reach;
 mod services;
 mod shared;
+mod switched;
 mod tls;
 mod websockets;
 mod written;

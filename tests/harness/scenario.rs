@@ -460,7 +460,9 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Secured(_)
             | Event::Loaded
             | Event::Stream(_)
-            | Event::Left => {}
+            | Event::Left
+            | Event::Allocates { .. }
+            | Event::Over { .. } => {}
         }
         assert!(table.len() <= limits.connections);
         assert!(table.held_bytes() <= limits.held_bytes);

@@ -53,8 +53,10 @@ fn told(role: Role, handshake: &Handshake, out: &mut String) {
     let stage = match handshake.stage {
         Stage::Offered => "offered".to_owned(),
         Stage::Chosen => "chosen".to_owned(),
-        Stage::Established(at) => format!("established: {} us @{}", at.at, at.offset),
-        Stage::Failed(failure, at) => format!("failed: {failure:?}: {} us @{}", at.at, at.offset),
+        Stage::Established(at) => format!("established: {} us @{}", at.at / 1000, at.offset),
+        Stage::Failed(failure, at) => {
+            format!("failed: {failure:?}: {} us @{}", at.at / 1000, at.offset)
+        }
     };
     let ClientHello {
         random,

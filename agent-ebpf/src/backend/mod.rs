@@ -4,9 +4,11 @@
 //! subject is active at a time, else events would double.
 
 pub mod go;
+pub mod java;
 pub mod lifecycle;
 pub mod node;
 pub mod process;
+pub mod ruby;
 pub mod runtime;
 pub mod sock_length;
 pub mod sys_exit;

@@ -31,6 +31,7 @@ fn round_trip(ctx: &ProbeContext) -> Option<()> {
     let asker = match fiber::handed(goroutine) {
         Some(_) => goroutine,
         None => match request_context(runtime, request).and_then(known_context) {
+            Some(context) if is_done(context) => context,
             Some(context) => context | WHILE_OPEN,
             None => goroutine,
         },
@@ -66,6 +67,17 @@ fn serve(ctx: &ProbeContext) -> Option<()> {
 fn request_context(runtime: &Runtime, request: u64) -> Option<u64> {
     let at = runtime.at[agent_common::runtime::go::REQUEST_CTX];
     read_user(request.wrapping_add(at + 8)).filter(|context| *context != 0)
+}
+
+/// `context.cancelCtx.err`, the same since Go 1.7: its first word is a type once there is one.
+const ERROR: u64 = 48;
+
+/// The request of this context is over: `net/http` has cancelled it, and whoever holds it still
+/// works for that request, as nobody else can have been given its address meanwhile.
+#[inline(always)]
+fn is_done(context: u64) -> bool {
+    let error: u64 = read_user(context.wrapping_add(ERROR)).unwrap_or(0);
+    error != 0
 }
 
 /// Most contexts that are followed upwards.

@@ -3,6 +3,7 @@
 //! Attached as those of `runtime`, at a branch that the kernel emulates and before which the first
 //! two arguments do not change.
 
+use agent_common::record::HANDED;
 use agent_common::runtime::{THREAD_LOCAL, thread_local};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
@@ -62,6 +63,7 @@ fn task_woken(ctx: &ProbeContext) -> Option<()> {
         return None;
     }
     let waiting: u64 = read_user(head.wrapping_add(offset))?;
-    native::given(waiting, native::thread_local_word(runtime).unwrap_or(0));
+    let by = native::thread_local_word(runtime).unwrap_or(0);
+    fiber::tell(HANDED, waiting, by);
     Some(())
 }

@@ -11,7 +11,7 @@ use rules::rules::{anchor, extend, without_fin};
 
 use crate::emit::{emit, header};
 use crate::kernel::{copy_kernel, fresh_id, offset, read};
-use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_CLIENT, FLAG_TCP};
+use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_ASKED, FLAG_CLIENT, FLAG_TCP, OPENING};
 
 /// `SOCK_STREAM` of `linux/net.h`.
 const STREAM: u16 = 1;
@@ -169,8 +169,15 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
     if connection.flags & FLAG_ANNOUNCED != 0 {
         return 0;
     }
-    // SAFETY: all fields are integers, for which zero is a value; padding is excluded by its type.
-    let mut opened: Opened = unsafe { core::mem::zeroed() };
+    let Some(opened) = OPENING.get_ptr_mut(u32::from(direction)) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own slot for this direction; all fields are integers, for which zero is a
+    // value, and padding is excluded by the type.
+    let opened = unsafe {
+        opened.write_bytes(0, 1);
+        &mut *opened
+    };
     opened.header = header(OPENED, size_of::<Opened>());
     opened.conn = connection.id;
     opened.inode = connection.inode;
@@ -186,6 +193,8 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
         opened.role = ROLE_CLIENT;
         connection.flags |= FLAG_CLIENT;
         let _ = CONNECTING.remove(socket.sk);
+    } else if direction == RECEIVED as u16 {
+        connection.flags |= FLAG_ASKED;
     }
     if socket.is_tcp() {
         // One sequence number may stand for the SYN, one for the FIN.
@@ -198,9 +207,9 @@ pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, le
         );
         internet(socket, &mut opened.local, &mut opened.remote);
     } else {
-        unix(socket.sk, &mut opened);
+        unix(socket.sk, opened);
     }
-    if emit(&opened) {
+    if emit(opened) {
         connection.flags |= FLAG_ANNOUNCED;
     }
     connector

@@ -5,15 +5,17 @@
 //! behalf the current one works. Not here: how CPython's tasks are found.
 
 use agent_common::conn::{RECEIVED, SENT};
-use agent_common::record::{LINKED, Linked};
+use agent_common::record::{FIBER_THREAD, LINKED, Linked};
 use agent_common::runtime::python as runtime_python;
-use agent_common::runtime::{GO, JAVA, NGINX, NODE, NOWHERE, PYTHON, Runtime, THREAD_LOCAL, go};
+use agent_common::runtime::{
+    GO, JAVA, NGINX, NODE, NOWHERE, PYTHON, RUBY, Runtime, THREAD_LOCAL, go,
+};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{read_user, tgid};
-use crate::maps::{ADOPTED, Call, Connection, HANDED, InProcess, RUNTIMES};
-use crate::probes::{native, node, python};
+use crate::maps::{ADOPTED, Call, Connection, FLAG_ASKED, HANDED, InProcess, RUNTIMES};
+use crate::probes::{java, native, node, python, ruby};
 
 /// Bytes that the current thread moves.
 pub struct Moving<'a> {
@@ -65,7 +67,11 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
         NGINX => {
             Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
         }
+        RUBY => ruby::current(runtime),
         JAVA if native::steals() => Some(native::nobody(sk)),
+        JAVA if moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0 => {
+            java::current()
+        }
         _ => None,
     };
     found.unwrap_or(0)
@@ -76,15 +82,18 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
 #[inline(always)]
 pub fn of_plain(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64 {
     let found = plain_task(watch, direction, sk, fd, session);
-    if found != 0 || direction != SENT as u16 {
+    let thread = found & FIBER_THREAD != 0;
+    if direction != SENT as u16 || (found != 0 && !thread) {
         return found;
     }
     // As of what is sent in the clear; without a socket, what is given to the library now may be
     // sent by whoever is next.
-    if sk == 0 {
-        native::nobody(session)
+    if sk != 0 {
+        native::unknown(sk, found)
+    } else if thread {
+        found
     } else {
-        native::unknown(sk)
+        native::nobody(session)
     }
 }
 
@@ -111,6 +120,7 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
         THREAD_LOCAL => Some(native::thread_local_word(runtime).unwrap_or(native::nobody(socket))),
         NGINX if sk == 0 => Some(native::nobody(socket)),
         NGINX => Some(native::nginx_client(runtime, fd, sk).unwrap_or(native::nobody(socket))),
+        RUBY => ruby::current(runtime),
         JAVA if native::steals() => Some(native::nobody(socket)),
         _ => None,
     };
@@ -135,6 +145,15 @@ pub fn connector(watch: u32) -> u64 {
 pub fn read_nothing(watch: u32) {
     if watch & FIBERS != 0 && runtime(NODE).is_some() {
         node::entered();
+    }
+}
+
+/// The current thread moved bytes of a request or its answer on socket `sk`, connection `conn`, and
+/// that is reported.
+#[inline(always)]
+pub fn served(watch: u32, sk: u64, conn: u64) {
+    if watch & FIBERS != 0 {
+        java::served(sk, conn);
     }
 }
 
@@ -225,8 +244,14 @@ pub fn take_once(object: u64, fiber: u64) {
 pub fn made(fiber: u64, maker: u64) {
     // A new task has not been handed anything, whoever had its identity before.
     let _ = ADOPTED.remove(in_process(fiber));
+    tell(LINKED, fiber, maker);
+}
+
+/// Reports what happened to task `fiber` because of `maker`.
+#[inline(always)]
+pub fn tell(kind: u32, fiber: u64, maker: u64) {
     emit(&Linked {
-        header: header(LINKED, size_of::<Linked>()),
+        header: header(kind, size_of::<Linked>()),
         fiber,
         maker,
     });

@@ -1,19 +1,19 @@
 //! Tasks of compiled programs: tokio and HAProxy by thread-local storage, nginx by what it told
 //! epoll; and threads that say nothing of whose work they do.
 
-use agent_common::record::{FIBER_ANSWER, HANDED, Linked};
+use agent_common::record::FIBER_OBJECT;
 use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
 use agent_common::settings::ABSENT;
 
-use crate::emit::{emit, header};
-use crate::kernel::{number, offset, read, read_user, task};
+use crate::kernel::{number, offset, read, read_user, task, task_id};
+use crate::maps::POLLERS;
 use crate::probes::fiber::runtime;
 
 /// Stands for socket `sk`, where nothing else is known: no task is called so.
 #[inline(always)]
 pub fn nobody(sk: u64) -> u64 {
     // The upper bits of all addresses of the kernel are the same, and are those of other tasks.
-    (number(sk) & (FIBER_ANSWER - 1)) | SOCKET
+    (number(sk) & (FIBER_OBJECT - 1)) | SOCKET
 }
 
 /// The task that calls `connect` on the current thread, where who connects is who uses the
@@ -89,24 +89,48 @@ fn epoll_link(sk: u64) -> Option<u64> {
     if link == end { None } else { Some(link) }
 }
 
-/// Who sends on socket `sk` is told by nothing but its thread: a loop, if the socket is waited for
+/// Who sends on socket `sk` is told by nothing but its `thread`: a loop, if the socket is waited for
 /// by epoll, whose thread sends for whoever is next. Then the socket stands for itself.
 #[inline(always)]
-pub fn unknown(sk: u64) -> u64 {
+pub fn unknown(sk: u64, thread: u64) -> u64 {
     match epoll_link(sk) {
         Some(_) => nobody(sk),
-        None => 0,
+        None => thread,
     }
 }
 
-/// `maker` gave the task `fiber`, which waited for it, something to do.
+/// May the current thread be the one that waits for socket `sk` by epoll? Not if another one was
+/// seen to do so, or if nobody does at all.
 #[inline(always)]
-pub fn given(fiber: u64, maker: u64) {
-    emit(&Linked {
-        header: header(HANDED, size_of::<Linked>()),
-        fiber,
-        maker,
-    });
+pub fn polls(sk: u64) -> bool {
+    match epoll_link(sk) {
+        Some(link) => poller(link) != Some(false),
+        None => false,
+    }
+}
+
+/// Is the current thread the one that was last seen to wait for the socket of `link`? While it
+/// runs, who waits there is another: threads that wait by turns are not told apart.
+#[inline(always)]
+fn poller(link: u64) -> Option<bool> {
+    if offset!(epitem_link) == ABSENT
+        || offset!(eventpoll_waiters) == ABSENT
+        || offset!(waiter_link) == ABSENT
+    {
+        return None;
+    }
+    let item = link.wrapping_sub(u64::from(offset!(epitem_link)));
+    let poll: u64 = read(item, offset!(epitem_ep))?;
+    let first: u64 = read(poll, offset!(eventpoll_waiters))?;
+    if first != poll.wrapping_add(u64::from(offset!(eventpoll_waiters))) {
+        let entry = first.wrapping_sub(u64::from(offset!(waiter_link)));
+        let waiter: u64 = read(entry, offset!(waiter_task))?;
+        let tid: u32 = read(waiter, offset!(task_pid))?;
+        let _ = POLLERS.insert(&poll, u64::from(tid), 0);
+    }
+    // SAFETY: a map value read once.
+    let known = *unsafe { POLLERS.get(&poll) }?;
+    Some(known == task_id() & 0xffff_ffff)
 }
 
 /// The current thread is named `ForkJoinPool...`: one that joins runs others' work meanwhile, and

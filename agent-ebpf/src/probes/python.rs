@@ -9,15 +9,12 @@ use agent_common::runtime::{NOWHERE, Runtime, python};
 
 use crate::kernel::{offset, read, read_user, task, task_id};
 use crate::maps::{InProcess, WRITTEN};
-use crate::probes::fiber;
+use crate::probes::{fiber, storage};
 
 /// glibc, x86-64: `struct pthread.specific_1stblock`, pairs of sequence number and value.
 const SPECIFIC: u64 = 0x310;
 /// Keys of that block (`PTHREAD_KEY_2NDLEVEL_SIZE`).
 const KEYS: u32 = 32;
-/// glibc, x86-64: `tcbhead_t.dtv`, blocks of thread-local storage by module: 16 bytes each, the
-/// number of them stands before the first.
-const DTV: u64 = 8;
 /// Most chunks of a Python stack that are walked; each holds 16 KiB of frames.
 const STACK_CHUNKS: u32 = 8;
 /// `PyObject.ob_type`.
@@ -139,17 +136,7 @@ fn greenlet(runtime: &Runtime, thread: u64) -> Option<u64> {
     if runtime.at[python::GREENLET_MODULE] == NOWHERE {
         return None;
     }
-    let module: u64 = read_user(runtime.at[python::GREENLET_MODULE])?;
-    let blocks: u64 = read_user(thread + DTV)?;
-    let count: u64 = read_user(blocks.wrapping_sub(16))?;
-    if module == 0 || module > count {
-        return None;
-    }
-    let block: u64 = read_user(blocks.wrapping_add(module.wrapping_mul(16)))?;
-    // `TLS_DTV_UNALLOCATED`: this thread never asked for it.
-    if block == u64::MAX {
-        return None;
-    }
+    let block = storage::of_module(thread, runtime.at[python::GREENLET_MODULE])?;
     let state: u64 = read_user(block.wrapping_add(runtime.at[python::GREENLET_STATE]))?;
     // 1: this thread has no greenlets.
     if state <= 1 {

@@ -256,7 +256,7 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     Ok(facts)
 }
 
-/// Whether its runtime is probed, why, and at what cost.
+/// Whether tasks of its runtime are told apart, why, and at what cost.
 fn switched(config: &Config, probed: Probed) -> String {
     let on = plan::switches(&config.tasks).on(probed);
     let why = match plan::setting(&config.tasks, probed) {
@@ -268,8 +268,8 @@ fn switched(config: &Config, probed: Probed) -> String {
         ),
         Switch::On | Switch::Off => format!("{} says so", probed.key()),
     };
-    let state = if on { "on" } else { "off" };
-    format!("probes are {state}: {}: {why}", probed.price())
+    let state = if on { "" } else { "not " };
+    format!("{state}told apart: {}: {why}", probed.price())
 }
 
 /// What of its runtime's tasks cannot be told.
@@ -290,14 +290,15 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
 fn gaps(service: &crate::metadata::Service) -> Vec<String> {
     use crate::metadata::Runtime;
     let mut gaps = vec![
-        "HTTP/1 and FastCGI are understood, in the clear and in TLS libraries that are probed; HTTP/2 \
-         and other protocols are left alone"
+        "HTTP/1, HTTP/2, gRPC, WebSocket and FastCGI are understood, in the clear and in TLS libraries \
+         that are probed; other protocols are left alone"
             .to_owned(),
     ];
     match service.runtime {
         Runtime::Go => gaps.push(
-            "Go moves goroutines between threads: calls made by another goroutine than the one \
-             that read the request have no parent"
+            "calls made by goroutines behind a channel have no parent, unless the request's \
+             context comes with them; nor have calls over HTTP/2 by other libraries than net/http, \
+             golang.org/x/net/http2 and google.golang.org/grpc"
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(
@@ -306,13 +307,14 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
                 .to_owned(),
         ),
         Runtime::Java => gaps.push(
-            "requests that stay on their thread are followed: calls of fork-join pools, virtual \
-             threads, executors and asynchronous clients have no parent"
+            "requests that stay on their thread are followed, and tasks that they submit to an \
+             executor: calls of fork-join pools, virtual threads, futures and asynchronous clients \
+             have no parent"
                 .to_owned(),
         ),
-        Runtime::Ruby => {
-            gaps.push("calls made by threads that a request starts have no parent".to_owned())
-        }
+        Runtime::Ruby => gaps.push(
+            "calls of threads that a request starts have a parent if they end before it".to_owned(),
+        ),
         Runtime::Node => gaps.push(
             "one event loop serves all requests: with several open at once, a call has no parent \
              that is made in the callback of an answer or of the thread pool (one behind an await \

@@ -61,6 +61,10 @@ pub fn resolve(btf: &Btf<'_>) -> (Offsets, Vec<String>) {
         file_ep_links: find("file", "f_ep_links"),
         epitem_link: find("epitem", "fllink"),
         epitem_data: find("epitem", "event.data"),
+        epitem_ep: find("epitem", "ep"),
+        eventpoll_waiters: find("eventpoll", "wq.head"),
+        waiter_task: find("wait_queue_entry", "private"),
+        waiter_link: find("wait_queue_entry", "entry"),
     };
     (offsets, missing)
 }

@@ -235,7 +235,7 @@ fn is_any_call(instruction: &Instruction) -> bool {
 /// May it change `register`? Its first operand is what an instruction changes, but for those that
 /// only compare; a few change others.
 fn writes(instruction: &Instruction, register: Register) -> bool {
-    let is = |changed: Register| number(changed) == number(register);
+    let is = |changed: Register| changed.full_register() == register;
     match instruction.mnemonic() {
         Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push => false,
         Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Cmpxchg => {
@@ -247,23 +247,6 @@ fn writes(instruction: &Instruction, register: Register) -> bool {
             is(instruction.op0_register()) || [Register::RAX, Register::RDX].contains(&register)
         }
         _ => instruction.op0_kind() == OpKind::Register && is(instruction.op0_register()),
-    }
-}
-
-/// Number of a general register of whichever width; of others, another number.
-fn number(register: Register) -> usize {
-    let (this, low, words) = (
-        register as usize,
-        Register::AL as usize,
-        Register::AX as usize,
-    );
-    match this {
-        // al, cl, dl, bl, ah, ch, dh, bh, spl, ...
-        _ if (low..low + 8).contains(&this) => (this - low) % 4,
-        _ if (low + 8..words).contains(&this) => this - low - 4,
-        // ax, ..., r15w, eax, ..., r15
-        _ if (words..=Register::R15 as usize).contains(&this) => (this - words) % 16,
-        _ => 16 + this,
     }
 }
 
@@ -358,6 +341,48 @@ pub fn answered(code: &[u8], slot: u64) -> Option<u64> {
         Code::Je_rel8_64 | Code::Je_rel32_64 | Code::Jne_rel8_64 | Code::Jne_rel32_64
     );
     is_jump.then(|| behind.ip())
+}
+
+/// How far behind what it points to the last pointer but one stands that `code` follows: `code` ends
+/// with `return a->b->c`, and this is the offset of `b`.
+#[must_use]
+pub fn last_but_one_load(code: &[u8]) -> Option<u64> {
+    let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let body = decoder
+        .into_iter()
+        .take_while(|found| !found.is_invalid() && found.mnemonic() != Mnemonic::Ret);
+    let loads: Vec<u64> = body.filter_map(|found| load(&found)).collect();
+    loads.get(loads.len().checked_sub(2)?).copied()
+}
+
+/// The first part of something whose address `code` takes, and the first word that it loads from
+/// the same thing afterwards: their offsets.
+#[must_use]
+pub fn part_then_load(code: &[u8]) -> Option<[u64; 2]> {
+    let is_object = |base| !matches!(base, Register::None | Register::RIP | Register::RSP);
+    let mut decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    let mut found = decoder.iter().take_while(|found| !found.is_invalid());
+    let part = found.find(|found| {
+        found.code() == Code::Lea_r64_m
+            && is_object(found.memory_base())
+            && found.memory_index() == Register::None
+    })?;
+    let word =
+        found.find(|found| load(found).is_some() && found.memory_base() == part.memory_base())?;
+    Some([part.memory_displacement64(), load(&word)?])
+}
+
+/// The offset of the word that the instruction loads through a register.
+fn load(found: &Instruction) -> Option<u64> {
+    let loads = found.code() == Code::Mov_r64_rm64
+        && found.op1_kind() == OpKind::Memory
+        && found.segment_prefix() == Register::None
+        && found.memory_index() == Register::None
+        && !matches!(
+            found.memory_base(),
+            Register::None | Register::RIP | Register::RSP
+        );
+    loads.then(|| found.memory_displacement64())
 }
 
 fn keeps_answer(instruction: &Instruction) -> bool {
@@ -590,6 +615,39 @@ mod tests {
         // mov rbx, [rbx+8] leaves nothing of the object.
         let code = [&[0x48, 0x8b, 0x5b, 0x08][..], &ASSIGN[7..]].concat();
         assert_eq!(look(&code), None);
+    }
+
+    /// Functions of CRuby as gcc made them.
+    #[test]
+    fn offsets_are_read_from_loads() {
+        for (code, expected) in [
+            // sub rsp, 8; mov rax, [rax]; mov rax, [rax+0x30]; mov rax, [rax+0x10]; add rsp, 8; ret
+            (
+                &[
+                    0x48, 0x83, 0xec, 8, 0x48, 0x8b, 0, 0x48, 0x8b, 0x40, 0x30, 0x48, 0x8b, 0x40,
+                    0x10, 0x48, 0x83, 0xc4, 8, 0xc3, 0x48, 0x8b, 0x40, 8,
+                ][..],
+                Some(0x30),
+            ),
+            // mov rax, [rax+0x10]; ret
+            (&[0x48, 0x8b, 0x40, 0x10, 0xc3], None),
+            // mov rax, [rsp+8]; mov rax, [rax+0x10]; ret
+            (
+                &[0x48, 0x8b, 0x44, 0x24, 8, 0x48, 0x8b, 0x40, 0x10, 0xc3],
+                None,
+            ),
+            (&[], None),
+        ] {
+            assert_eq!(last_but_one_load(code), expected, "{code:x?}");
+        }
+        // lea rsi, [rip+0]; mov rax, [rbx+8]; lea r12, [rbx+0xd0]; mov rax, [rcx]; mov rax, [rbx+0x28]
+        let code = [
+            0x48, 0x8d, 0x35, 0, 0, 0, 0, 0x48, 0x8b, 0x43, 8, 0x4c, 0x8d, 0xa3, 0xd0, 0, 0, 0,
+            0x48, 0x8b, 1, 0x48, 0x8b, 0x43, 0x28,
+        ];
+        assert_eq!(part_then_load(&code), Some([0xd0, 0x28]));
+        assert_eq!(part_then_load(&code[..21]), None);
+        assert_eq!(part_then_load(&code[..11]), None);
     }
 
     #[test]

@@ -89,6 +89,19 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
                 by: linked.maker,
             }
         }
+        raw::ALLOCATES => {
+            let part: raw::Allocates = view(bytes).ok_or_else(short)?;
+            Event::Allocates {
+                from: part.from,
+                to: part.to,
+                works_on: (part.flags & raw::ALLOCATES_WORKER != 0).then_some(ConnId(part.conn)),
+            }
+        }
+        raw::OVER => {
+            let linked: raw::Linked = view(bytes).ok_or_else(short)?;
+            let fiber = linked.fiber;
+            Event::Over { fiber }
+        }
         kind => return Err(Error::Kind(kind)),
     };
     let task = Task {

@@ -134,6 +134,20 @@ pub enum Event<'a> {
     Loaded,
     /// A thread ended, and others of its process go on.
     Left,
+    /// A runtime's thread allocates in this part of its heap from now on.
+    Allocates {
+        /// First place.
+        from: u64,
+        /// Behind the last.
+        to: u64,
+        /// Where it has just moved bytes and is not the one that waits for it by epoll.
+        works_on: Option<ConnId>,
+    },
+    /// A runtime's own thread ended.
+    Over {
+        /// Which.
+        fiber: u64,
+    },
     /// A process ended.
     Exited,
 }

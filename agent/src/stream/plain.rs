@@ -88,8 +88,9 @@ struct Secure {
 pub struct Layers {
     sessions: HashMap<ConnId, Session>,
     connections: HashMap<ConnId, Secure>,
-    /// By which connection each ClientHello went.
-    randoms: HashMap<Random, ConnId>,
+    /// By which connection each ClientHello was sent or received: a process that asks itself has
+    /// both ends.
+    randoms: HashMap<Random, [Option<ConnId>; 2]>,
     /// Sessions by the connections that carry them.
     carried: HashMap<ConnId, ConnId>,
     /// Connections whose session was found by its ClientHello: nobody else's.
@@ -138,7 +139,8 @@ impl Layers {
             return;
         }
         let random = (task.tgid, random);
-        self.randoms.insert(random, chunk.conn);
+        let ends = self.randoms.entry(random).or_default();
+        ends[chunk.direction.index()] = Some(chunk.conn);
         let client = chunk.direction == Direction::Sent;
         let secure = Secure {
             client,
@@ -217,8 +219,14 @@ impl Layers {
             return None;
         };
         // What was seen of its system calls may have been a callback's.
-        let of_random = session.random.and_then(|random| self.randoms.get(&random));
-        let carrier = of_random.copied().or(carrier)?;
+        let ends = session.random.and_then(|random| self.randoms.get(&random));
+        let of_random = match ends.copied().unwrap_or_default() {
+            ends if carrier.is_some() && ends.contains(&carrier) => carrier,
+            // Which end of a connection within the process it is, nothing tells.
+            [Some(_), Some(_)] => return None,
+            [one, other] => one.or(other),
+        };
+        let carrier = of_random.or(carrier)?;
         let under = table.info(carrier)?;
         let taken = of_random.is_none() && self.proven.contains(&carrier);
         if taken || self.carried.len() >= SESSIONS {
@@ -361,8 +369,11 @@ impl Layers {
             .retain(|conn, _| table.info(*conn).is_some());
         self.proven.retain(|conn| table.info(*conn).is_some());
         let connections = &self.connections;
-        self.randoms
-            .retain(|_, conn| connections.contains_key(conn));
+        self.randoms.retain(|_, ends| {
+            ends.iter()
+                .flatten()
+                .any(|conn| connections.contains_key(conn))
+        });
         self.carried
             .retain(|_, session| table.info(*session).is_some());
         self.sessions.retain(|id, session| match session.state {

@@ -106,14 +106,18 @@ impl Fixture {
     }
 
     fn hello(&mut self, direction: Direction, fiber: u64) {
-        let mut bytes = vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
-        bytes.extend(NUMBER);
-        self.raw(direction, fiber, &bytes);
+        self.hello_on(CARRIER, direction, fiber);
     }
 
-    fn raw(&mut self, direction: Direction, fiber: u64, bytes: &[u8]) {
+    fn hello_on(&mut self, conn: ConnId, direction: Direction, fiber: u64) {
+        let mut bytes = vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
+        bytes.extend(NUMBER);
+        self.raw(conn, direction, fiber, &bytes);
+    }
+
+    fn raw(&mut self, conn: ConnId, direction: Direction, fiber: u64, bytes: &[u8]) {
         let chunk = Chunk {
-            conn: CARRIER,
+            conn,
             direction,
             offset: 500,
             opposite: 600,
@@ -245,6 +249,28 @@ fn a_client_hello_holds_against_system_calls() {
     );
 }
 
+/// A process that asks itself has both ends, with the same ClientHello.
+#[test]
+fn both_ends_in_one_process_are_told_apart_or_not_at_all() {
+    let other = ConnId(4);
+    for (carrier, bound) in [
+        (Some(CARRIER), Some(CARRIER)),
+        (Some(other), Some(other)),
+        (None, None),
+    ] {
+        let mut fixture = Fixture::new(true);
+        let info = Opened {
+            conn: other,
+            ..Opened::clone(fixture.table.info(CARRIER).unwrap())
+        };
+        fixture.table.opened(0, TASK, info, &mut |_, (), _| {});
+        fixture.hello(Direction::Sent, 0);
+        fixture.hello_on(other, Direction::Received, 0);
+        fixture.secured(TASK, NUMBER);
+        assert_eq!(fixture.plain(carrier, "one", FIRST), bound);
+    }
+}
+
 #[test]
 fn what_is_never_bound_is_given_up() {
     let mut fixture = Fixture::new(true);
@@ -292,7 +318,7 @@ fn whoever_connected_speaks_first_behind_the_handshake() {
     ] {
         let mut fixture = Fixture::new(true);
         fixture.hello(direction, asker);
-        fixture.raw(direction.opposite(), event, b"");
+        fixture.raw(CARRIER, direction.opposite(), event, b"");
         let how = How {
             fiber,
             opposite,

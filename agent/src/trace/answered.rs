@@ -74,6 +74,21 @@ impl Answered {
         })
     }
 
+    /// The one request that `task` ever answered, if it was made for it: while it was open, and
+    /// not before its first byte was read.
+    #[must_use]
+    pub fn only(&self, tgid: u32, task: Incarnation) -> Option<(NodeId, SpanId)> {
+        let key = (tgid, task);
+        let requests = self.young.get(&key).or_else(|| self.old.get(&key))?;
+        let mut requests = requests.iter();
+        match (requests.next(), requests.next()) {
+            (Some(only), None) if (only.time.0..=only.time.1).contains(&task.1) => {
+                Some(only.request)
+            }
+            _ => None,
+        }
+    }
+
     /// A process ended.
     pub fn exited(&mut self, tgid: u32) {
         self.young.retain(|(process, _), _| *process != tgid);
@@ -124,6 +139,27 @@ mod tests {
     #[test]
     fn of_two_at_once_it_is_neither() {
         check(8, None);
+    }
+
+    /// A task that was born at `born` answered each of these requests. For which does it go on to
+    /// work?
+    fn check_only(born: Nanos, times: &[(Nanos, Nanos)], expected: Option<u8>) {
+        let mut answered = Answered::default();
+        for (number, time) in (1..).zip(times) {
+            answered.insert(1, (10, born), *time, request(number));
+        }
+        let found = answered.only(1, (10, born));
+        assert_eq!(found, expected.map(request), "born at {born}, {times:?}");
+        assert_eq!(answered.only(1, (10, born + 1)), None);
+    }
+
+    #[test]
+    fn a_task_that_was_made_for_one_request_goes_on_with_it() {
+        check_only(3, &[(2, 5)], Some(1));
+        check_only(1, &[(2, 5)], None);
+        check_only(6, &[(2, 5)], None);
+        check_only(3, &[(2, 5), (6, 9)], None);
+        check_only(3, &[], None);
     }
 
     #[test]

@@ -345,6 +345,9 @@ impl Assembly {
                 if pipelined && reader.is_event() {
                     self.handlers.brought(reader, Purpose::Several);
                 }
+                if threading == Threading::OneByOne {
+                    self.handlers.works_one_by_one(reader.task, (node, id));
+                }
                 self.settle_server(node, other);
             }
             Role::Client => {
@@ -523,6 +526,7 @@ impl Assembly {
     /// requests of that time are answered.
     pub fn lost(&mut self, at: Nanos) {
         self.lossy_until = at.saturating_add(LOSSY);
+        self.handlers.objects.lost();
     }
 
     /// A connection was announced.
@@ -670,7 +674,7 @@ impl Assembly {
         nodes.sort_by_key(Node::start);
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
         for node in &nodes {
-            if node.request.role == Role::Server && node.handler.fiber != 0 {
+            if node.request.role == Role::Server {
                 self.departed.insert(Gone {
                     trace,
                     span: node.id,

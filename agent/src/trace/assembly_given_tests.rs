@@ -99,6 +99,34 @@ fn a_thread_that_outlives_the_answer_is_not_believed() {
     assert_eq!(check(&steps, "[1] [3] [2]").refused[1], 1);
 }
 
+/// Threads that a runtime has for its own, whatever thread of the kernel each runs on.
+#[test]
+fn threads_of_a_runtime_are_no_different() {
+    let thread = |number| agent_common::record::FIBER_THREAD | number;
+    let steps = [
+        Ask(server(1, 1, 100).on(thread(1))),
+        Ask(server(2, 2, 100).on(thread(2))),
+        Made(thread(3), thread(1)),
+        Made(thread(4), thread(2)),
+        Ask(client(3, 3, 100).on(thread(3))),
+        Ask(client(4, 4, 100).on(thread(4))),
+        Ask(client(5, 5, 100).on(thread(1))),
+        Ask(client(6, 6, 100).on(thread(9))),
+        Answered(3),
+        Answered(4),
+        Answered(5),
+        Answered(6),
+        Over(thread(3)),
+        By(1, thread(1)),
+        // It outlives the answer.
+        By(2, thread(2)),
+        Over(thread(4)),
+        Due(900),
+    ];
+    let told = "[6] [1 3<1:thread 5<1:thread] [4] [2]";
+    assert_eq!(check(&steps, told).refused[1], 1);
+}
+
 /// The number of an ended thread is another's, which nobody made for a request.
 #[test]
 fn a_thread_with_a_used_number_is_another() {

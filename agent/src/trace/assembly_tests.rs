@@ -115,6 +115,8 @@ enum Step {
     Left(u32),
     /// A probe told this of a task of process 1.
     Told(Of, u64),
+    /// A thread of the runtime of process 1, which is called so among its tasks, ended.
+    Over(u64),
     /// A task of process 1 received bytes on a connection.
     Heard(u64, u64),
     /// Trees that are due by then leave.
@@ -126,7 +128,8 @@ enum Step {
     Lost,
 }
 use Step::{
-    Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made, Told,
+    Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made, Over,
+    Told,
 };
 
 struct World {
@@ -165,8 +168,9 @@ impl World {
                 let [child, maker] = [child, maker].map(|tid| server(0, 0, tid).handler().task);
                 self.assembly.thread_made(maker, child, at);
             }
-            Left(tid) => {
-                let thread = server(0, 0, tid).handler().task;
+            Left(tid) => self.assembly.thread_ended(server(0, 0, tid).handler()),
+            Over(fiber) => {
+                let thread = server(0, 0, 100).on(fiber).handler();
                 self.assembly.thread_ended(thread);
             }
             Told(of, fiber) => {
@@ -783,5 +787,7 @@ mod events;
 #[path = "assembly_given_tests.rs"]
 mod given;
 
+#[path = "outlived_tests.rs"]
+mod outlived;
 #[path = "shared_tests.rs"]
 mod shared;

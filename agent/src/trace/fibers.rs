@@ -8,6 +8,7 @@
 use super::assembly::NodeId;
 use crate::record::Nanos;
 use crate::span::SpanId;
+use agent_common::runtime::WHILE_OPEN;
 use foldhash::HashMap;
 
 /// Tasks of one generation.
@@ -38,6 +39,12 @@ pub type Incarnation = (u64, Nanos);
 pub struct Lineage(Vec<(Incarnation, Option<Made>)>);
 
 impl Lineage {
+    /// The task itself.
+    #[must_use]
+    pub fn task(&self) -> Option<Incarnation> {
+        self.0.first().map(|(task, _)| *task)
+    }
+
     /// The task at `at`, its maker when it made it, and so on.
     pub fn moments(&self, at: Nanos) -> impl Iterator<Item = (Incarnation, Nanos)> + '_ {
         let made = self
@@ -86,6 +93,7 @@ pub struct Fibers {
 impl Fibers {
     /// Task `fiber` of process `tgid` came to be.
     pub fn insert(&mut self, tgid: u32, fiber: u64, made: Made) {
+        let fiber = fiber & !WHILE_OPEN;
         if self.young.len() >= GENERATION {
             self.old = std::mem::take(&mut self.young);
         }
@@ -95,7 +103,7 @@ impl Fibers {
     /// How `fiber` came to be, if that was seen.
     #[must_use]
     pub fn made_by(&self, tgid: u32, fiber: u64) -> Option<Made> {
-        let key = (tgid, fiber);
+        let key = (tgid, fiber & !WHILE_OPEN);
         self.young.get(&key).or_else(|| self.old.get(&key)).copied()
     }
 

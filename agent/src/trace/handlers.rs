@@ -10,11 +10,13 @@ use super::assembly::NodeId;
 use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
 use super::handed::Handed;
+use super::objects::Objects;
 use super::parent::Refusal;
 use super::waiting::Thread;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
-use agent_common::record::FIBER_EVENT;
+use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD};
+use agent_common::runtime::SOCKET;
 use foldhash::{HashMap, HashSet};
 use std::collections::BTreeMap;
 
@@ -27,6 +29,8 @@ const IDLE_LOOPS: usize = 16_384;
 pub enum Threading {
     /// A request stays on the thread that read it, or on its event loop.
     Bound,
+    /// So it does, and the thread works for it until it reads the next, answered or not.
+    OneByOne,
     /// Tasks move between threads unseen.
     Migrating,
     /// Likewise; and probes tell which of them each stream of a shared connection is of.
@@ -60,6 +64,28 @@ impl Handler {
         }
     }
 
+    /// A task of its runtime, not a thread of the kernel or of the runtime: it works for one
+    /// request.
+    #[must_use]
+    pub const fn is_task(self) -> bool {
+        self.fiber != 0 && self.fiber & (SOCKET | FIBER_THREAD) != FIBER_THREAD
+    }
+
+    /// It is an object by its place in the heap, and the thread that uses it.
+    #[must_use]
+    pub const fn is_object(self) -> bool {
+        self.fiber & (SOCKET | FIBER_OBJECT) == FIBER_OBJECT
+    }
+
+    /// What it is called among the tasks and threads of its process.
+    #[must_use]
+    pub const fn name(self) -> u64 {
+        match self.fiber {
+            0 => fiber_of_thread(self.task.tid),
+            fiber => fiber,
+        }
+    }
+
     /// It is an event of a loop, whose identity is never used again.
     #[must_use]
     pub const fn is_event(self) -> bool {
@@ -70,7 +96,7 @@ impl Handler {
 /// What a thread is called among the runtime's tasks of its process: no task has such a number,
 /// which is neither an address of the process nor a count.
 const fn fiber_of_thread(tid: u32) -> u64 {
-    1 << 59 | tid as u64
+    FIBER_THREAD | tid as u64
 }
 
 /// What a unit is doing.
@@ -99,10 +125,14 @@ pub struct Handlers {
     pub fibers: Fibers,
     /// Which task gave which waiting one something to do.
     pub handed: Handed,
+    /// Which thread made objects where.
+    pub objects: Objects,
     /// What events of event loops are for.
     events: Events,
     /// Open server requests by process and number, and who read them.
     processes: HashMap<u32, BTreeMap<u64, (NodeId, Handler)>>,
+    /// The last request of each thread that handles one after the other, to the end.
+    last: HashMap<Task, (NodeId, SpanId)>,
     /// Open server requests of which it is not certain that they are still handled.
     doubted: HashSet<NodeId>,
     /// Open server requests that last as long as their connections.
@@ -166,6 +196,23 @@ impl Handlers {
         }
     }
 
+    /// The thread that read the request `node` works for nobody else until it reads the next.
+    pub fn works_one_by_one(&mut self, thread: Task, request: (NodeId, SpanId)) {
+        if self.last.len() >= IDLE_LOOPS && !self.last.contains_key(&thread) {
+            self.last.clear();
+        }
+        self.last.insert(thread, request);
+    }
+
+    /// The answered request that the caller works for, if its thread handles one after the other.
+    #[must_use]
+    pub fn last_of(&self, caller: Handler) -> Option<(NodeId, SpanId)> {
+        match caller.fiber {
+            0 => self.last.get(&caller.task).copied(),
+            _ => None,
+        }
+    }
+
     /// `node` is open, but its client has its answer.
     pub fn doubt_node(&mut self, node: NodeId) {
         self.doubted.insert(node);
@@ -211,8 +258,10 @@ impl Handlers {
             });
             false
         });
+        self.last.retain(|thread, _| thread.tgid != tgid);
         self.fibers.exited(tgid);
         self.handed.exited(tgid);
+        self.objects.exited(tgid);
         self.events.exited(tgid);
         self.processes.remove(&tgid);
     }
@@ -248,22 +297,47 @@ impl Handlers {
     }
 
     /// The request that the thread was made for, if that was certain.
-    fn thread_made_for(&self, thread: Task) -> Option<SpanId> {
-        let made = self
-            .fibers
-            .made_by(thread.tgid, fiber_of_thread(thread.tid))?;
+    fn thread_made_for(&self, thread: Handler) -> Option<SpanId> {
+        let made = self.fibers.made_by(thread.task.tgid, thread.name())?;
         made.request.map(|(_, id)| id)
     }
 
-    /// What tells whose request a call of `thread` is, if something may.
+    /// What tells whose request a call of `caller` is, if it is a thread and something may.
     #[must_use]
-    pub fn thread_of(&self, thread: Task) -> Option<Thread> {
-        let made_for = self.thread_made_for(thread)?;
+    pub fn thread_of(&self, caller: Handler) -> Option<Thread> {
+        if caller.is_task() {
+            return None;
+        }
         Some(Thread {
-            task: thread,
-            made_for,
+            fiber: caller.name(),
+            made_for: self.thread_made_for(caller)?,
             ended: false,
         })
+    }
+
+    /// The one request that `thread` has read, and not answered, if that is certain.
+    #[must_use]
+    pub fn read_by(&self, thread: Task) -> Option<(NodeId, SpanId)> {
+        let work = self.units.get(&Unit::Thread(thread))?;
+        match work.open.as_slice() {
+            [only] if !work.event_loop && !self.doubted.contains(&only.0) => Some(*only),
+            _ => None,
+        }
+    }
+
+    /// The place of the object that stands for what `caller` does.
+    ///
+    /// # Errors
+    /// Who calls, if that is no object, or its thread handles a request itself.
+    pub fn object_of(&self, caller: Handler) -> Result<u64, Handler> {
+        if !caller.is_object() {
+            return Err(caller);
+        }
+        let thread = Handler { fiber: 0, ..caller };
+        match self.only(thread) {
+            Ok(None) => Ok(caller.fiber & !FIBER_OBJECT),
+            _ => Err(thread),
+        }
     }
 
     /// The one request that `unit` handles, or that it was made for, if that is certain.
@@ -283,7 +357,7 @@ impl Handlers {
     /// behalf: what it does next is for that request. Tasks that handle requests of their own say
     /// so themselves.
     pub fn serve(&mut self, handler: Handler, request: (NodeId, SpanId), at: Nanos) {
-        if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
+        if handler.is_task() && !self.units.contains_key(&handler.unit()) {
             let tgid = handler.task.tgid;
             self.fibers.works(tgid, handler.fiber, 0, Some(request), at);
         }
@@ -292,7 +366,7 @@ impl Handlers {
     /// `handler` received bytes that task `asker` asked for at `at`: it works for it, unless it
     /// handles requests of its own.
     pub fn assist(&mut self, handler: Handler, asker: u64, at: Nanos) {
-        if handler.fiber != 0 && !self.units.contains_key(&handler.unit()) {
+        if handler.is_task() && !self.units.contains_key(&handler.unit()) {
             let tgid = handler.task.tgid;
             self.fibers.works(tgid, handler.fiber, asker, None, at);
         }
@@ -341,10 +415,12 @@ impl Handlers {
         self.processes.get(&tgid)?.keys().next().copied()
     }
 
-    /// Number of its newest.
+    /// Number of its newest, 0 when it has none, and how many are open.
     #[must_use]
-    pub fn newest(&self, tgid: u32) -> Option<u64> {
-        self.processes.get(&tgid)?.keys().next_back().copied()
+    pub fn newest(&self, tgid: u32) -> (u64, usize) {
+        let open = self.processes.get(&tgid);
+        let newest = open.and_then(|open| open.keys().next_back().copied());
+        (newest.unwrap_or(0), open.map_or(0, BTreeMap::len))
     }
 
     /// `handler` serves several requests at once: what it writes says nothing.
@@ -368,7 +444,7 @@ impl Handlers {
         }
         let found = match self.processes.get(&handler.task.tgid) {
             None => self.inherited(handler).unwrap_or(Current::None),
-            Some(_) if handler.fiber == 0 => self.of_thread(handler, threading)?,
+            Some(_) if !handler.is_task() => self.of_thread(handler, threading)?,
             Some(_) => self.of_fiber(handler)?,
         };
         match found {
@@ -381,9 +457,9 @@ impl Handlers {
         match threading {
             Threading::Migrating | Threading::Goroutines => Err(Refusal::Migrating),
             Threading::Unknown => Err(Refusal::UnknownRuntime),
-            Threading::Bound => match self.only(handler)? {
+            Threading::Bound | Threading::OneByOne => match self.only(handler)? {
                 Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),
-                None if self.thread_made_for(handler.task).is_some() => Ok(Current::Later),
+                None if self.thread_made_for(handler).is_some() => Ok(Current::Later),
                 // Requests are known by their events, and this is none of them.
                 None if self.has_events(handler.task.tgid) => Err(Refusal::Unrelated),
                 None => Ok(Current::None),
@@ -441,6 +517,9 @@ impl Handlers {
 
     /// The request that the maker of this task was handling when it made it.
     fn inherited(&self, handler: Handler) -> Option<Current> {
+        if !handler.is_task() {
+            return None;
+        }
         let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;
         made.request
             .map(|(node, id)| Current::Handling(node, id, Evidence::Task))

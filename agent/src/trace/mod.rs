@@ -13,6 +13,7 @@ pub mod fibers;
 pub mod handed;
 pub mod handlers;
 pub mod id;
+pub mod objects;
 pub mod pairs;
 pub mod parent;
 pub mod secured;

@@ -57,7 +57,7 @@ pub enum Parent {
     /// A span that only a header names.
     Remote(Context),
     /// A span of this agent that has left it.
-    Departed(Gone),
+    Departed(Gone, Evidence),
 }
 
 /// What is known when a client's request is seen.

@@ -26,8 +26,20 @@ impl Assembly {
     }
 
     /// A thread ended.
-    pub fn thread_ended(&mut self, thread: Task) {
-        self.waiting.thread_ended(thread);
+    pub fn thread_ended(&mut self, thread: Handler) {
+        self.waiting.thread_ended(thread.task.tgid, thread.name());
+        if thread.fiber == 0 {
+            self.handlers.objects.thread_ended(thread.task);
+        }
+    }
+
+    /// A thread allocates in this part of its heap from now on; `works_on` is where it has just
+    /// moved bytes as one of several workers.
+    pub fn allocates(&mut self, thread: Task, part: (u64, u64), works_on: Option<ConnId>) {
+        let request = self.handlers.read_by(thread);
+        let on = request.and_then(|(node, _)| Some(self.node(node)?.info.conn));
+        let worker = on.is_some() && on == works_on;
+        self.handlers.objects.insert(thread, part, worker, request);
     }
 
     /// Task `by` gave the task `fiber`, which waited for it, something to do.
@@ -73,10 +85,11 @@ impl Assembly {
         // Who writes to a shared connection writes for all.
         let writer = writer.filter(|_| !entry.told);
         let fibers = &self.handlers.fibers;
-        let sure = |handler: Handler, born| match self.handlers.is_loop(handler) {
-            true => (0, 0),
-            false => (handler.fiber, born),
-        };
+        let sure =
+            |handler: Handler, born| match handler.is_task() && !self.handlers.is_loop(handler) {
+                true => (handler.fiber, born),
+                false => (0, 0),
+            };
         // An event writes answers to whichever requests.
         let answered = |writer: Handler| match writer.is_event() {
             true => (0, 0),
@@ -87,12 +100,17 @@ impl Assembly {
             writer.map_or((0, 0), answered),
         ];
         if start >= self.lossy_until {
+            let known = by[1].0 != 0;
             let calls = self.waiting.claim(tgid, |call| {
-                (read..=end).contains(&call.at)
-                    && match call.thread {
-                        Some(thread) => thread.ended && thread.made_for == id,
-                        None => call.by.works_for(id, by, (start, end)),
-                    }
+                if !(read..=end).contains(&call.at) {
+                    return false;
+                }
+                let claimed = match call.thread {
+                    Some(thread) => thread.ended && thread.made_for == id,
+                    None => call.by.works_for(id, by, (start, end)),
+                };
+                call.passed += usize::from(known && !claimed);
+                claimed
             });
             for call in calls {
                 self.settle_waiting(&call, Some(node));
@@ -104,28 +122,47 @@ impl Assembly {
         self.give_up(tgid);
     }
 
-    /// Calls that no open request can claim any more have no parent.
+    /// Calls that no open request can claim any more are of one that was answered before, or have
+    /// no parent.
     pub(super) fn give_up(&mut self, tgid: u32) {
         let oldest = self.handlers.oldest(tgid).unwrap_or(u64::MAX);
         for call in self.waiting.claim(tgid, |call| call.newest < oldest) {
-            self.refuse(Refusal::Unrelated);
-            self.settle_waiting(&call, None);
+            match self.outlived(tgid, &call) {
+                Some(request) if self.settle_waiting(&call, None) => {
+                    self.follow(call.node, request, Evidence::Task);
+                }
+                _ => {
+                    self.refuse(Refusal::Unrelated);
+                    self.settle_waiting(&call, None);
+                }
+            }
         }
     }
 
-    /// A call waits no longer.
-    fn settle_waiting(&mut self, call: &waiting::Call, request: Option<NodeId>) {
+    /// The request that the task of `call` was made for and has answered: it goes on to work for
+    /// it, unless it has gone on to another. That it has not is certain once other tasks have
+    /// answered every request that was open when it called.
+    fn outlived(&self, tgid: u32, call: &waiting::Call) -> Option<(NodeId, SpanId)> {
+        if call.thread.is_some() || call.passed < call.open {
+            return None;
+        }
+        self.answered.only(tgid, call.by.task()?)
+    }
+
+    /// A call waits no longer; false when it is gone.
+    fn settle_waiting(&mut self, call: &waiting::Call, request: Option<NodeId>) -> bool {
         let evidence = match call.thread {
             Some(_) => Evidence::Thread,
             None => Evidence::Task,
         };
         if self.node(call.node).is_none_or(|entry| entry.id != call.id) {
-            return;
+            return false;
         }
         self.set_waiting(call.node, false);
         if let Some(request) = request {
             self.adopt(call.node, Some(Parent::Local(request, evidence)));
         }
+        true
     }
 
     pub(super) fn set_waiting(&mut self, node: NodeId, waiting: bool) {
@@ -156,6 +193,13 @@ impl Assembly {
         };
         let asked = entry.request.start.at;
         let header = entry.context.clone();
+        let writer = match self.handlers.object_of(writer) {
+            Ok(object) => {
+                self.settle_object(node, object, writer.task.tgid);
+                return;
+            }
+            Err(writer) => writer,
+        };
         let (writer, asked) = match self.writer(node, writer, asked, threading) {
             Ok(told) => told,
             Err(refusal) => {
@@ -169,11 +213,11 @@ impl Assembly {
         let handler = asker.unwrap_or(writer);
         let handling = match current {
             Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
-            Ok(Current::Later | Current::None) if header.is_none() && handler.fiber != 0 => {
+            Ok(Current::Later | Current::None) if header.is_none() && handler.is_task() => {
                 let tgid = handler.task.tgid;
                 let lineage = self.handlers.fibers.lineage(tgid, handler.fiber, asked);
                 match self.answered.find(tgid, &lineage, asked) {
-                    Some(request) => self.follow(node, request),
+                    Some(request) => self.follow(node, request, Evidence::Task),
                     None => self.wait(node, handler, asked),
                 }
                 return;
@@ -182,10 +226,18 @@ impl Assembly {
                 self.wait(node, handler, asked);
                 return;
             }
+            Ok(Current::None) if header.is_none() && asked >= self.lossy_until => {
+                if let Some(request) = self.handlers.last_of(handler) {
+                    self.follow(node, request, Evidence::Thread);
+                }
+                return;
+            }
             Ok(_) => None,
             Err(Refusal::Late) if header.is_none() && handler.fiber & WHILE_OPEN == 0 => {
                 match self.handlers.current(handler, threading) {
-                    Ok(Current::Handling(found, id, _)) => self.follow(node, (found, id)),
+                    Ok(Current::Handling(found, id, evidence)) => {
+                        self.follow(node, (found, id), evidence);
+                    }
                     _ => self.refuse(Refusal::Late),
                 }
                 return;
@@ -222,12 +274,30 @@ impl Assembly {
         }
     }
 
+    /// The call `node` is made by a task that is an object: it is for what its maker was handling.
+    fn settle_object(&mut self, node: NodeId, object: u64, tgid: u32) {
+        let Some(entry) = self.node(node) else { return };
+        if let Some(header) = entry.context.clone() {
+            self.adopt(node, parent::of_client(Some(&header), None, None));
+            return;
+        }
+        if entry.start() < self.lossy_until {
+            self.refuse(Refusal::Lossy);
+            return;
+        }
+        match self.handlers.objects.made_for(tgid, object) {
+            Some(request) => self.follow(node, request, Evidence::Task),
+            None => self.refuse(Refusal::Unrelated),
+        }
+    }
+
     /// The task of the call `node` has outlived its request, which may have left.
-    fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId)) {
+    fn follow(&mut self, node: NodeId, (found, id): (NodeId, SpanId), evidence: Evidence) {
         let parent = if self.node(found).is_some_and(|above| above.id == id) {
-            Some(Parent::Local(found, Evidence::Task))
+            Some(Parent::Local(found, evidence))
         } else {
-            self.departed.find(id).cloned().map(Parent::Departed)
+            let gone = self.departed.find(id).cloned();
+            gone.map(|gone| Parent::Departed(gone, evidence))
         };
         match parent {
             Some(parent) => {
@@ -272,22 +342,24 @@ impl Assembly {
     /// The answer to a request that is open now may tell whose call `node` is.
     fn wait(&mut self, node: NodeId, handler: Handler, at: Nanos) {
         let tgid = handler.task.tgid;
-        let (Some(newest), Some(entry)) = (self.handlers.newest(tgid), self.node(node)) else {
-            return;
-        };
+        let (newest, open) = self.handlers.newest(tgid);
+        let Some(entry) = self.node(node) else { return };
         let call = waiting::Call {
             node,
             id: entry.id,
             by: self.handlers.fibers.lineage(tgid, handler.fiber, at),
             at,
             newest,
-            thread: match handler.fiber {
-                0 => self.handlers.thread_of(handler.task),
-                _ => None,
-            },
+            open,
+            passed: 0,
+            thread: self.handlers.thread_of(handler),
         };
-        self.waiting.push(tgid, call);
-        self.set_waiting(node, true);
+        if open > 0 {
+            self.waiting.push(tgid, call);
+            self.set_waiting(node, true);
+        } else if let Some(request) = self.outlived(tgid, &call) {
+            self.follow(node, request, Evidence::Task);
+        }
     }
 
     /// Chooses the parent of a server's request.
@@ -305,12 +377,12 @@ impl Assembly {
         let link = match parent {
             None => return true,
             Some(Parent::Remote(context)) => (context.span, Evidence::Header, true),
-            Some(Parent::Departed(gone)) => {
+            Some(Parent::Departed(gone, evidence)) => {
                 let Some(span) = self.rejoin(node, gone) else {
                     self.refuse(Refusal::Late);
                     return false;
                 };
-                (span, Evidence::Task, false)
+                (span, evidence, false)
             }
             Some(Parent::Local(above, evidence)) => {
                 let Some(found) = self.node(above) else {

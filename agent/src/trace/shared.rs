@@ -31,7 +31,7 @@ impl Assembly {
         match threading {
             Threading::Goroutines => true,
             Threading::Unknown => fiber != 0,
-            Threading::Bound | Threading::Migrating => false,
+            Threading::Bound | Threading::OneByOne | Threading::Migrating => false,
         }
     }
 

@@ -9,7 +9,7 @@
 
 use super::assembly::NodeId;
 use super::fibers::Lineage;
-use crate::record::{Nanos, Task};
+use crate::record::Nanos;
 use crate::span::SpanId;
 use foldhash::HashMap;
 
@@ -24,8 +24,12 @@ pub struct Call {
     pub by: Lineage,
     /// When.
     pub at: Nanos,
-    /// Number of the newest server request that was open then.
+    /// Number of the newest server request that was open then; 0 when none was.
     pub newest: u64,
+    /// Server requests that were open then, and how many of them other tasks have answered since.
+    pub open: usize,
+    /// See `open`.
+    pub passed: usize,
     /// The calling thread, where that may tell.
     pub thread: Option<Thread>,
 }
@@ -33,8 +37,8 @@ pub struct Call {
 /// A thread that was made while a request was handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thread {
-    /// Which.
-    pub task: Task,
+    /// Which, as [`super::handlers`] names threads among tasks.
+    pub fiber: u64,
     /// The request.
     pub made_for: SpanId,
     /// It has ended.
@@ -52,7 +56,7 @@ impl Waiting {
     }
 
     /// Takes the calls of a process that are `claimed`.
-    pub fn claim(&mut self, tgid: u32, claimed: impl Fn(&Call) -> bool) -> Vec<Call> {
+    pub fn claim(&mut self, tgid: u32, mut claimed: impl FnMut(&mut Call) -> bool) -> Vec<Call> {
         let Some(calls) = self.0.get_mut(&tgid) else {
             return Vec::new();
         };
@@ -63,11 +67,11 @@ impl Waiting {
         taken
     }
 
-    /// A thread ended.
-    pub fn thread_ended(&mut self, task: Task) {
-        let calls = self.0.get_mut(&task.tgid).into_iter().flatten();
+    /// A thread of process `tgid` ended.
+    pub fn thread_ended(&mut self, tgid: u32, fiber: u64) {
+        let calls = self.0.get_mut(&tgid).into_iter().flatten();
         let threads = calls.filter_map(|call| call.thread.as_mut());
-        for thread in threads.filter(|thread| thread.task == task) {
+        for thread in threads.filter(|thread| thread.fiber == fiber) {
             thread.ended = true;
         }
     }

@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use super::guest;
-use super::service::{self, Service};
+use super::service::{self, Needs, Service};
 use crate::vm::machine::Machine;
 use crate::vm::{self, kernel};
 use crate::{dist, setup, step, workloads};
@@ -100,7 +100,7 @@ impl Rounds {
 ///
 /// # Errors
 /// When something is missing here, or a guest does not come to its end.
-pub(crate) fn run(kernels: &[String], only: &[String]) -> Result<bool> {
+pub(crate) fn run(kernels: &[String], only: &[String], binary: Option<PathBuf>) -> Result<bool> {
     if let Some(missing) = vm::missing() {
         bail!("guests cannot run here\nhint: {missing}");
     }
@@ -115,10 +115,11 @@ pub(crate) fn run(kernels: &[String], only: &[String]) -> Result<bool> {
         [] => known.into_iter().collect(),
         some => some.iter().map(String::as_str).collect(),
     };
-    let weft = dist::build("weft", "weft")?;
+    let weft = binary.map_or_else(|| dist::build("weft", "weft"), Ok)?;
     let mut rows = Vec::new();
     for kernel in kernels {
         let services: Vec<&Service> = service::chosen(only)
+            .filter(|service| service.needs != Needs::Native)
             .filter(|service| !only.is_empty() || bound_of(kernel, service.name).is_some())
             .collect();
         if services.is_empty() {

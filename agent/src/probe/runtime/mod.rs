@@ -10,6 +10,7 @@ mod java;
 mod nginx;
 mod node;
 mod python;
+mod ruby;
 mod switches;
 mod tokio;
 
@@ -40,6 +41,18 @@ pub struct Plan {
     pub awaited: bool,
     /// What cannot be seen, and why.
     pub lacks: Vec<String>,
+}
+
+impl Plan {
+    /// Takes away what tells of tasks that hand work to each other; the other probes stay.
+    fn leave_out(&mut self, off: Probed) {
+        let stays = |site: &&Site| !off.handing().contains(&site.program);
+        for part in &mut self.files {
+            part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        let why = format!("its tasks' calls are not followed: {} is off", off.key());
+        self.lacks.push(why);
+    }
 }
 
 /// A file and where it is probed.
@@ -99,8 +112,8 @@ struct Found {
 
 /// Finds out what is in a file.
 type Look = fn(&Sections, &Process) -> Result<Found, String>;
-/// Compares what was found out with a process of this id.
-type Check = fn(&Proc, &[Mapping], u32, &Runtime) -> Result<(), Refusal>;
+/// Compares what was found out with a process of this id and completes it; answers what is missing.
+type Check = fn(&Proc, &[Mapping], u32, &mut Runtime) -> Result<Option<&'static str>, Refusal>;
 
 /// A runtime's way to find out.
 struct Way {
@@ -110,7 +123,7 @@ struct Way {
     look: Look,
     /// Libraries that a program loads when it needs them.
     modules: &'static [Module],
-    /// Is the runtime of this process what the file says?
+    /// Is the runtime of this process what the file says, and what does only the process tell?
     check: Option<Check>,
 }
 
@@ -151,7 +164,8 @@ impl Planner {
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
         let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
-        if let Some(off) = probed.filter(|probed| !self.switches.on(*probed)) {
+        let off = probed.filter(|probed| !self.switches.on(*probed));
+        if let Some(off) = off.filter(|off| off.handing().is_empty()) {
             return Err(Refusal::Off(off));
         }
         let maps = mappings(proc, process.tgid);
@@ -173,10 +187,14 @@ impl Planner {
             lacks: found.lacks.iter().map(|why| (*why).to_owned()).collect(),
         };
         if let Some(check) = way.check {
-            check(proc, &maps, process.tgid, &plan.runtime)?;
+            let lacks = check(proc, &maps, process.tgid, &mut plan.runtime)?;
+            plan.lacks.extend(lacks.map(str::to_owned));
         }
         for module in way.modules {
             plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
+        }
+        if let Some(off) = off {
+            plan.leave_out(off);
         }
         Ok(plan)
     }
@@ -306,6 +324,8 @@ fn way(runtime: metadata::Runtime, program: &str) -> Option<(Option<Probed>, Way
         metadata::Runtime::Python => Some((Some(Probed::Python), python::WAY)),
         // Read from memory alone; without it threads would be believed that are shared.
         metadata::Runtime::Java => Some((None, java::WAY)),
+        // Probed where threads are made alone.
+        metadata::Runtime::Ruby => Some((None, ruby::WAY)),
         metadata::Runtime::Rust => Some((Some(Probed::Tokio), tokio::WAY)),
         metadata::Runtime::Node => Some((Some(Probed::Node), node::WAY)),
         metadata::Runtime::Native => native(program),
@@ -338,6 +358,17 @@ fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
 fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
     let offset = sections.file_offset(symbol.address)?;
     let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
+    Some(Site {
+        program,
+        offset: offset + skip,
+        returns: false,
+    })
+}
+
+/// The same for a function with C's calling convention of which the first two arguments matter.
+fn at_entry_of_c(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
+    let offset = sections.file_offset(symbol.address)?;
+    let skip = site::entry_of_c(&sections.bytes(offset, site::PROLOGUE));
     Some(Site {
         program,
         offset: offset + skip,

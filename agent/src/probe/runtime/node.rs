@@ -109,9 +109,14 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
 /// V8 maps its builtins a second time, near the code that it makes, if its heap may grow large;
 /// where it cannot map them it copies them, and a copy cannot be probed. So it must have come that
 /// far: it has made code, and has not made a copy.
-fn check(proc: &Proc, maps: &[Mapping], tgid: u32, _: &Runtime) -> Result<(), Refusal> {
+fn check(
+    proc: &Proc,
+    maps: &[Mapping],
+    tgid: u32,
+    _: &mut Runtime,
+) -> Result<Option<&'static str>, Refusal> {
     let program = maps.first().ok_or(Refusal::Early)?;
-    ready(program, &regions(proc, tgid))
+    ready(program, &regions(proc, tgid)).map(|()| None)
 }
 
 fn ready(mapping: &Mapping, regions: &[Region]) -> Result<(), Refusal> {
@@ -395,7 +400,6 @@ mod tests {
         };
         let program = Mapping {
             start: 0,
-            end: 4096,
             file,
             path: String::new(),
             gone: None,

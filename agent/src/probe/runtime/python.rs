@@ -120,7 +120,12 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
 
 /// A process whose memory does not hold what the file says is refused rather than misread. The
 /// kernel side compares each thread's state with the thread itself besides.
-fn check(proc: &Proc, maps: &[Mapping], tgid: u32, runtime: &Runtime) -> Result<(), Refusal> {
+fn check(
+    proc: &Proc,
+    maps: &[Mapping],
+    tgid: u32,
+    runtime: &mut Runtime,
+) -> Result<Option<&'static str>, Refusal> {
     if maps
         .iter()
         .any(|mapping| mapping.path.contains("/ld-musl-"))
@@ -135,7 +140,7 @@ fn check(proc: &Proc, maps: &[Mapping], tgid: u32, runtime: &Runtime) -> Result<
     if read.is_err() {
         return Err(Refusal::Early);
     }
-    initialized(bytes)
+    initialized(bytes).map(|()| None)
 }
 
 /// Is this a `Py_tss_t { int _is_initialized; pthread_key_t _key; }` in use?

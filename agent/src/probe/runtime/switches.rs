@@ -24,11 +24,11 @@ pub enum Probed {
 /// per cent: instructions in user and kernel space, on the kernel where they take more. Measured by
 /// `cargo xtask bench instructions`; the table is in `docs/bench`.
 const COSTS: [(Probed, f64, &str); 6] = [
-    (Probed::Go, 1.5, "net/http that calls another"),
+    (Probed::Go, 8.4, "net/http that calls another"),
     (Probed::Python, 2.6, "aiohttp that calls another"),
-    (Probed::Node, 2.5, "Express that calls another by axios"),
-    (Probed::Tokio, 2.0, "axum that calls another by reqwest"),
-    (Probed::Nginx, 1.0, "a proxy"),
+    (Probed::Node, 2.9, "Express that calls another by axios"),
+    (Probed::Tokio, 2.1, "axum that calls another by reqwest"),
+    (Probed::Nginx, 2.5, "a proxy"),
     (Probed::Haproxy, 2.5, "a proxy"),
 ];
 
@@ -56,6 +56,20 @@ impl Probed {
             Self::Tokio => "tasks.tokio",
             Self::Nginx => "tasks.nginx",
             Self::Haproxy => "tasks.haproxy",
+        }
+    }
+
+    /// The programs that tell of tasks which hand work to each other, where others need its plan
+    /// too: those alone are switched. None: the whole plan is.
+    pub(super) const fn handing(self) -> &'static [&'static str] {
+        match self {
+            Self::Go => &[
+                "go_goroutine_made",
+                "go_serve",
+                "go_round_trip",
+                "go_request_write",
+            ],
+            Self::Python | Self::Node | Self::Tokio | Self::Nginx | Self::Haproxy => &[],
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! Programs without a table of symbols are left alone.
 
-use super::{Found, Site, Way, code_of};
+use super::{Found, Site, Way, at_entry_of_c, code_of};
 use crate::discovery::elf::Sections;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols::{self, Symbol};
@@ -69,14 +69,9 @@ fn sites(sections: &Sections, found: &HashMap<String, Symbol>) -> Vec<Site> {
     let mut sites = Vec::new();
     for (mark, program) in [(SPAWN, "tokio_task_spawned"), (WAKE, "tokio_task_woken")] {
         if let Some(symbol) = found.get(mark)
-            && let Some(offset) = sections.file_offset(symbol.address)
+            && let Some(site) = at_entry_of_c(sections, *symbol, program)
         {
-            let skip = site::entry_of_c(&sections.bytes(offset, site::PROLOGUE));
-            sites.push(Site {
-                program,
-                offset: offset + skip,
-                returns: false,
-            });
+            sites.push(site);
         }
     }
     sites

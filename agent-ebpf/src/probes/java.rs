@@ -1,0 +1,256 @@
+//! Which task of an executor a thread of HotSpot runs, and who allocates where.
+//!
+//! A task that was submitted to an executor is a `FutureTask`, an object that is made for it alone.
+//! While a thread runs one, the object names the thread (`runner`), and the thread has it on its
+//! stack: each proves the other, so nothing has to be known of frames or of what a slot is for.
+//!
+//! Who made it tells its place: a thread allocates in a buffer of its own until that is full, and
+//! nobody else does. Each report of a buffer is a point in the thread's work, and objects behind it
+//! were made after it. Collections of garbage move objects and hand out the places anew, so they
+//! are counted, and while one is under way nothing is said. Garbage is not taken for an object: a
+//! task that is over names no thread, and the copy that a moved one leaves behind has a mark.
+//!
+//! Not here: tasks of other classes, and heaps whose collector moves objects beside the program.
+
+use agent_common::record::{ALLOCATES, ALLOCATES_WORKER, Allocates, FIBER_OBJECT};
+use agent_common::runtime::{JAVA, NOWHERE, Runtime, java};
+
+use crate::emit::{emit, header};
+use crate::kernel::{copy_user, offset, opaque, read, read_user, task};
+use crate::maps::{JAVA_FOUND, JAVA_HEAD, JAVA_STACK, JAVA_WORDS, JavaStack};
+use crate::probes::{fiber, native, storage};
+
+/// Below the thread pointer there is first what glibc and the JVM keep there.
+const SKIPPED: u64 = 2560;
+/// Bytes of a stack that are looked through.
+const STACK: u64 = 8 * JAVA_WORDS as u64;
+/// Lowest bits of the mark of an object that was moved.
+const MOVED: u32 = 3;
+/// Name of the class of tasks, and its length.
+const CLASS_NAME: [u64; 4] = [
+    u64::from_le_bytes(*b"java/uti"),
+    u64::from_le_bytes(*b"l/concur"),
+    u64::from_le_bytes(*b"rent/Fut"),
+    u64::from_le_bytes(*b"ureTask\0"),
+];
+const CLASS_NAME_LEN: u16 = 31;
+
+/// The current thread as HotSpot has it.
+struct Thread {
+    /// Thread pointer.
+    pointer: u64,
+    /// `JavaThread *`.
+    at: u64,
+}
+
+#[inline(always)]
+fn thread(runtime: &Runtime) -> Option<Thread> {
+    if runtime.at[java::MODULE] == NOWHERE {
+        return None;
+    }
+    let pointer: u64 = read(task(), offset!(task_fsbase))?;
+    let block = storage::of_module(pointer, runtime.at[java::MODULE])?;
+    let at: u64 = read_user(block.wrapping_add(runtime.at[java::CURRENT]))?;
+    if at == 0 {
+        return None;
+    }
+    Some(Thread { pointer, at })
+}
+
+/// The count of collections, shifted to its place; none while one is under way.
+#[inline(always)]
+fn collections(runtime: &Runtime) -> Option<u64> {
+    let heap = runtime.at[java::HEAP];
+    let active: u8 = read_user(heap.wrapping_add(runtime.at[java::COLLECTING]))?;
+    let count: u32 = read_user(heap.wrapping_add(runtime.at[java::COLLECTIONS]))?;
+    if active != 0 {
+        return None;
+    }
+    Some(u64::from(count & 0xff_ffff) << 32)
+}
+
+/// Compressed reference to the object at `address`.
+#[inline(always)]
+fn compressed(runtime: &Runtime, address: u64) -> u64 {
+    (address.wrapping_sub(runtime.at[java::BASE]) >> (runtime.at[java::SHIFT] & 7)) & 0xffff_ffff
+}
+
+/// The executor's task that the current thread runs, by its place in the heap.
+#[inline(always)]
+pub fn current() -> Option<u64> {
+    match java_task() {
+        0 => None,
+        task => Some(task),
+    }
+}
+
+/// The same, 0 where there is none: a function of its own, as it needs registers of its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn java_task() -> u64 {
+    match fiber::runtime(JAVA) {
+        Some(runtime) => task_of(runtime).unwrap_or(0),
+        None => 0,
+    }
+}
+
+#[inline(always)]
+fn task_of(runtime: &Runtime) -> Option<u64> {
+    let thread = thread(runtime)?;
+    let count = collections(runtime)?;
+    let handle: u64 = read_user(thread.at.wrapping_add(runtime.at[java::OBJECT]))?;
+    let object: u64 = read_user(handle)?;
+    let own = compressed(runtime, object) as u32;
+    let stack = JAVA_STACK.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own.
+    let stack = unsafe { &mut *stack };
+    let from = thread.pointer.wrapping_sub(SKIPPED + STACK);
+    if own == 0 || !copy_user(stack.words.as_mut_ptr().cast(), STACK, from) {
+        return None;
+    }
+    references(runtime, stack);
+    store(&mut stack.task, 0);
+    let mut i = 0;
+    while i < JAVA_FOUND {
+        let address = stack.found[i];
+        // What is behind the last one is of another time.
+        let over = i as u64 >= load(&stack.count);
+        i += 1;
+        if over || address == load(&stack.task) || !runs(runtime, stack, address, own) {
+            continue;
+        }
+        // One within another: which of them calls is not told.
+        if load(&stack.task) != 0 {
+            return None;
+        }
+        store(&mut stack.task, address);
+    }
+    let task = load(&stack.task);
+    if task == 0 || collections(runtime)? != count {
+        return None;
+    }
+    Some(FIBER_OBJECT | count | compressed(runtime, task))
+}
+
+/// Reads a value from where it is, each time anew.
+#[inline(always)]
+fn load(from: &u64) -> u64 {
+    // SAFETY: a reference.
+    unsafe { core::ptr::read_volatile(from) }
+}
+
+/// Writes a value to where it is.
+#[inline(always)]
+fn store(to: &mut u64, value: u64) {
+    // SAFETY: a reference.
+    unsafe { core::ptr::write_volatile(to, value) };
+}
+
+/// Collects the words of `stack` that may be references to objects: the first ones, which are the
+/// last that were called, are overwritten when there are too many.
+#[inline(always)]
+fn references(runtime: &Runtime, stack: &mut JavaStack) {
+    let (start, len) = (runtime.at[java::START], runtime.at[java::LEN]);
+    store(&mut stack.count, 0);
+    let mut i = 0;
+    while i < JAVA_WORDS {
+        let word = stack.words[i];
+        i += 1;
+        if word.wrapping_sub(start) < len && word & 7 == 0 {
+            let at = opaque(load(&stack.count)) & (JAVA_FOUND as u64 - 1);
+            stack.found[at as usize] = word;
+            store(&mut stack.count, at + 1);
+        }
+    }
+}
+
+/// Is the object at `address` a task that the thread with the compressed reference `own` runs?
+#[inline(always)]
+fn runs(runtime: &Runtime, stack: &mut JavaStack, address: u64, own: u32) -> bool {
+    let len = size_of_val(&stack.head) as u64;
+    if !copy_user(stack.head.as_mut_ptr().cast(), len, address) {
+        return false;
+    }
+    let mut i = 3;
+    while i < JAVA_HEAD {
+        if stack.head[i] == own {
+            return stack.head[0] & 3 != MOVED && is_task(runtime, stack).is_some();
+        }
+        i += 1;
+    }
+    false
+}
+
+/// Is the object whose head was read one of the class of executors' tasks?
+#[inline(always)]
+fn is_task(runtime: &Runtime, stack: &mut JavaStack) -> Option<()> {
+    let shifted = u64::from(stack.head[2]) << (runtime.at[java::CLASS_SHIFT] & 31);
+    let class = runtime.at[java::CLASS_BASE].wrapping_add(shifted);
+    let name: u64 = read_user(class.wrapping_add(runtime.at[java::NAME]))?;
+    let text = name.wrapping_add(runtime.at[java::TEXT]);
+    let len: u16 = read_user(text.wrapping_sub(2))?;
+    let to = stack.name.as_mut_ptr().cast();
+    if len != CLASS_NAME_LEN || !copy_user(to, size_of_val(&stack.name) as u64, text) {
+        return None;
+    }
+    // One byte more than the name has.
+    stack.name[3] &= u64::MAX >> 8;
+    let mut i = 0;
+    while i < CLASS_NAME.len() {
+        if stack.name[i] != CLASS_NAME[i] {
+            return None;
+        }
+        i += 1;
+    }
+    Some(())
+}
+
+/// The current thread read or answered a request on socket `sk`, connection `conn`: what it makes from now on lies
+/// behind what it has made so far.
+#[inline(never)]
+pub fn served(sk: u64, conn: u64) -> u32 {
+    report(sk, conn).map_or(0, |()| 1)
+}
+
+#[inline(always)]
+fn report(sk: u64, conn: u64) -> Option<()> {
+    let runtime = fiber::runtime(JAVA)?;
+    let thread = thread(runtime)?;
+    let top: u64 = read_user(thread.at.wrapping_add(runtime.at[java::TOP]))?;
+    let end: u64 = read_user(thread.at.wrapping_add(runtime.at[java::END]))?;
+    let polls = native::polls(sk);
+    let flags = if polls { 0 } else { ALLOCATES_WORKER };
+    allocates(runtime, (top, end), conn, flags)
+}
+
+/// The current thread allocates from `start` to `end` from now on.
+#[inline(always)]
+pub fn filled(start: u64, words: u64) -> Option<()> {
+    let runtime = fiber::runtime(JAVA)?;
+    let end = start.wrapping_add(words.wrapping_mul(8));
+    thread(runtime)?;
+    allocates(runtime, (start, end), 0, 0)
+}
+
+#[inline(always)]
+fn allocates(
+    runtime: &Runtime,
+    (start, end): (u64, u64),
+    conn: u64,
+    flags: u32,
+) -> Option<()> {
+    let count = collections(runtime)?;
+    if start == 0 || end <= start {
+        return None;
+    }
+    emit(&Allocates {
+        header: header(ALLOCATES, size_of::<Allocates>()),
+        from: count | compressed(runtime, start),
+        // The last place may be the last of all: what follows it is none.
+        to: (count | compressed(runtime, end.wrapping_sub(8))) + 1,
+        conn,
+        flags,
+        reserved: 0,
+    });
+    Some(())
+}
