@@ -44,6 +44,16 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The same, but for what shows what TLS protects.
+    pub(super) fn without_plaintext(&self) -> Self {
+        let mut plan = self.clone();
+        let stays = |site: &&Site| !go::PLAINTEXT.contains(&site.program);
+        for part in &mut plan.files {
+            part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        plan
+    }
+
     /// Takes away what tells of tasks that hand work to each other; the other probes stay.
     fn leave_out(&mut self, off: Probed) {
         let stays = |site: &&Site| !off.handing().contains(&site.program);
