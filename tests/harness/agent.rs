@@ -163,7 +163,7 @@ impl Agent {
         // The ids of the tests stand in queries.
         command.env("WEFT_HTTP__QUERY", "keep");
         // Also where that costs more than is taken by default.
-        for runtime in ["GO", "PYTHON", "NODE", "TOKIO", "NGINX", "HAPROXY"] {
+        for runtime in ["GO", "PYTHON", "NODE", "RUST", "NGINX", "HAPROXY"] {
             command.env(format!("WEFT_TASKS__{runtime}"), "on");
         }
         command.envs(settings.iter().copied());

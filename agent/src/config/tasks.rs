@@ -7,7 +7,7 @@ section! {
     /// In which runtimes tasks (goroutines, coroutines, requests of a proxy) are told apart, by
     /// probes and by reading their memory, so that a call finds the request it was made for. A
     /// runtime that is off is watched like any other; its calls find their requests by threads, or
-    /// not at all. Each is "on", "off", or "auto": on where that takes at most 3 % of the CPU of a
+    /// not at all. Each is "on", "off", or "auto": on unless probes take more than 3 % of the CPU of a
     /// service that does little else than call another, as measured (docs/bench); `weft explain`
     /// tells what it means for a process. Other runtimes are not switched.
     pub struct Tasks in "tasks" {
@@ -18,7 +18,7 @@ section! {
         /// Callbacks and promises in Node.
         pub node: Switch = Switch::Auto;
         /// Tasks of tokio, in Rust.
-        pub tokio: Switch = Switch::Auto;
+        pub rust: Switch = Switch::Auto;
         /// Requests of nginx.
         pub nginx: Switch = Switch::Auto;
         /// Streams of HAProxy.

@@ -38,14 +38,16 @@ const fn bound(kernel: &'static str, service: &'static str, added: f64, agent: f
 
 /// Raise one only with the reason in the commit.
 const BOUNDS: [Bound; 8] = [
-    bound("6.1", "go-http", 6.0, 16.5),
-    bound("6.1", "flask-threads", 20.0, 25.0),
-    bound("6.1", "aiohttp-call", 100.0, 100.0),
-    bound("6.1", "express-call", 100.0, 100.0),
-    bound("6.18", "go-http", 7.0, 16.5),
-    bound("6.18", "flask-threads", 20.0, 24.0),
-    bound("6.18", "aiohttp-call", 100.0, 100.0),
-    bound("6.18", "express-call", 100.0, 100.0),
+    bound("6.1", "go-http", 13.5, 21.0),
+    // weft's own is mostly no request's: it looks for modules that come late
+    bound("6.1", "flask-threads", 30.0, 66.0),
+    bound("6.1", "aiohttp-call", 30.5, 70.0),
+    // Node is still being compiled: figures of a kind differ by a fifth
+    bound("6.1", "express-call", 190.0, 85.0),
+    bound("6.18", "go-http", 15.5, 21.0),
+    bound("6.18", "flask-threads", 30.0, 66.0),
+    bound("6.18", "aiohttp-call", 34.0, 77.0),
+    bound("6.18", "express-call", 190.0, 85.0),
 ];
 
 const MACHINE: Machine = Machine {

@@ -14,7 +14,7 @@ pub(super) const TASKS: [&str; 6] = [
     "WEFT_TASKS__GO",
     "WEFT_TASKS__PYTHON",
     "WEFT_TASKS__NODE",
-    "WEFT_TASKS__TOKIO",
+    "WEFT_TASKS__RUST",
     "WEFT_TASKS__NGINX",
     "WEFT_TASKS__HAPROXY",
 ];

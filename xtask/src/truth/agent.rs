@@ -106,7 +106,7 @@ fn settings(dir: &Path, watched: &[u32], metrics: Option<&str>) -> Result<PathBu
         .iter()
         .map(|pid| format!("{{ pid = {pid} }}"))
         .collect();
-    let on: Vec<String> = ["go", "python", "node", "tokio", "nginx", "haproxy"]
+    let on: Vec<String> = ["go", "python", "node", "rust", "nginx", "haproxy"]
         .map(|runtime| format!("{runtime} = \"on\"\n"))
         .to_vec();
     let mut text = format!(

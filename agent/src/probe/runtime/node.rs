@@ -400,6 +400,7 @@ mod tests {
         };
         let program = Mapping {
             start: 0,
+            end: 4096,
             file,
             path: String::new(),
             gone: None,
