@@ -455,5 +455,7 @@ fn protocols_hold_on_hostile_traffic() {
         hostile::check(&FastCgi, hostile::FASTCGI, &data);
         hostile::check(&Tls, hostile::TLS, &data);
         hostile::check(&Http2, hostile::HTTP2, &data);
+        hostile::check_blocks(&Http2, &data);
+        hostile::check_bodies(&Http2, &data);
     }
 }

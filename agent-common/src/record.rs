@@ -274,27 +274,6 @@ pub struct Linked {
     pub maker: u64,
 }
 
-/// What the thread of the header allocates from now on lies here, until it reports again.
-///
-/// Places are `count << 32 | compressed address`, with the count of collections of garbage, as
-/// afterwards every address may be another's.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-pub struct Allocates {
-    /// Kind [`ALLOCATES`].
-    pub header: Header,
-    /// First place.
-    pub from: u64,
-    /// Behind the last.
-    pub to: u64,
-    /// Where it has just moved bytes of a request or answer, as in [`Opened`]; 0 when it did not.
-    pub conn: u64,
-    /// `ALLOCATES_*` bits.
-    pub flags: u32,
-    /// Always zero.
-    pub reserved: u32,
-}
-
 /// The task handles this stream from now on.
 pub const STREAM_SERVED: u32 = 1;
 /// The task asks for this stream.
@@ -318,10 +297,31 @@ pub struct Stream {
     pub role: u32,
 }
 
+/// What the thread of the header allocates from now on lies here, until it reports again.
+///
+/// Places are `count << 32 | compressed address`, with the count of collections of garbage, as
+/// afterwards every address may be another's.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Allocates {
+    /// Kind [`ALLOCATES`].
+    pub header: Header,
+    /// First place.
+    pub from: u64,
+    /// Behind the last.
+    pub to: u64,
+    /// Where it has just moved bytes of a request or answer, as in [`Opened`]; 0 when it did not.
+    pub conn: u64,
+    /// `ALLOCATES_*` bits.
+    pub flags: u32,
+    /// Always zero.
+    pub reserved: u32,
+}
+
 const _: () = {
     assert!(size_of::<Header>() == 24);
-    assert!(size_of::<Allocates>() == 24 + 32);
     assert!(size_of::<Stream>() == 24 + 24);
+    assert!(size_of::<Allocates>() == 24 + 32);
     assert!(size_of::<Opened>() == 24 + 40 + 48 + 8 + UNIX_PATH + 4);
     assert!(size_of::<Chunk>() == 24 + 48);
     assert!(size_of::<Plain>() == 24 + 56);

@@ -366,7 +366,7 @@ impl Pipeline {
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
             self.with_sessions(nobody, out, |table, _, each| table.expire(now, each));
-            self.layers.expire(&self.table);
+            self.layers.expire(now, &self.table);
             self.processes
                 .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
         }
@@ -441,10 +441,7 @@ impl Pipeline {
                         } else {
                             reader
                         };
-                        let threading = match threading(processes, reader.task.tgid) {
-                            Threading::OneByOne if !is_fastcgi(&request) => Threading::Bound,
-                            threading => threading,
-                        };
+                        let threading = threading(processes, reader.task.tgid, Some(&request));
                         let read = moment.at.max(request.start.at);
                         if let Some(carrier) = info.plain {
                             secured.understood(carrier.conn);
@@ -456,7 +453,7 @@ impl Pipeline {
                     Report::Secured(_) if !options.tls_connections => {}
                     Report::Secured(handshake) => {
                         session.secured = true;
-                        let threading = threading(processes, handshake.start.task.tgid);
+                        let threading = threading(processes, handshake.start.task.tgid, None);
                         ciphertext::secured(secured, assembly, info, handshake, threading);
                     }
                     Report::Dropped(cause) => *counts.dropped.entry(cause).or_default() += 1,
@@ -614,7 +611,7 @@ impl Process {
 }
 
 /// What is known of how a process maps requests to threads.
-fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
+fn threading(processes: &HashMap<u32, Process>, tgid: u32, request: Option<&Request>) -> Threading {
     match processes
         .get(&tgid)
         .and_then(|process| process.service.as_ref())
@@ -623,9 +620,18 @@ fn threading(processes: &HashMap<u32, Process>, tgid: u32) -> Threading {
         Some(service) => match service.runtime {
             Runtime::Go => Threading::Goroutines,
             Runtime::Rust => Threading::Migrating,
-            Runtime::Php => Threading::OneByOne,
+            Runtime::Php if request.is_some_and(is_fastcgi) => Threading::OneByOne,
             _ => Threading::Bound,
         },
+    }
+}
+
+/// What a probe told of a task.
+const fn of(task: Task, stream: &Stream) -> Of {
+    match stream.way {
+        Way::Served => Of::Served(stream.conn, stream.number),
+        Way::Asked => Of::Asked(stream.conn, stream.number),
+        Way::Writer => Of::Writer(task.tgid, stream.fiber),
     }
 }
 
@@ -636,15 +642,6 @@ fn is_fastcgi(request: &Request) -> bool {
         found.key == semconv::NETWORK_PROTOCOL_NAME
             && matches!(&found.value, Value::Text(name) if name == "fastcgi")
     })
-}
-
-/// What a probe told of a task.
-const fn of(task: Task, stream: &Stream) -> Of {
-    match stream.way {
-        Way::Served => Of::Served(stream.conn, stream.number),
-        Way::Asked => Of::Asked(stream.conn, stream.number),
-        Way::Writer => Of::Writer(task.tgid, stream.fiber),
-    }
 }
 
 const fn handler_of(moment: &Moment) -> Handler {

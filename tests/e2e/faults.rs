@@ -49,7 +49,7 @@ fn started(mut command: Command, port: u16, upstream: u16) -> Child {
 }
 
 /// Waits for a service; some say that they listen a moment before they do.
-fn up(child: &mut Child, port: u16) {
+pub(crate) fn up(child: &mut Child, port: u16) {
     child.line_with("listening on");
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         assert!(child.alive(), "{}", child.errors());
@@ -58,7 +58,7 @@ fn up(child: &mut Child, port: u16) {
 }
 
 /// The program of a service, if it is installed; what is missing is said.
-fn installed(what: &str, service: &str, file: &str) -> Option<PathBuf> {
+pub(crate) fn installed(what: &str, service: &str, file: &str) -> Option<PathBuf> {
     let path = workloads().join(service).join(file);
     if !able(what) {
         return None;
@@ -87,7 +87,7 @@ struct Python {
 const BASES: &str = "import sys, sysconfig as s; print(sys.base_prefix); \
                      print(s.get_path('purelib')); print(__import__('os').path.realpath(sys.executable))";
 
-fn said(command: &mut Command) -> Vec<String> {
+pub(crate) fn said(command: &mut Command) -> Vec<String> {
     let output = command.output().expect("it was there a moment ago");
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout);

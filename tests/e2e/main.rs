@@ -3,6 +3,7 @@
 //!
 //! Other processes of the host are traced as well: tests look only at spans of their own ports.
 
+mod ciphertext;
 mod cli;
 mod clients;
 mod faults;
@@ -15,5 +16,7 @@ mod parents;
 mod reach;
 mod services;
 mod shared;
+mod switched;
 mod tls;
 mod websockets;
+mod written;

@@ -16,11 +16,11 @@ use std::process::Command;
 const SECRET: &str = "c2VjcmV0LWNyZWRlbnRpYWw";
 
 /// A certificate for `localhost` and its key, in a folder that is removed with them.
-struct Certificate(PathBuf);
+pub(crate) struct Certificate(PathBuf);
 
 impl Certificate {
     /// `None` when the host has no `openssl`; says so.
-    fn made(what: &str) -> Option<Self> {
+    pub(crate) fn made(what: &str) -> Option<Self> {
         if !tool(what, "openssl") {
             return None;
         }
@@ -42,7 +42,7 @@ impl Certificate {
         Some(own)
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(crate) fn path(&self, name: &str) -> String {
         self.0.join(name).display().to_string()
     }
 
@@ -59,7 +59,7 @@ impl Certificate {
     }
 
     /// Starts nginx on `port`, which passes what is below /call/ on to `upstream`.
-    fn nginx(&self, port: u16, upstream: u16) -> Child {
+    pub(crate) fn nginx(&self, port: u16, upstream: u16) -> Child {
         let folder = self.0.display();
         let settings = format!(
             "daemon off; worker_processes 2; pid {folder}/nginx.pid; error_log stderr notice;

@@ -162,6 +162,10 @@ impl Agent {
         command.env("WEFT_EXPORT__FILE__MAX_BYTES", "1GiB");
         // The ids of the tests stand in queries.
         command.env("WEFT_HTTP__QUERY", "keep");
+        // Also where that costs more than is taken by default.
+        for runtime in ["GO", "PYTHON", "NODE", "RUST", "NGINX", "HAPROXY"] {
+            command.env(format!("WEFT_TASKS__{runtime}"), "on");
+        }
         command.envs(settings.iter().copied());
         let mut child = Child::spawn(&mut command);
         let ready = child.error_with("weft: ready");

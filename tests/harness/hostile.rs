@@ -49,6 +49,122 @@ pub fn check(protocol: &dyn Protocol, pieces: &[&[u8]], data: &[u8]) {
     }
 }
 
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, len2, len1, len0] = u32::try_from(payload.len()).unwrap_or(0).to_be_bytes();
+    let mut out = vec![len2, len1, len0, kind, flags];
+    out.extend(stream.to_be_bytes());
+    out.extend(payload);
+    out
+}
+
+/// Holds `protocol`, HTTP/2, to its properties on field blocks that `data` is made of: of
+/// requests and answers, in one frame or in several, from the first byte or from the middle.
+pub fn check_blocks(protocol: &dyn Protocol, data: &[u8]) {
+    let mut choices = Choices(data);
+    let options = choices.next().unwrap_or(0);
+    let mut events = Vec::new();
+    let mut put = |way, bytes: Vec<u8>| {
+        let what = What::Bytes(bytes);
+        events.push(Event { at: 0, way, what });
+    };
+    if options & 1 == 0 {
+        put(Way::Request, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec());
+    } else {
+        put(Way::Request, frame(1, 5, 1, &[0x82, 0x86, 0x84]));
+    }
+    let mut streams = [3, 3];
+    while let Some(choice) = choices.next() {
+        let half = usize::from(choice & 1);
+        let way = [Way::Request, Way::Answer][half];
+        let len = usize::from(choice >> 2).min(choices.0.len());
+        let (block, rest) = choices.0.split_at(len);
+        choices.0 = rest;
+        let stream = streams[half];
+        streams[half] += 2;
+        if choice & 2 == 0 {
+            put(way, frame(1, 5, stream, block));
+        } else {
+            let (first, second) = block.split_at(len / 2);
+            put(way, frame(1, 1, stream, first));
+            put(way, frame(9, 4, stream, second));
+        }
+    }
+    check_splits(protocol, &events);
+}
+
+/// How calls are put into HTTP: content types.
+const MEDIA: [&str; 5] = [
+    "application/grpc",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/connect+json",
+    "application/json",
+];
+
+/// Holds `protocol`, HTTP/2, to its properties on the bodies of a call, which `data` is made of.
+pub fn check_bodies(protocol: &dyn Protocol, data: &[u8]) {
+    let mut choices = Choices(data);
+    let options = choices.next().unwrap_or(0);
+    let media = MEDIA[usize::from(options >> 2) % MEDIA.len()];
+    let mut head = b"\x83\x86\x44\x04/s/m".to_vec();
+    for (name, value) in [
+        ("content-type", media),
+        ("connect-protocol-version", "1"),
+        ("grpc-timeout", "1m"),
+    ] {
+        for text in [name, value] {
+            if text == name {
+                head.push(0);
+            }
+            head.push(u8::try_from(text.len()).unwrap_or(0));
+            head.extend(text.as_bytes());
+        }
+    }
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let status: &[u8] = if options & 1 == 0 { &[0x88] } else { &[0x8d] };
+    let mut events = Vec::new();
+    let mut put = |way, what| events.push(Event { at: 0, way, what });
+    put(
+        Way::Request,
+        What::Bytes([&preface[..], &frame(1, 4, 1, &head)].concat()),
+    );
+    put(Way::Answer, What::Bytes(frame(1, 4, 1, status)));
+    while let Some(choice) = choices.next() {
+        let way = [Way::Request, Way::Answer][usize::from(choice & 1)];
+        let len = usize::from(choice >> 2).min(choices.0.len());
+        let (body, rest) = choices.0.split_at(len);
+        choices.0 = rest;
+        let bytes = frame(0, 0, 1, body);
+        if choice & 2 == 0 || body.is_empty() {
+            put(way, What::Bytes(bytes));
+        } else {
+            // The body is not seen.
+            put(way, What::Bytes(bytes[..9].to_vec()));
+            put(way, What::Gap(body.len() as u64));
+        }
+    }
+    let trailers: &[u8] = if options & 2 == 0 {
+        b"\x00\x0bgrpc-status\x0212"
+    } else {
+        b""
+    };
+    put(Way::Answer, What::Bytes(frame(1, 5, 1, trailers)));
+    check_splits(protocol, &events);
+}
+
+/// Splits of calls change nothing, on either side.
+fn check_splits(protocol: &dyn Protocol, events: &[Event]) {
+    for role in [Role::Server, Role::Client] {
+        let _ = run(protocol, role, Limits::default(), events);
+        let whole = converse(protocol, role, Limits::default(), events);
+        for width in [1, 3, 17] {
+            let parts = split(events, width);
+            compare(&whole, &converse(protocol, role, Limits::default(), &parts));
+        }
+    }
+}
+
 /// Where framing was lost, the beginnings of calls are all there is to go by, as they are behind
 /// an answer that nobody asked for: only then a split may change reports.
 fn compare(whole: &Run, split: &Run) {

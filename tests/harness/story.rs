@@ -53,8 +53,10 @@ fn told(role: Role, handshake: &Handshake, out: &mut String) {
     let stage = match handshake.stage {
         Stage::Offered => "offered".to_owned(),
         Stage::Chosen => "chosen".to_owned(),
-        Stage::Established(at) => format!("established: {} us @{}", at.at, at.offset),
-        Stage::Failed(failure, at) => format!("failed: {failure:?}: {} us @{}", at.at, at.offset),
+        Stage::Established(at) => format!("established: {} us @{}", at.at / 1000, at.offset),
+        Stage::Failed(failure, at) => {
+            format!("failed: {failure:?}: {} us @{}", at.at / 1000, at.offset)
+        }
     };
     let ClientHello {
         random,
@@ -73,7 +75,7 @@ fn told(role: Role, handshake: &Handshake, out: &mut String) {
         "{side} handshake {stage}\n  outcome: {:?}\n  start: {} us @{}\n  random: {head}...\n  \
          offered: {version:#06x} {protocols:?}{}{}",
         handshake.outcome(),
-        handshake.start.at,
+        handshake.start.at / 1000,
         handshake.start.offset,
         if *early_data { " early data" } else { "" },
         if handshake.retried { " retried" } else { "" },

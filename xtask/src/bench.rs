@@ -4,6 +4,7 @@
 //! median of the rounds counts. Wall time is never compared.
 
 mod guest;
+mod hits;
 pub(crate) mod instructions;
 mod service;
 
@@ -16,8 +17,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::process::{Group, free_port};
-use crate::{build, setup, step, workloads, workspace};
-use service::Service;
+use crate::{build, certificates, setup, step, workloads, workspace};
+use service::{Client, Service};
 
 /// What is not up by then will not be.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -63,6 +64,8 @@ struct Round {
 struct Row {
     name: &'static str,
     rounds: Vec<(Kind, Round)>,
+    /// How often probes in runtimes fire for a request.
+    hits: f64,
     /// The agent's last lines.
     summaries: Vec<String>,
 }
@@ -88,10 +91,11 @@ pub(crate) fn overhead(
         setup::Part::Services,
     ])?;
     let weft = binary.map_or_else(build::release, |path| Ok(path.to_owned()))?;
+    let certificates = certificates::make()?;
     let mut rows = Vec::new();
     for service in service::chosen(only) {
         match workloads::ensure(service.folder) {
-            Ok(()) => rows.push(measure(service, &weft, rounds, seconds)?),
+            Ok(()) => rows.push(measure(service, &weft, &certificates, rounds, seconds)?),
             Err(error) => step::warn(format!("{} is left out: {error:#}", service.name)),
         }
     }
@@ -99,7 +103,13 @@ pub(crate) fn overhead(
     Ok(())
 }
 
-fn measure(service: &Service, weft: &Path, rounds: usize, seconds: u32) -> Result<Row> {
+fn measure(
+    service: &Service,
+    weft: &Path,
+    certificates: &Path,
+    rounds: usize,
+    seconds: u32,
+) -> Result<Row> {
     step::say(format!(
         "{}: {rounds} rounds of {seconds} s of each kind",
         service.name
@@ -113,13 +123,19 @@ fn measure(service: &Service, weft: &Path, rounds: usize, seconds: u32) -> Resul
         Command::new(run).env("PORT", upstream.to_string()),
     )?;
     services.wait_for("upstream", "listening on", START_LIMIT)?;
-    let pid = services.start(service.name, &mut service.command(port, upstream))?;
+    let pid = services.start(
+        service.name,
+        service
+            .command(port, upstream)
+            .env("CERTIFICATES", certificates),
+    )?;
     services.wait_for(service.name, "listening on", START_LIMIT)?;
     // Compilers of the runtime and caches first.
     load(service, port, seconds.max(WARM_UP))?;
     let mut row = Row {
         name: service.name,
         rounds: Vec::new(),
+        hits: hits(service, port, weft, seconds)?,
         summaries: Vec::new(),
     };
     for number in 0..rounds {
@@ -140,6 +156,18 @@ fn measure(service: &Service, weft: &Path, rounds: usize, seconds: u32) -> Resul
         }
     }
     Ok(row)
+}
+
+/// How often probes in runtimes fire for a request, in a round of its own: counting takes time.
+fn hits(service: &Service, port: u16, weft: &Path, seconds: u32) -> Result<f64> {
+    let mut agents = Group::new(&workspace::kept().join("bench"))?;
+    let agent = start_agent(&mut agents, weft, port, "on")?;
+    let counting = hits::Counting::start()?;
+    let before = hits::of(agent)?;
+    let requests = load(service, port, seconds)?;
+    let after = hits::of(agent)?;
+    drop(counting);
+    Ok((after - before) / requests)
 }
 
 fn round(
@@ -200,7 +228,14 @@ fn start_agent(agents: &mut Group, weft: &Path, port: u16, tasks: &str) -> Resul
 
 /// Loads the service; answers how many requests were served.
 fn load(service: &Service, port: u16, seconds: u32) -> Result<f64> {
-    let url = format!("http://127.0.0.1:{port}{}", service.path);
+    if service.client == Client::Remote {
+        return load_remote(service, port, seconds);
+    }
+    let scheme = match service.client {
+        Client::WrkTls => "https",
+        Client::Wrk | Client::Remote => "http",
+    };
+    let url = format!("{scheme}://127.0.0.1:{port}{}", service.path);
     let output = Command::new("wrk")
         .args([
             "-t1",
@@ -214,6 +249,34 @@ fn load(service: &Service, port: u16, seconds: u32) -> Result<f64> {
     let line = text.lines().find(|line| line.contains(" requests in "));
     let count = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     count.with_context(|| format!("wrk did not count its requests:\n{text}"))
+}
+
+/// The same by remote calls.
+fn load_remote(service: &Service, port: u16, seconds: u32) -> Result<f64> {
+    let message = workspace::kept().join("bench/message");
+    // not compressed, no bytes
+    fs::write(&message, [0; 5])?;
+    let output = Command::new("h2load")
+        .args(["-m10", &format!("-c{}", service.connections)])
+        .args([&format!("-D{seconds}"), "-d"])
+        .arg(&message)
+        .args(["-H", "content-type: application/grpc", "-H", "te: trailers"])
+        .arg(format!("http://127.0.0.1:{port}{}", service.path))
+        .output()
+        .context("cannot start h2load\nhint: apt-get install nghttp2-client")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    served(&text).with_context(|| format!("h2load did not count its requests:\n{text}"))
+}
+
+/// `requests: N total, ..., N succeeded, ...` of h2load.
+fn served(text: &str) -> Option<f64> {
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("requests: "))?;
+    let mut parts = line
+        .split(", ")
+        .filter_map(|part| part.strip_suffix(" succeeded"));
+    parts.next()?.parse().ok()
 }
 
 /// User and system time of one process, µs (`proc_pid_stat(5)`, fields 14 and 15).
@@ -313,10 +376,10 @@ fn print(rows: &[Row], rounds: usize, seconds: u32) {
     );
     println!();
     println!(
-        "| service | service's processes | added | of it, probes in runtimes | whole system | \
+        "| service | service's processes | added | of it, probes in runtimes | their hits | whole system | \
          weft itself | weft's memory MiB, idle → loaded | requests/s |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for row in rows {
         let service = KINDS.map(|kind| median(row, kind, |r| r.service / r.requests));
         let system = KINDS.map(|kind| median(row, kind, |r| r.system / r.requests));
@@ -325,12 +388,13 @@ fn print(rows: &[Row], rounds: usize, seconds: u32) {
         let percent = |part: f64| 100.0 * part / without;
         println!(
             "| {} | {without:.1} → {off:.1} → {on:.1} | {:+.1} ({:+.1} %) | {:+.1} ({:+.1} %) | \
-             {:.1} → {:.1} → {:.1} | {:.1} | {:.0} → {:.0} | {:.0} → {:.0} → {:.0} |",
+             {:.1} | {:.1} → {:.1} → {:.1} | {:.1} | {:.0} → {:.0} | {:.0} → {:.0} → {:.0} |",
             row.name,
             on - without,
             percent(on - without),
             on - off,
             percent(on - off),
+            row.hits,
             system[0],
             system[1],
             system[2],
@@ -347,5 +411,17 @@ fn print(rows: &[Row], rounds: usize, seconds: u32) {
         for summary in &row.summaries {
             println!("{}: {summary}", row.name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_h2load_counts() {
+        let text = "starting\nfinished in 3.00s, 5 req/s\nrequests: 19 total, 19 started, 17 done, 16 succeeded, 1 failed\n";
+        assert_eq!(served(text), Some(16.0));
+        assert_eq!(served("requests: none"), None);
     }
 }

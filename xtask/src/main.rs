@@ -6,6 +6,7 @@ mod bench;
 mod bpf_toolchain;
 mod build;
 mod capture;
+mod certificates;
 mod collector;
 mod demo;
 mod dist;
@@ -141,6 +142,9 @@ enum Bench {
         /// Only services whose names contain one of these, bound or not
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
+        /// This static weft instead of one built now
+        #[arg(long, value_name = "PATH")]
+        binary: Option<std::path::PathBuf>,
     },
 }
 
@@ -175,9 +179,14 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
             bench::overhead(rounds, seconds, &only, binary.as_deref())?;
         }
         Verb::Bench {
-            what: Bench::Instructions { kernels, only },
+            what:
+                Bench::Instructions {
+                    kernels,
+                    only,
+                    binary,
+                },
         } => {
-            if !bench::instructions::run(&kernels, &only)? {
+            if !bench::instructions::run(&kernels, &only, binary)? {
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -40,7 +40,15 @@ fn moved(ctx: &BtfTracePointContext, direction: u16) -> i32 {
     };
     let (sk, len, flags): (u64, i32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let flags = u64::from(flags);
-    socket_io::moved(sk, direction, len, &current_call(), flags, watch);
+    socket_io::moved(
+        sk,
+        direction,
+        len,
+        &current_call(),
+        flags,
+        watch,
+        socket_io::BUFFERS,
+    );
     0
 }
 

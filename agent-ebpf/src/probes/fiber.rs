@@ -7,7 +7,9 @@
 use agent_common::conn::{RECEIVED, SENT};
 use agent_common::record::{FIBER_THREAD, LINKED, Linked};
 use agent_common::runtime::python as runtime_python;
-use agent_common::runtime::{GO, JAVA, NGINX, NODE, NOWHERE, PYTHON, RUBY, Runtime, THREAD_LOCAL, go};
+use agent_common::runtime::{
+    GO, JAVA, NGINX, NODE, NOWHERE, PYTHON, RUBY, Runtime, THREAD_LOCAL, go,
+};
 use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
@@ -80,16 +82,18 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
 #[inline(always)]
 pub fn of_plain(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64 {
     let found = plain_task(watch, direction, sk, fd, session);
-    let is_thread = found == 0 || found & FIBER_THREAD != 0;
-    if !is_thread || direction != SENT as u16 {
+    let thread = found & FIBER_THREAD != 0;
+    if direction != SENT as u16 || (found != 0 && !thread) {
         return found;
     }
     // As of what is sent in the clear; without a socket, what is given to the library now may be
     // sent by whoever is next.
-    if sk == 0 {
-        native::nobody(session)
-    } else {
+    if sk != 0 {
         native::unknown(sk, found)
+    } else if thread {
+        found
+    } else {
+        native::nobody(session)
     }
 }
 

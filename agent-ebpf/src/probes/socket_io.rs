@@ -21,8 +21,11 @@ use crate::probes::{native, tls};
 
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
 pub const EAGAIN: i32 = 11;
-/// Most buffers of one call that are looked at.
-const BUFFERS: u64 = 8;
+/// Most buffers of one call that are looked at: gRPC's C core gives a call one for each text of a
+/// head, two dozen for a request, and Node's writes the frames of all requests at once.
+pub const BUFFERS: u64 = 128;
+/// The same where the verifier, of kernels before 6.3, follows each turn of the loop by itself.
+pub const FEW_BUFFERS: u64 = 8;
 /// Most bytes of one chunk, as the verifier's type.
 const BYTES: u64 = CHUNK_BYTES as u64;
 
@@ -39,9 +42,10 @@ pub fn watched() -> Option<u32> {
 }
 
 /// `len` bytes went over `sk` in `direction`, moved by `call` of the current task, whose process
-/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`.
+/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`; at most `buffers`, a constant, of
+/// its buffers are looked at.
 #[inline(always)]
-pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32) {
+pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32, buffers: u64) {
     if flags & FLAGS_NO_BYTES != 0 {
         return;
     }
@@ -119,7 +123,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     let captured = if want == 0 {
         0
     } else {
-        gather(scratch, call, want, len, &mut bits)
+        gather(scratch, call, want, len, buffers, &mut bits)
     };
     if captured < len {
         lost(if bits & CHUNK_NO_BUFFER != 0 {
@@ -231,7 +235,14 @@ struct Buffer {
 
 /// Copies up to `want` bytes of what `call` moved into `scratch`; answers how many.
 #[inline(always)]
-fn gather(scratch: &mut Scratch, call: &Call, want: u32, moved: u32, bits: &mut u16) -> u32 {
+fn gather(
+    scratch: &mut Scratch,
+    call: &Call,
+    want: u32,
+    moved: u32,
+    buffers: u64,
+    bits: &mut u16,
+) -> u32 {
     let pointer = call.args[1];
     let (vector, count) = match layout(call.nr) {
         Layout::Buffer => {
@@ -253,7 +264,7 @@ fn gather(scratch: &mut Scratch, call: &Call, want: u32, moved: u32, bits: &mut 
             return 0;
         }
     };
-    let filled = gather_vector(scratch, vector, count, want);
+    let filled = gather_vector(scratch, vector, count, want, buffers);
     if filled == 0 {
         *bits |= CHUNK_FAULT;
     }
@@ -299,11 +310,11 @@ fn batch(vector: u64, count: u64, moved: u32) -> Option<u32> {
 
 /// Copies from an array of `iovec`s, in order.
 #[inline(always)]
-fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32) -> u32 {
+fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32, buffers: u64) -> u32 {
     let want = u64::from(want);
     let mut filled = 0u64;
     let mut i = 0u64;
-    while i < BUFFERS {
+    while i < buffers {
         if i >= count || filled >= want {
             break;
         }

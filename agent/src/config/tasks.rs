@@ -1,15 +1,15 @@
-//! `[tasks]`: in which runtimes probes tell whose work a call is.
+//! `[tasks]`: in which runtimes it is told whose work a call is.
 
 use super::export::Switch;
 use super::section::section;
 
 section! {
-    /// In which runtimes probes tell apart tasks (goroutines, coroutines, requests of a proxy), so
-    /// that a call finds the request it was made for. A runtime that is off is watched like any
-    /// other; its calls find their requests by threads, or not at all. Each is "on", "off", or
-    /// "auto": on where the probes take at most 3 % of the CPU of a service that calls another,
-    /// as measured (docs/bench); `weft explain` tells what that means for a process. Other
-    /// runtimes need no probes.
+    /// In which runtimes tasks (goroutines, coroutines, requests of a proxy) are told apart, by
+    /// probes and by reading their memory, so that a call finds the request it was made for. A
+    /// runtime that is off is watched like any other; its calls find their requests by threads, or
+    /// not at all. Each is "on", "off", or "auto": on unless probes take more than 3 % of the CPU of a
+    /// service that does little else than call another, as measured (docs/bench); `weft explain`
+    /// tells what it means for a process. Other runtimes are not switched.
     pub struct Tasks in "tasks" {
         /// Goroutines.
         pub go: Switch = Switch::Auto;
@@ -18,7 +18,7 @@ section! {
         /// Callbacks and promises in Node.
         pub node: Switch = Switch::Auto;
         /// Tasks of tokio, in Rust.
-        pub tokio: Switch = Switch::Auto;
+        pub rust: Switch = Switch::Auto;
         /// Requests of nginx.
         pub nginx: Switch = Switch::Auto;
         /// Streams of HAProxy.

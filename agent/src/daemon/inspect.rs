@@ -9,7 +9,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
 use crate::probe::attach;
 use crate::probe::object::{self, Error, Loaded};
-use crate::probe::runtime::{Plan, Planner, Probed, Refusal, probed};
+use crate::probe::runtime::{Extent, Plan, Planner, Probed, Refusal, probed};
 use crate::probe::tls::{Finder, Library};
 use std::fs;
 
@@ -256,11 +256,16 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     Ok(facts)
 }
 
-/// Whether its runtime is probed, why, and at what cost.
+/// Whether tasks of its runtime are told apart, why, and at what cost.
 fn switched(config: &Config, probed: Probed) -> String {
-    let on = plan::switches(&config.tasks).on(probed);
+    let extent = plan::switches(&config.tasks).extent(probed);
     let why = match plan::setting(&config.tasks, probed) {
-        Switch::Auto if on => format!("{} is auto", probed.key()),
+        Switch::Auto if extent == Extent::All => format!("{} is auto", probed.key()),
+        Switch::Auto if extent == Extent::Calls => format!(
+            "{} is auto, and what every request would pay for is more than {} %; \"on\" turns it on",
+            probed.key(),
+            Probed::AFFORDABLE
+        ),
         Switch::Auto => format!(
             "{} is auto, and that is more than {} %; \"on\" turns them on",
             probed.key(),
@@ -268,8 +273,12 @@ fn switched(config: &Config, probed: Probed) -> String {
         ),
         Switch::On | Switch::Off => format!("{} says so", probed.key()),
     };
-    let state = if on { "on" } else { "off" };
-    format!("probes are {state}: {}: {why}", probed.price())
+    let state = match extent {
+        Extent::All => "",
+        Extent::Calls => "for calls of a request's own task ",
+        Extent::Nothing => "not ",
+    };
+    format!("{state}told apart: {}: {why}", probed.price())
 }
 
 /// What of its runtime's tasks cannot be told.
@@ -290,14 +299,15 @@ fn task_gaps(tasks: Result<Plan, Refusal>) -> Vec<String> {
 fn gaps(service: &crate::metadata::Service) -> Vec<String> {
     use crate::metadata::Runtime;
     let mut gaps = vec![
-        "HTTP/1 and FastCGI are understood, in the clear and in TLS libraries that are probed; HTTP/2 \
-         and other protocols are left alone"
+        "HTTP/1, HTTP/2, gRPC, WebSocket and FastCGI are understood, in the clear and in TLS libraries \
+         that are probed; other protocols are left alone"
             .to_owned(),
     ];
     match service.runtime {
         Runtime::Go => gaps.push(
-            "Go moves goroutines between threads: calls made by another goroutine than the one \
-             that read the request have no parent"
+            "calls made by goroutines behind a channel have no parent, unless the request's \
+             context comes with them; nor have calls over HTTP/2 by other libraries than net/http, \
+             golang.org/x/net/http2 and google.golang.org/grpc"
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(

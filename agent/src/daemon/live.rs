@@ -4,6 +4,7 @@ use super::capture::{Capture, Error, RecordLog};
 use super::exports::Exports;
 use super::{plan, replay as replaying};
 use crate::cli::{Exit, RecordJob, ReplayJob, RunJob};
+use crate::config::Tasks;
 use crate::discovery::procs::Proc;
 use crate::host::return_memory_soon;
 use crate::metadata::ResourceValue;
@@ -11,6 +12,7 @@ use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
 use crate::pipeline::Output;
 use crate::probe::object;
+use crate::probe::runtime::Probed;
 use crate::record::log::Writer;
 use crate::semconv;
 use crate::stats::{Stats, summary, usage};
@@ -52,6 +54,7 @@ pub(super) fn run(job: RunJob, log: Option<RecordLog>) -> Result<(), Exit> {
     let stop = stop_flag(&exports)?;
     until_identified(&mut capture, &mut exports, &stop)?;
     announce(&capture, &exports);
+    announce_costs(&job.config.tasks);
     if let Some(command) = &mut command {
         command.release()?;
     }
@@ -317,6 +320,26 @@ fn announce(capture: &Capture, exports: &Exports) {
             );
         }
     }
+}
+
+/// Says what is off for its cost, and how to turn it on.
+fn announce_costs(tasks: &Tasks) {
+    let dear = plan::too_dear(tasks);
+    if dear.is_empty() {
+        return;
+    }
+    let names: Vec<&str> = dear.iter().map(|probed| probed.name()).collect();
+    let keys: Vec<String> = dear
+        .iter()
+        .map(|probed| format!("{} = \"on\"", probed.key()))
+        .collect();
+    eprintln!(
+        "weft: not all calls are followed through the tasks of {}: probes there can take more than \
+         {} % of a service's CPU\nhint: {}",
+        names.join(" and "),
+        Probed::AFFORDABLE,
+        keys.join(", ")
+    );
 }
 
 /// Resource of the agent's own metrics.

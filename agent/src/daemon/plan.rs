@@ -85,6 +85,14 @@ pub fn switches(tasks: &Tasks) -> Switches {
     })
 }
 
+/// Runtimes that are off for what their probes cost, and because nobody said otherwise.
+#[must_use]
+pub fn too_dear(tasks: &Tasks) -> Vec<Probed> {
+    let mut dear = Probed::ALL.to_vec();
+    dear.retain(|probed| setting(tasks, *probed) == Switch::Auto && !probed.affordable());
+    dear
+}
+
 /// The setting of one runtime.
 #[must_use]
 pub const fn setting(tasks: &Tasks, probed: Probed) -> Switch {
@@ -92,7 +100,7 @@ pub const fn setting(tasks: &Tasks, probed: Probed) -> Switch {
         Probed::Go => tasks.go,
         Probed::Python => tasks.python,
         Probed::Node => tasks.node,
-        Probed::Tokio => tasks.tokio,
+        Probed::Tokio => tasks.rust,
         Probed::Nginx => tasks.nginx,
         Probed::Haproxy => tasks.haproxy,
     }

@@ -67,6 +67,18 @@ impl Mapping {
             named
         }
     }
+
+    /// Why its file is not understood, if `why` is what went wrong.
+    #[must_use]
+    pub fn blame(&self, why: String) -> String {
+        match &self.gone {
+            Some(link) if link != "exe" => format!(
+                "its file was deleted or replaced since it was loaded ({why}): to read it where it \
+                 is mapped takes CAP_CHECKPOINT_RESTORE"
+            ),
+            _ => why,
+        }
+    }
 }
 
 /// The file in the folder of `path` whose name begins with `name`.
@@ -247,6 +259,9 @@ mod tests {
         assert_eq!(kept, Path::new("/proc/7/root/usr/bin/a"));
         let gone = found("00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a (deleted)");
         assert_eq!(gone, Path::new("/proc/7/map_files/00400000-00423000"));
+        let line = "00400000-00423000 r--p 00000000 fe:01 4861 /usr/bin/a (deleted)";
+        let blamed = parse(line).unwrap().blame("denied".to_owned());
+        assert!(blamed.contains("deleted or replaced") && blamed.contains("denied"));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Lease {
 mod tests {
     use super::*;
     use std::fs::OpenOptions;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::sync_channel;
     use std::thread;
     use std::time::Duration;
 
@@ -67,7 +67,7 @@ mod tests {
         let lease = Lease::take(&path).unwrap();
         drop(File::open(&path).unwrap());
         assert!(!lease.is_wanted(), "readers are no matter");
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(1);
         let writer = thread::spawn({
             let path = path.to_owned();
             move || {

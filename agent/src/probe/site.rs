@@ -224,6 +224,36 @@ pub fn call_with_field(
     None
 }
 
+/// The first call of `target` in `code` whose argument `argument` may have been loaded from `field`
+/// of an object that was on the stack before, as may be on another way through the code: offset of
+/// the call, distance of the object's place from the stack pointer.
+#[must_use]
+pub fn call_with_field_of_stack(
+    code: &[u8],
+    address: u64,
+    target: u64,
+    argument: Register,
+    field: u64,
+) -> Option<(u64, u64)> {
+    let mut places: HashMap<Register, u64> = HashMap::new();
+    let mut place = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if is_call(&found, target) {
+            return Some((found.ip().wrapping_sub(address), place?));
+        }
+        if found.code() != Code::Mov_r64_rm64 || found.op1_kind() != OpKind::Memory {
+            continue;
+        }
+        let (base, offset) = (found.memory_base(), found.memory_displacement64());
+        if base == Register::RSP && found.memory_index() == Register::None {
+            places.insert(found.op0_register(), offset);
+        } else if found.op0_register() == argument && offset == field {
+            place = places.get(&base).copied().or(place);
+        }
+    }
+    None
+}
+
 fn is_call(instruction: &Instruction, target: u64) -> bool {
     instruction.code() == Code::Call_rel32_64 && instruction.near_branch_target() == target
 }
@@ -235,7 +265,7 @@ fn is_any_call(instruction: &Instruction) -> bool {
 /// May it change `register`? Its first operand is what an instruction changes, but for those that
 /// only compare; a few change others.
 fn writes(instruction: &Instruction, register: Register) -> bool {
-    let is = |changed: Register| number(changed) == number(register);
+    let is = |changed: Register| changed.full_register() == register;
     match instruction.mnemonic() {
         Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push => false,
         Mnemonic::Xchg | Mnemonic::Xadd | Mnemonic::Cmpxchg => {
@@ -247,23 +277,6 @@ fn writes(instruction: &Instruction, register: Register) -> bool {
             is(instruction.op0_register()) || [Register::RAX, Register::RDX].contains(&register)
         }
         _ => instruction.op0_kind() == OpKind::Register && is(instruction.op0_register()),
-    }
-}
-
-/// Number of a general register of whichever width; of others, another number.
-fn number(register: Register) -> usize {
-    let (this, low, words) = (
-        register as usize,
-        Register::AL as usize,
-        Register::AX as usize,
-    );
-    match this {
-        // al, cl, dl, bl, ah, ch, dh, bh, spl, ...
-        _ if (low..low + 8).contains(&this) => (this - low) % 4,
-        _ if (low + 8..words).contains(&this) => this - low - 4,
-        // ax, ..., r15w, eax, ..., r15
-        _ if (words..=Register::R15 as usize).contains(&this) => (this - words) % 16,
-        _ => 16 + this,
     }
 }
 
@@ -580,39 +593,6 @@ mod tests {
         assert_eq!(answered(&code, 0x138), None);
     }
 
-    /// Functions of CRuby as gcc made them.
-    #[test]
-    fn offsets_are_read_from_loads() {
-        for (code, expected) in [
-            // sub rsp, 8; mov rax, [rax]; mov rax, [rax+0x30]; mov rax, [rax+0x10]; add rsp, 8; ret
-            (
-                &[
-                    0x48, 0x83, 0xec, 8, 0x48, 0x8b, 0, 0x48, 0x8b, 0x40, 0x30, 0x48, 0x8b, 0x40,
-                    0x10, 0x48, 0x83, 0xc4, 8, 0xc3, 0x48, 0x8b, 0x40, 8,
-                ][..],
-                Some(0x30),
-            ),
-            // mov rax, [rax+0x10]; ret
-            (&[0x48, 0x8b, 0x40, 0x10, 0xc3], None),
-            // mov rax, [rsp+8]; mov rax, [rax+0x10]; ret
-            (
-                &[0x48, 0x8b, 0x44, 0x24, 8, 0x48, 0x8b, 0x40, 0x10, 0xc3],
-                None,
-            ),
-            (&[], None),
-        ] {
-            assert_eq!(last_but_one_load(code), expected, "{code:x?}");
-        }
-        // lea rsi, [rip+0]; mov rax, [rbx+8]; lea r12, [rbx+0xd0]; mov rax, [rcx]; mov rax, [rbx+0x28]
-        let code = [
-            0x48, 0x8d, 0x35, 0, 0, 0, 0, 0x48, 0x8b, 0x43, 8, 0x4c, 0x8d, 0xa3, 0xd0, 0, 0, 0,
-            0x48, 0x8b, 1, 0x48, 0x8b, 0x43, 0x28,
-        ];
-        assert_eq!(part_then_load(&code), Some([0xd0, 0x28]));
-        assert_eq!(part_then_load(&code[..21]), None);
-        assert_eq!(part_then_load(&code[..11]), None);
-    }
-
     /// `(*Conn).Read` of crypto/tls, as Go 1.26 made it: mov qword [rsi+0x2e8], -1; mov rdi,
     /// [rsi+0x2d0]; mov rax, [rsp+0x70]; call +0.
     const READ: [u8; 28] = [
@@ -665,6 +645,54 @@ mod tests {
         // mov rbx, [rbx+8] leaves nothing of the object.
         let code = [&[0x48, 0x8b, 0x5b, 0x08][..], &ASSIGN[7..]].concat();
         assert_eq!(look(&code), None);
+    }
+
+    /// Functions of CRuby as gcc made them.
+    #[test]
+    fn offsets_are_read_from_loads() {
+        for (code, expected) in [
+            // sub rsp, 8; mov rax, [rax]; mov rax, [rax+0x30]; mov rax, [rax+0x10]; add rsp, 8; ret
+            (
+                &[
+                    0x48, 0x83, 0xec, 8, 0x48, 0x8b, 0, 0x48, 0x8b, 0x40, 0x30, 0x48, 0x8b, 0x40,
+                    0x10, 0x48, 0x83, 0xc4, 8, 0xc3, 0x48, 0x8b, 0x40, 8,
+                ][..],
+                Some(0x30),
+            ),
+            // mov rax, [rax+0x10]; ret
+            (&[0x48, 0x8b, 0x40, 0x10, 0xc3], None),
+            // mov rax, [rsp+8]; mov rax, [rax+0x10]; ret
+            (
+                &[0x48, 0x8b, 0x44, 0x24, 8, 0x48, 0x8b, 0x40, 0x10, 0xc3],
+                None,
+            ),
+            (&[], None),
+        ] {
+            assert_eq!(last_but_one_load(code), expected, "{code:x?}");
+        }
+        // lea rsi, [rip+0]; mov rax, [rbx+8]; lea r12, [rbx+0xd0]; mov rax, [rcx]; mov rax, [rbx+0x28]
+        let code = [
+            0x48, 0x8d, 0x35, 0, 0, 0, 0, 0x48, 0x8b, 0x43, 8, 0x4c, 0x8d, 0xa3, 0xd0, 0, 0, 0,
+            0x48, 0x8b, 1, 0x48, 0x8b, 0x43, 0x28,
+        ];
+        assert_eq!(part_then_load(&code), Some([0xd0, 0x28]));
+        assert_eq!(part_then_load(&code[..21]), None);
+        assert_eq!(part_then_load(&code[..11]), None);
+    }
+
+    #[test]
+    fn an_object_is_found_on_the_stack() {
+        // mov rcx, [rsp+0x20]; mov rbx, [rcx+0x1b8]; mov ebx, -1; mov ecx, [rdx]; call +0
+        let code = [
+            0x48, 0x8b, 0x4c, 0x24, 0x20, 0x48, 0x8b, 0x99, 0xb8, 0x01, 0, 0, 0xbb, 0xff, 0xff,
+            0xff, 0xff, 0x8b, 0x0a, 0xe8, 0, 0, 0, 0,
+        ];
+        let look =
+            |target, field| call_with_field_of_stack(&code, 0x1000, target, Register::RBX, field);
+        assert_eq!(look(0x1018, 0x1b8), Some((19, 0x20)));
+        assert_eq!(look(0x1018, 0x1b0), None);
+        assert_eq!(look(0x2000, 0x1b8), None);
+        assert_eq!(call_with_field(&code, 0x1000, 0x1018, Register::RBX), None);
     }
 
     #[test]

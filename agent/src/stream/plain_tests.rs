@@ -89,7 +89,7 @@ impl Fixture {
     ) -> Covered {
         let plain = Plain {
             carrier,
-            fresh: true,
+            fresh: how.fresh,
             chunk: Chunk {
                 conn,
                 direction: how.direction,
@@ -106,14 +106,18 @@ impl Fixture {
     }
 
     fn hello(&mut self, direction: Direction, fiber: u64) {
-        let mut bytes = vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
-        bytes.extend(NUMBER);
-        self.raw(direction, fiber, &bytes);
+        self.hello_on(CARRIER, direction, fiber);
     }
 
-    fn raw(&mut self, direction: Direction, fiber: u64, bytes: &[u8]) {
+    fn hello_on(&mut self, conn: ConnId, direction: Direction, fiber: u64) {
+        let mut bytes = vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
+        bytes.extend(NUMBER);
+        self.raw(conn, direction, fiber, &bytes);
+    }
+
+    fn raw(&mut self, conn: ConnId, direction: Direction, fiber: u64, bytes: &[u8]) {
         let chunk = Chunk {
-            conn: CARRIER,
+            conn,
             direction,
             offset: 500,
             opposite: 600,
@@ -145,6 +149,7 @@ struct How {
     offset: u64,
     opposite: u64,
     fiber: u64,
+    fresh: bool,
 }
 
 const FIRST: How = How {
@@ -152,6 +157,7 @@ const FIRST: How = How {
     offset: 0,
     opposite: 0,
     fiber: 0,
+    fresh: true,
 };
 
 #[test]
@@ -245,6 +251,59 @@ fn a_client_hello_holds_against_system_calls() {
     );
 }
 
+/// What it gives follows the reading of 22 bytes more, three times after it was first heard of.
+#[test]
+fn an_old_session_is_found_by_lengths() {
+    let mut fixture = Fixture::new(false);
+    for (number, bound) in [None, None, None, Some(CARRIER)].into_iter().enumerate() {
+        fixture.raw(CARRIER, Direction::Received, 0, &[23; 3 + 22]);
+        let how = How {
+            direction: Direction::Received,
+            offset: 700 + 3 * number as u64,
+            opposite: 900,
+            fresh: false,
+            ..FIRST
+        };
+        assert_eq!(fixture.plain(None, "ask", how), bound);
+        // What was before is given up.
+        if number == 0 {
+            fixture.tick(10 + PATIENCE);
+        }
+    }
+    let said = ["Received ask by 0"; 3];
+    assert_eq!(fixture.seen, said);
+    assert!(!fixture.infos[0].fresh);
+    assert_eq!(
+        fixture.layers.counts,
+        Counts {
+            bound: 1,
+            unbound: 1
+        }
+    );
+}
+
+/// A process that asks itself has both ends, with the same ClientHello.
+#[test]
+fn both_ends_in_one_process_are_told_apart_or_not_at_all() {
+    let other = ConnId(4);
+    for (carrier, bound) in [
+        (Some(CARRIER), Some(CARRIER)),
+        (Some(other), Some(other)),
+        (None, None),
+    ] {
+        let mut fixture = Fixture::new(true);
+        let info = Opened {
+            conn: other,
+            ..Opened::clone(fixture.table.info(CARRIER).unwrap())
+        };
+        fixture.table.opened(0, TASK, info, &mut |_, (), _| {});
+        fixture.hello(Direction::Sent, 0);
+        fixture.hello_on(other, Direction::Received, 0);
+        fixture.secured(TASK, NUMBER);
+        assert_eq!(fixture.plain(carrier, "one", FIRST), bound);
+    }
+}
+
 #[test]
 fn what_is_never_bound_is_given_up() {
     let mut fixture = Fixture::new(true);
@@ -258,7 +317,7 @@ fn what_is_never_bound_is_given_up() {
     assert_eq!(fixture.layers.counts.unbound, 2 * HELD as u64);
     fixture.hello(Direction::Sent, 0);
     assert_eq!(fixture.secured(TASK, NUMBER), None);
-    fixture.layers.expire(&fixture.table);
+    fixture.layers.expire(0, &fixture.table);
     assert_eq!(fixture.layers.sizes()[0].1, 0);
 }
 
@@ -292,7 +351,7 @@ fn whoever_connected_speaks_first_behind_the_handshake() {
     ] {
         let mut fixture = Fixture::new(true);
         fixture.hello(direction, asker);
-        fixture.raw(direction.opposite(), event, b"");
+        fixture.raw(CARRIER, direction.opposite(), event, b"");
         let how = How {
             fiber,
             opposite,

@@ -113,10 +113,10 @@ enum Step {
     Born(u32, u32),
     /// A thread of process 1 ended.
     Left(u32),
-    /// A thread of the runtime of process 1, which is called so among its tasks, ended.
-    Over(u64),
     /// A probe told this of a task of process 1.
     Told(Of, u64),
+    /// A thread of the runtime of process 1, which is called so among its tasks, ended.
+    Over(u64),
     /// A task of process 1 received bytes on a connection.
     Heard(u64, u64),
     /// Trees that are due by then leave.
@@ -789,6 +789,5 @@ mod given;
 
 #[path = "outlived_tests.rs"]
 mod outlived;
-
 #[path = "shared_tests.rs"]
 mod shared;

@@ -374,8 +374,8 @@ impl Left {
         let start = self.handshake.start;
         let request = Request {
             number: 0,
-            stream: None,
             role: self.handshake.role,
+            stream: None,
             start,
             operation,
             carried: Carried::default(),

@@ -254,23 +254,6 @@ impl Assembly {
         );
     }
 
-    /// The call `node` is made by a task that is an object: it is for what its maker was handling.
-    fn settle_object(&mut self, node: NodeId, object: u64, tgid: u32) {
-        let Some(entry) = self.node(node) else { return };
-        if let Some(header) = entry.context.clone() {
-            self.adopt(node, parent::of_client(Some(&header), None, None));
-            return;
-        }
-        if entry.start() < self.lossy_until {
-            self.refuse(Refusal::Lossy);
-            return;
-        }
-        match self.handlers.objects.made_for(tgid, object) {
-            Some(request) => self.follow(node, request, Evidence::Task),
-            None => self.refuse(Refusal::Unrelated),
-        }
-    }
-
     /// The server request that `handler` is handling at `at`, if that is certain in this moment:
     /// for what is no request itself. What is given to a task is not asked for, as that would
     /// spend it.
@@ -288,6 +271,23 @@ impl Assembly {
         match self.current(handler, threading, at) {
             Ok(Current::Handling(_, id, evidence)) => Some((id, evidence)),
             _ => None,
+        }
+    }
+
+    /// The call `node` is made by a task that is an object: it is for what its maker was handling.
+    fn settle_object(&mut self, node: NodeId, object: u64, tgid: u32) {
+        let Some(entry) = self.node(node) else { return };
+        if let Some(header) = entry.context.clone() {
+            self.adopt(node, parent::of_client(Some(&header), None, None));
+            return;
+        }
+        if entry.start() < self.lossy_until {
+            self.refuse(Refusal::Lossy);
+            return;
+        }
+        match self.handlers.objects.made_for(tgid, object) {
+            Some(request) => self.follow(node, request, Evidence::Task),
+            None => self.refuse(Refusal::Unrelated),
         }
     }
 

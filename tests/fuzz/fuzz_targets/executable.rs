@@ -16,5 +16,7 @@ fuzz_target!(|data: &[u8]| {
         1 => bytes.len() as u64 / 2,
         _ => 1 << 20,
     };
-    BENCH.examine(&bytes, len).expect("a file that can be written");
+    BENCH
+        .examine(&bytes, len)
+        .expect("a file that can be written");
 });

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
@@ -58,14 +59,16 @@ func listen(address string) net.Listener {
 	return listener
 }
 
-// passOn serves every method: each call has a name of its own.
+// passOn serves every method of the service `hop`: each request has one of its own.
 func passOn(fetch fetcher) grpc.StreamHandler {
 	return func(_ any, stream grpc.ServerStream) error {
 		method, _ := grpc.MethodFromServerStream(stream)
 		if err := stream.RecvMsg(&emptypb.Empty{}); err != nil {
 			return err
 		}
-		path := strings.Replace(method, "/hop/", "/leaf/", 1)
+		id := strings.TrimPrefix(method, "/hop/")
+		step := metadata.ValueFromIncomingContext(stream.Context(), "step")
+		path := fmt.Sprintf("/leaf/%s/%s", id, strings.Join(step, ""))
 		if answer, err := fetch(stream.Context(), path); err != nil || answer != http.StatusOK {
 			return status.Errorf(codes.Unavailable, "upstream: %d %v", answer, err)
 		}
@@ -73,10 +76,12 @@ func passOn(fetch fetcher) grpc.StreamHandler {
 	}
 }
 
-// called makes a call of a method that is named like the path.
+// called makes a call for the path `/hop/ID/STEP`: of the method `hop/ID`, with the step beside it.
 func called(conn *grpc.ClientConn) fetcher {
 	return func(ctx context.Context, path string) (int, error) {
-		err := conn.Invoke(ctx, path, &emptypb.Empty{}, &emptypb.Empty{})
+		method, step, _ := strings.Cut(strings.TrimPrefix(path, "/hop/"), "/")
+		ctx = metadata.AppendToOutgoingContext(ctx, "step", step)
+		err := conn.Invoke(ctx, "/hop/"+method, &emptypb.Empty{}, &emptypb.Empty{})
 		return http.StatusOK, err
 	}
 }

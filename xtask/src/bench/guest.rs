@@ -56,7 +56,7 @@ pub(super) fn initramfs(name: &str, weft: &Path, services: &[&Service]) -> Resul
 
 fn needs(archive: &mut Archive, service: &Service) -> Result<()> {
     match &service.needs {
-        Needs::Nothing => Ok(()),
+        Needs::Native | Needs::Nothing => Ok(()),
         Needs::Program(name) => contents::program(archive, name),
         Needs::Own(name) => {
             let path = service.installed().join(name);

@@ -14,7 +14,7 @@ pub(super) const TASKS: [&str; 6] = [
     "WEFT_TASKS__GO",
     "WEFT_TASKS__PYTHON",
     "WEFT_TASKS__NODE",
-    "WEFT_TASKS__TOKIO",
+    "WEFT_TASKS__RUST",
     "WEFT_TASKS__NGINX",
     "WEFT_TASKS__HAPROXY",
 ];
@@ -28,6 +28,8 @@ pub(super) struct Service {
     pub(super) folder: &'static str,
     /// Its environment.
     pub(super) variables: &'static [(&'static str, &'static str)],
+    /// Who asks.
+    pub(super) client: Client,
     /// What it is asked for. Behind a path with an id it makes one call to the upstream.
     pub(super) path: &'static str,
     /// Open connections of the client.
@@ -41,9 +43,22 @@ pub(super) struct Service {
     pub(super) needs: Needs,
 }
 
+/// Who asks a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Client {
+    /// wrk, HTTP/1.1.
+    Wrk,
+    /// wrk over TLS.
+    WrkTls,
+    /// h2load, remote calls with an empty message; ten at once on each connection.
+    Remote,
+}
+
 /// What of this machine a service needs in a guest.
 #[derive(Debug, PartialEq)]
 pub(super) enum Needs {
+    /// It is not measured in guests.
+    Native,
     /// Its program is static.
     Nothing,
     /// This program on PATH, and its libraries.
@@ -59,6 +74,7 @@ const fn plain(name: &'static str, seconds: u32, needs: Needs) -> Service {
         name,
         folder: name,
         variables: &[],
+        client: Client::Wrk,
         path: "/",
         connections: 8,
         seconds,
@@ -78,6 +94,7 @@ const fn calls(
         name,
         folder,
         variables: &[],
+        client: Client::Wrk,
         path: "/work/bench",
         connections: 16,
         seconds,
@@ -86,10 +103,24 @@ const fn calls(
     }
 }
 
+const fn encrypted(
+    name: &'static str,
+    folder: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+) -> Service {
+    Service {
+        folder,
+        variables,
+        client: Client::WrkTls,
+        path: "/items/1",
+        ..plain(name, 1, Needs::Native)
+    }
+}
+
 const NODE: Needs = Needs::Program("node");
 
 /// All of them, in the order of the tables.
-pub(super) const SERVICES: [Service; 14] = [
+pub(super) const SERVICES: [Service; 18] = [
     plain("nginx-static", 1, Needs::Program("nginx")),
     plain("go-http", 1, Needs::Nothing),
     Service {
@@ -153,11 +184,11 @@ pub(super) const SERVICES: [Service; 14] = [
     ),
     Service {
         variables: &[("STYLE", "express")],
-        ..calls("express-call", "node-calls", 2, 6, NODE)
+        ..calls("express-call", "node-calls", 2, 15, NODE)
     },
     Service {
         variables: &[("STYLE", "fetch")],
-        ..calls("fetch-call", "node-calls", 2, 6, NODE)
+        ..calls("fetch-call", "node-calls", 2, 15, NODE)
     },
     calls(
         "axum-call",
@@ -173,6 +204,15 @@ pub(super) const SERVICES: [Service; 14] = [
     Service {
         path: "/leaf/bench/1",
         ..calls("haproxy", "haproxy", 1, 1, Needs::Program("haproxy"))
+    },
+    encrypted("nginx-tls", "tls-nginx", &[("LISTEN", "ssl")]),
+    encrypted("node-https", "tls-node", &[("MODE", "https")]),
+    encrypted("go-tls", "tls-go", &[("HTTP", "1")]),
+    Service {
+        folder: "grpc-go",
+        client: Client::Remote,
+        path: "/shop.Shop/Get1",
+        ..plain("grpc-go", 1, Needs::Native)
     },
 ];
 

@@ -60,8 +60,10 @@ pub(super) struct Verdict {
     pub(super) pairs: Links,
     /// From a call of the service to the request that caused it.
     pub(super) parents: Links,
-    /// The first wrong ones, in words.
+    /// The first wrong spans, in words.
     pub(super) told: Vec<String>,
+    /// The first wrong links.
+    pub(super) links: Vec<String>,
 }
 
 impl Verdict {
@@ -99,15 +101,16 @@ pub(super) fn judge(spans: &[Span], plan: &Plan, proxy: bool, families: &Familie
     verdict.calls = seen(&calls, &called, &mut verdict.told);
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     verdict.pairs.expected = plan.count;
-    for span in servers.iter().filter(|span| is_request(span)) {
+    for span in servers.iter().filter(|span| !span.path.is_empty()) {
         let wanted = |parent: &Span| families.client.contains(&parent.process);
         let same = |parent: &Span| parent.path == span.path;
         verdict
             .pairs
-            .add(span, &by_id, wanted, same, &mut verdict.told);
+            .add(span, &by_id, wanted, same, &mut verdict.links);
     }
     verdict.parents.expected = called.values().sum();
-    for span in calls.iter().filter(|span| is_request(span)) {
+    // Where the path is unknown nobody can say whose it is.
+    for span in calls.iter().filter(|span| !span.path.is_empty()) {
         let wanted = |parent: &Span| {
             parent.side == Side::Server
                 && families.server.contains(&parent.process)
@@ -116,7 +119,7 @@ pub(super) fn judge(spans: &[Span], plan: &Plan, proxy: bool, families: &Familie
         let same = |parent: &Span| id_of(&parent.path) == id_of(&span.path);
         verdict
             .parents
-            .add(span, &by_id, wanted, same, &mut verdict.told);
+            .add(span, &by_id, wanted, same, &mut verdict.links);
     }
     verdict
 }
@@ -196,16 +199,16 @@ impl Links {
                     self.right += 1;
                     return;
                 }
-                break;
+                self.wrong += 1;
+                if told.len() < TOLD {
+                    told.push(format!(
+                        "{} stands under {} by {}",
+                        span.path, found.path, span.evidence
+                    ));
+                }
+                return;
             }
             parent = found.parent.as_str();
-        }
-        self.wrong += 1;
-        if told.len() < TOLD {
-            told.push(format!(
-                "{} has a wrong parent by {}",
-                span.path, span.evidence
-            ));
         }
     }
 }

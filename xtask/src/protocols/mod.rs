@@ -3,7 +3,6 @@
 //! its own HTTP or gRPC; weft watches both. Requests sent must be spans seen on either side, each
 //! with its method, path and status; and where the service calls another, with its parent.
 
-mod certificates;
 mod judge;
 mod peers;
 mod plan;
@@ -20,7 +19,7 @@ use clap::Args;
 use crate::libtest::Counts;
 use crate::truth::agent::Agent;
 use crate::truth::rows::family;
-use crate::{build, setup, step, workloads, workspace};
+use crate::{build, certificates, setup, step, workloads, workspace};
 use judge::{Families, Verdict, judge};
 use peers::{Client, Services};
 use plan::Plan;
@@ -129,26 +128,41 @@ pub(crate) fn test(only: &[String]) -> Result<Counts> {
             continue;
         }
         let measured = bench.measure(&row, &[TEST_CONCURRENCY], TEST_REQUESTS);
-        counts.add(
-            match measured.and_then(|measured| measured.runs.iter().try_for_each(holds)) {
-                Ok(()) => Counts::pass(),
-                Err(error) => Counts::fail(format!("protocols {name}: {error:#}")),
-            },
-        );
+        counts.add(match measured.and_then(|measured| holds(&measured)) {
+            Ok(()) => Counts::pass(),
+            Err(error) => Counts::fail(format!("protocols {name}: {error:#}")),
+        });
     }
     step::note(format!("protocols: {}", counts.summary()));
     Ok(counts)
 }
 
+fn holds(measured: &Measured) -> Result<()> {
+    let check = match measured.row.peer.opaque {
+        true => opaque,
+        false => whole,
+    };
+    measured.runs.iter().try_for_each(|run| check(&run.verdict))
+}
+
+/// Both sides saw connections, and took nothing in them for a request.
+fn opaque(verdict: &Verdict) -> Result<()> {
+    for seen in [&verdict.server, &verdict.client] {
+        if seen.opaque == 0 || seen.spans > 0 {
+            bail!("connections should be seen: {verdict:?}");
+        }
+    }
+    Ok(())
+}
+
 /// Everything sent was seen on both sides as what it was, and no link is wrong.
-fn holds(run: &Run) -> Result<()> {
-    let verdict = &run.verdict;
+fn whole(verdict: &Verdict) -> Result<()> {
     let whole = [&verdict.server, &verdict.client, &verdict.calls];
     if whole.iter().any(|seen| !seen.is_whole()) {
         bail!("not all was seen: {verdict:?}");
     }
     if verdict.pairs.wrong + verdict.parents.wrong > 0 {
-        bail!("links are wrong: {}", verdict.told.join("; "));
+        bail!("links are wrong: {}", verdict.links.join("; "));
     }
     Ok(())
 }
@@ -174,7 +188,7 @@ impl Bench {
         let dir = workspace::kept().join("protocols");
         Ok(Self {
             weft: binary.map_or_else(build, Ok)?,
-            certificates: certificates::make(&dir.join("certificates"))?,
+            certificates: certificates::make()?,
             dir,
         })
     }

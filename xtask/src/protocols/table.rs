@@ -48,6 +48,7 @@ pub(super) fn note(run: &Run) {
     verdict
         .told
         .iter()
+        .chain(&verdict.links)
         .for_each(|told| step::note(format!("    {told}")));
 }
 
@@ -180,11 +181,20 @@ fn percent(part: usize, whole: usize) -> String {
 /// What the row runs on, in one line.
 pub(super) fn versions(row: &Row) -> String {
     let mut words: Vec<String> = Vec::new();
-    for folder in row.folders() {
+    let peer = &row.peer;
+    let server = (row.folder.as_str(), &peer.variables, "server");
+    let client = (
+        peer.client.folder.as_str(),
+        &peer.client.variables,
+        "client",
+    );
+    for (folder, variables, role) in [server, client] {
         let source = workspace::workload_sources().join(folder);
         let command = manifest::read(&source).map_or_else(|_| String::new(), |it| it.versions);
         let output = Command::new("sh")
             .args(["-c", &command])
+            .envs(variables)
+            .env("ROLE", role)
             .current_dir(workspace::workloads().join(folder))
             .output();
         let said = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());

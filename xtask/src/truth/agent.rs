@@ -11,8 +11,8 @@ use anyhow::{Context, Result};
 use super::spans::{self, Span};
 use crate::process::Group;
 
-/// It is ready by then.
-const START_LIMIT: Duration = Duration::from_secs(30);
+/// It is ready by then, also where processors are emulated.
+const START_LIMIT: Duration = Duration::from_secs(240);
 /// It looks once at every process there is; that is none of the bench's business.
 const FIRST_LOOK: Duration = Duration::from_millis(500);
 
@@ -99,14 +99,19 @@ fn ready(dir: &Path, command: &mut Command) -> Result<Group> {
     Ok(group)
 }
 
-/// Only the processes; nothing that helps it to find parents.
+/// Only the processes, and all that tells tasks apart, also what is off by default for its cost;
+/// nothing else that helps it to find parents.
 fn settings(dir: &Path, watched: &[u32], metrics: Option<&str>) -> Result<PathBuf> {
     let rules: Vec<String> = watched
         .iter()
         .map(|pid| format!("{{ pid = {pid} }}"))
         .collect();
+    let on: Vec<String> = ["go", "python", "node", "rust", "nginx", "haproxy"]
+        .map(|runtime| format!("{runtime} = \"on\"\n"))
+        .to_vec();
     let mut text = format!(
-        "[select]\ninclude = [{}]\n[export.queue]\ninterval = \"100ms\"\n[export.file]\nmax_bytes = \"1GiB\"\n",
+        "[tasks]\n{}[select]\ninclude = [{}]\n[export.queue]\ninterval = \"100ms\"\n[export.file]\nmax_bytes = \"1GiB\"\n",
+        on.concat(),
         rules.join(", ")
     );
     if let Some(metrics) = metrics {

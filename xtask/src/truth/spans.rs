@@ -85,20 +85,13 @@ fn span(json: &Value, process: u32) -> Option<Span> {
 }
 
 /// Where the outcome stands: of a remote call before that of the HTTP that carries it.
-const STATUSES: [&str; 3] = [
-    "rpc.response.status_code",
-    "rpc.grpc.status_code",
-    "http.response.status_code",
-];
+const STATUSES: [&str; 2] = ["rpc.status_code", "http.response.status_code"];
 
 fn path(json: &Value) -> String {
-    match (
-        attribute(json, "rpc.service"),
-        attribute(json, "rpc.method"),
-    ) {
-        (_, method) if method.is_empty() => attribute(json, "url.path"),
-        (service, method) if service.is_empty() => format!("/{method}"),
-        (service, method) => format!("/{service}/{method}"),
+    // A server that does not know a method may tell it apart.
+    match first(json, &["rpc.method_original", "rpc.method"]) {
+        method if method.is_empty() => attribute(json, "url.path"),
+        method => format!("/{}", method.trim_start_matches('/')),
     }
 }
 
@@ -143,22 +136,13 @@ mod tests {
         let http = ("http.response.status_code", "200");
         let path = ("url.path", "/a.B/C");
         check(&[path, http], ("/a.B/C", "200"));
-        let split = [("rpc.service", "a.B"), ("rpc.method", "C")];
-        check(
-            &[
-                path,
-                http,
-                split[0],
-                split[1],
-                ("rpc.grpc.status_code", "5"),
-            ],
-            ("/a.B/C", "5"),
-        );
         let whole = ("rpc.method", "a.B/C");
         check(
-            &[http, whole, ("rpc.response.status_code", "NOT_FOUND")],
+            &[http, whole, ("rpc.status_code", "NOT_FOUND")],
             ("/a.B/C", "NOT_FOUND"),
         );
+        let unknown = [("rpc.method", "_OTHER"), ("rpc.method_original", "a.B/D")];
+        check(&unknown, ("/a.B/D", ""));
     }
 
     #[test]

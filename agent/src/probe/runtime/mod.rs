@@ -14,7 +14,7 @@ mod ruby;
 mod switches;
 mod tokio;
 
-pub use switches::{Probed, Switches};
+pub use switches::{Extent, Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
@@ -41,6 +41,42 @@ pub struct Plan {
     pub awaited: bool,
     /// What cannot be seen, and why.
     pub lacks: Vec<String>,
+}
+
+impl Plan {
+    /// The same, but for what shows what TLS protects.
+    pub(super) fn without_plaintext(&self) -> Self {
+        let mut plan = self.clone();
+        let stays = |site: &&Site| !go::PLAINTEXT.contains(&site.program);
+        for part in &mut plan.files {
+            part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        plan
+    }
+
+    /// Takes away what tells of tasks that hand work to each other, as far as `extent` says; the
+    /// other probes stay.
+    fn reduce(&mut self, probed: Probed, extent: Extent) {
+        let key = probed.key();
+        let (gone, why) = match extent {
+            Extent::All => return,
+            Extent::Calls => (
+                probed.dear(),
+                format!(
+                    "calls of tasks that a request's own task starts are not followed: {key} is not on"
+                ),
+            ),
+            Extent::Nothing => (
+                probed.handing(),
+                format!("its tasks' calls are not followed: {key} is off"),
+            ),
+        };
+        let stays = |site: &&Site| !gone.contains(&site.program);
+        for part in &mut self.files {
+            part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        self.lacks.push(why);
+    }
 }
 
 /// A file and where it is probed.
@@ -152,7 +188,10 @@ impl Planner {
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
         let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
-        if let Some(off) = probed.filter(|probed| !self.switches.on(*probed)) {
+        let extent = probed.map_or(Extent::All, |probed| self.switches.extent(probed));
+        if let Some(off) = probed.filter(|_| extent == Extent::Nothing)
+            && off.handing().is_empty()
+        {
             return Err(Refusal::Off(off));
         }
         let maps = mappings(proc, process.tgid);
@@ -165,7 +204,7 @@ impl Planner {
         let found = match self.look(mapping.file, &path, way.look, process) {
             Ok(found) => found,
             Err(_) if way.library.is_some() && library.is_none() => return Err(Refusal::Early),
-            Err(why) => return Err(Refusal::Unknown(why)),
+            Err(why) => return Err(Refusal::Unknown(mapping.blame(why))),
         };
         let mut plan = Plan {
             runtime: found.placed(mapping.start),
@@ -179,6 +218,9 @@ impl Planner {
         }
         for module in way.modules {
             plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
+        }
+        if let Some(probed) = probed {
+            plan.reduce(probed, extent);
         }
         Ok(plan)
     }
@@ -309,7 +351,7 @@ fn way(runtime: metadata::Runtime, program: &str) -> Option<(Option<Probed>, Way
         // Read from memory, and a probe that is not on the way of a request; without it threads would
         // be believed that are shared.
         metadata::Runtime::Java => Some((None, java::WAY)),
-        // Its probes are where threads begin and end, not on the way of a request.
+        // Probed where threads are made alone.
         metadata::Runtime::Ruby => Some((None, ruby::WAY)),
         metadata::Runtime::Rust => Some((Some(Probed::Tokio), tokio::WAY)),
         metadata::Runtime::Node => Some((Some(Probed::Node), node::WAY)),

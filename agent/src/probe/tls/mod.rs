@@ -132,7 +132,8 @@ impl Finder {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if let Some(kind) = kind_of(&name) {
                     let shown = format!("/{folder}/{name}");
-                    found.extend(self.library(file, &path, shown, kind));
+                    let library = self.library(file, &path, shown, kind);
+                    found.extend(library.ok().flatten());
                 }
             }
         }
@@ -145,7 +146,10 @@ impl Finder {
         let all = maps.iter().enumerate().filter_map(|(index, mapping)| {
             let kind = kind_of(mapping.name()).or((index == 0).then_some(Kind::Program))?;
             let path = mapping.host_path(proc, tgid);
-            self.library(mapping.file, &path, mapping.path.clone(), kind)
+            let found = self.library(mapping.file, &path, mapping.path.clone(), kind);
+            found.unwrap_or_else(|why| {
+                (kind == Kind::Library).then(|| hides(mapping.path.clone(), mapping.blame(why)))
+            })
         });
         let mut all: Vec<Library> = all.collect();
         // A program that is linked to a library names it, too.
@@ -158,21 +162,32 @@ impl Finder {
         all
     }
 
-    fn library(&mut self, file: FileId, path: &Path, shown: String, kind: Kind) -> Option<Library> {
+    fn library(
+        &mut self,
+        file: FileId,
+        path: &Path,
+        shown: String,
+        kind: Kind,
+    ) -> Result<Option<Library>, String> {
         let found = self.files.look(file, path, |file| look(file, path, kind));
-        match found.ok()? {
+        Ok(match found? {
             Found::Here(sites) => Some(Library {
                 name: sites.name.clone(),
                 path: shown,
                 part: Ok(sites.part(file, path.to_owned())),
             }),
-            Found::Hidden(why) => Some(Library {
-                name: "TLS".to_owned(),
-                path: shown,
-                part: Err(why),
-            }),
+            Found::Hidden(why) => Some(hides(shown, why)),
             Found::Nothing => None,
-        }
+        })
+    }
+}
+
+/// A library at `path` that is out of reach.
+fn hides(path: String, why: String) -> Library {
+    Library {
+        name: "TLS".to_owned(),
+        path,
+        part: Err(why),
     }
 }
 

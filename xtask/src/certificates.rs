@@ -7,28 +7,31 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// Makes all that services and clients may ask for, in `dir`: `ca.pem`, `cert.pem`, `key.pem`
-/// (PKCS 8), and `both.pem` with certificate and key.
+use crate::workspace;
+
+/// Makes all that services and clients may ask for, in the folder that it answers: `ca.pem`,
+/// `cert.pem`, `key.pem` (PKCS 8), and `both.pem` with certificate and key.
 ///
 /// # Errors
 /// When openssl is not there or fails.
-pub(super) fn make(dir: &Path) -> Result<PathBuf> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+pub(crate) fn make() -> Result<PathBuf> {
+    let dir = workspace::kept().join("certificates");
+    fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let request = "req -x509 -newkey rsa:2048 -nodes -sha256 -days 7";
     openssl(
-        dir,
+        &dir,
         &format!("{request} -keyout ca.key -out ca.pem"),
         &["-subj", "/CN=weft test authority"],
     )?;
     openssl(
-        dir,
+        &dir,
         "req -newkey rsa:2048 -nodes -sha256 -keyout key.pem -out cert.csr",
         &["-subj", "/CN=localhost"],
     )?;
     let extensions = "basicConstraints=CA:FALSE\nsubjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth\n";
     fs::write(dir.join("extensions"), extensions)?;
     openssl(
-        dir,
+        &dir,
         "x509 -req -sha256 -days 7 -in cert.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out cert.pem -extfile extensions",
         &[],
     )?;
@@ -40,7 +43,7 @@ pub(super) fn make(dir: &Path) -> Result<PathBuf> {
         use std::os::unix::fs::PermissionsExt;
         fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o644))?;
     }
-    Ok(dir.to_path_buf())
+    Ok(dir)
 }
 
 fn openssl(dir: &Path, words: &str, more: &[&str]) -> Result<()> {

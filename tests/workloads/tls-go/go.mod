@@ -1,0 +1,3 @@
+module inventory-tls
+
+go 1.19
