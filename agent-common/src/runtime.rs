@@ -77,12 +77,20 @@ pub mod go {
     pub const GRPC_SERVER: usize = 8;
     /// `transport.http2Server.conn`.
     pub const GRPC_SERVER_CONN: usize = 9;
-    /// `transport.Stream.id`, which a `ServerStream` begins with.
+    /// `transport.Stream.id`, where a `ServerStream` begins with its `Stream`; or [`BEHIND`] and that,
+    /// where it begins with a pointer to it.
     pub const GRPC_STREAM: usize = 10;
     /// `transport.http2Client.conn`.
     pub const GRPC_CLIENT_CONN: usize = 11;
-    /// Word of `struct pt_regs` that holds the `*http2Client` where a stream is numbered.
+    /// Word of `struct pt_regs` that holds the `*http2Client` where a stream is numbered; or
+    /// [`ON_STACK`] and its distance from the stack pointer.
     pub const GRPC_CLIENT_REGISTER: usize = 12;
+    /// `transport.http2Client.activeStreams`.
+    pub const GRPC_CLIENT_STREAMS: usize = 13;
+    /// Added to the offset of what is found behind a pointer.
+    pub const BEHIND: u64 = 1 << 32;
+    /// Added to what is a distance from the stack pointer.
+    pub const ON_STACK: u64 = 1 << 32;
 }
 
 /// Indices of [`Runtime::at`] for [`PYTHON`].

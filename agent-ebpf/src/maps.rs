@@ -159,7 +159,7 @@ pub static NODE_REACTIONS: LruHashMap<InProcess, Reaction> = LruHashMap::with_ma
 pub static POLLERS: LruHashMap<u64, u64> = LruHashMap::with_max_entries(1024, 0);
 
 /// Words of a thread's stack that are looked through for the task that it runs.
-pub const JAVA_WORDS: usize = 256;
+pub const JAVA_WORDS: usize = 384;
 /// Words of them that may be references; a power of two.
 pub const JAVA_FOUND: usize = 32;
 
@@ -171,7 +171,7 @@ pub const JAVA_HEAD: usize = 12;
 pub struct JavaStack {
     pub words: [u64; JAVA_WORDS],
     pub found: [u64; JAVA_FOUND],
-    /// How many, and the address of the task. Here, and not in registers, since the verifier
+    /// Where the next one goes, and the address of the task. Here, and not in registers, since the verifier
     /// follows each value that a register may have through all that comes behind.
     pub count: u64,
     pub task: u64,

@@ -366,7 +366,7 @@ impl Pipeline {
         if now >= self.next_expiry {
             self.next_expiry = now + EXPIRY;
             self.with_sessions(nobody, out, |table, _, each| table.expire(now, each));
-            self.layers.expire(&self.table);
+            self.layers.expire(now, &self.table);
             self.processes
                 .retain(|_, process| process.ended.is_none_or(|ended| ended + AFTERLIFE > now));
         }

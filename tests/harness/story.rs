@@ -75,7 +75,7 @@ fn told(role: Role, handshake: &Handshake, out: &mut String) {
         "{side} handshake {stage}\n  outcome: {:?}\n  start: {} us @{}\n  random: {head}...\n  \
          offered: {version:#06x} {protocols:?}{}{}",
         handshake.outcome(),
-        handshake.start.at,
+        handshake.start.at / 1000,
         handshake.start.offset,
         if *early_data { " early data" } else { "" },
         if handshake.retried { " retried" } else { "" },

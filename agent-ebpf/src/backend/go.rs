@@ -86,7 +86,13 @@ fn handle_stream(ctx: &ProbeContext) -> Option<()> {
     if (go::Interface { table, object }).kind()? != runtime.at[at::GRPC_SERVER] {
         return None;
     }
-    let id: u32 = read_user(stream.wrapping_add(runtime.at[at::GRPC_STREAM]))?;
+    let offset = runtime.at[at::GRPC_STREAM];
+    let stream = if offset & at::BEHIND == 0 {
+        stream
+    } else {
+        read_user(stream)?
+    };
+    let id: u32 = read_user(stream.wrapping_add(offset & !at::BEHIND))?;
     let conn = go::layer(runtime, object.wrapping_add(runtime.at[at::GRPC_SERVER_CONN]))?;
     go::tell(STREAM_SERVED, conn, id, fiber::goroutine(runtime, r14)?);
     Some(())
@@ -94,8 +100,8 @@ fn handle_stream(ctx: &ProbeContext) -> Option<()> {
 
 /// Go: the call of `runtime.mapassign_fast32` by which `(*http2Client).NewStream` of
 /// `google.golang.org/grpc` enters a stream among the open ones, in the goroutine of the caller and
-/// before anything is written: its number is in ecx, and a register that was found in the code
-/// holds the `*http2Client`.
+/// before anything is written: its number is in ecx, and a register or a place on the stack that was
+/// found in the code holds the `*http2Client`, whose map is in rbx.
 #[uprobe]
 pub fn go_grpc_new_stream(ctx: ProbeContext) -> u32 {
     new_stream(&ctx);
@@ -106,8 +112,20 @@ pub fn go_grpc_new_stream(ctx: ProbeContext) -> u32 {
 fn new_stream(ctx: &ProbeContext) -> Option<()> {
     let runtime = fiber::runtime(GO)?;
     // SAFETY: as above.
-    let (rcx, r14) = unsafe { ((*ctx.regs).rcx, (*ctx.regs).r14) };
-    let client = go::register(ctx.regs as u64, runtime.at[at::GRPC_CLIENT_REGISTER])?;
+    let (rbx, rcx, rsp, r14) = unsafe {
+        let regs = &*ctx.regs;
+        (regs.rbx, regs.rcx, regs.rsp, regs.r14)
+    };
+    let place = runtime.at[at::GRPC_CLIENT_REGISTER];
+    let client = if place & at::ON_STACK == 0 {
+        go::register(ctx.regs as u64, place)?
+    } else {
+        read_user(rsp.wrapping_add(place & !at::ON_STACK))?
+    };
+    let streams: u64 = read_user(client.wrapping_add(runtime.at[at::GRPC_CLIENT_STREAMS]))?;
+    if streams != rbx {
+        return None;
+    }
     let conn = go::layer(runtime, client.wrapping_add(runtime.at[at::GRPC_CLIENT_CONN]))?;
     let asker = fiber::acting(fiber::goroutine(runtime, r14)?);
     go::tell(STREAM_ASKED, conn, rcx as u32, asker);

@@ -113,10 +113,8 @@ fn task_of(runtime: &Runtime) -> Option<u64> {
     let mut i = 0;
     while i < JAVA_FOUND {
         let address = stack.found[i];
-        // What is behind the last one is of another time.
-        let over = i as u64 >= load(&stack.count);
         i += 1;
-        if over || address == load(&stack.task) || !runs(runtime, stack, address, own) {
+        if address == 0 || address == load(&stack.task) || !runs(runtime, stack, address, own) {
             continue;
         }
         // One within another: which of them calls is not told.
@@ -152,6 +150,7 @@ fn store(to: &mut u64, value: u64) {
 fn references(runtime: &Runtime, stack: &mut JavaStack) {
     let (start, len) = (runtime.at[java::START], runtime.at[java::LEN]);
     store(&mut stack.count, 0);
+    stack.found = [0; JAVA_FOUND];
     let mut i = 0;
     while i < JAVA_WORDS {
         let word = stack.words[i];

@@ -9,7 +9,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
 use crate::probe::attach;
 use crate::probe::object::{self, Error, Loaded};
-use crate::probe::runtime::{Plan, Planner, Probed, Refusal, probed};
+use crate::probe::runtime::{Extent, Plan, Planner, Probed, Refusal, probed};
 use crate::probe::tls::{Finder, Library};
 use std::fs;
 
@@ -258,9 +258,14 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
 
 /// Whether tasks of its runtime are told apart, why, and at what cost.
 fn switched(config: &Config, probed: Probed) -> String {
-    let on = plan::switches(&config.tasks).on(probed);
+    let extent = plan::switches(&config.tasks).extent(probed);
     let why = match plan::setting(&config.tasks, probed) {
-        Switch::Auto if on => format!("{} is auto", probed.key()),
+        Switch::Auto if extent == Extent::All => format!("{} is auto", probed.key()),
+        Switch::Auto if extent == Extent::Calls => format!(
+            "{} is auto, and what every request would pay for is more than {} %; \"on\" turns it on",
+            probed.key(),
+            Probed::AFFORDABLE
+        ),
         Switch::Auto => format!(
             "{} is auto, and that is more than {} %; \"on\" turns them on",
             probed.key(),
@@ -268,7 +273,11 @@ fn switched(config: &Config, probed: Probed) -> String {
         ),
         Switch::On | Switch::Off => format!("{} says so", probed.key()),
     };
-    let state = if on { "" } else { "not " };
+    let state = match extent {
+        Extent::All => "",
+        Extent::Calls => "for calls of a request's own task ",
+        Extent::Nothing => "not ",
+    };
     format!("{state}told apart: {}: {why}", probed.price())
 }
 

@@ -334,7 +334,7 @@ fn announce_costs(tasks: &Tasks) {
         .map(|probed| format!("{} = \"on\"", probed.key()))
         .collect();
     eprintln!(
-        "weft: calls are not followed through the tasks of {}: probes there can take more than \
+        "weft: not all calls are followed through the tasks of {}: probes there can take more than \
          {} % of a service's CPU\nhint: {}",
         names.join(" and "),
         Probed::AFFORDABLE,

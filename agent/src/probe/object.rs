@@ -200,7 +200,11 @@ impl Loaded {
 
     /// Probes the file of a process.
     pub fn probe(&mut self, tgid: u32, plan: &Plan) -> bool {
-        self.uprobes.apply(&mut self.ebpf, tgid, plan)
+        if self.tls {
+            return self.uprobes.apply(&mut self.ebpf, tgid, plan);
+        }
+        let plan = plan.without_plaintext();
+        self.uprobes.apply(&mut self.ebpf, tgid, &plan)
     }
 
     /// Probes TLS libraries that process `tgid` uses, or that any may use if it is 0; answers

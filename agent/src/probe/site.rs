@@ -224,6 +224,36 @@ pub fn call_with_field(
     None
 }
 
+/// The first call of `target` in `code` whose argument `argument` may have been loaded from `field`
+/// of an object that was on the stack before, as may be on another way through the code: offset of
+/// the call, distance of the object's place from the stack pointer.
+#[must_use]
+pub fn call_with_field_of_stack(
+    code: &[u8],
+    address: u64,
+    target: u64,
+    argument: Register,
+    field: u64,
+) -> Option<(u64, u64)> {
+    let mut places: HashMap<Register, u64> = HashMap::new();
+    let mut place = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if is_call(&found, target) {
+            return Some((found.ip().wrapping_sub(address), place?));
+        }
+        if found.code() != Code::Mov_r64_rm64 || found.op1_kind() != OpKind::Memory {
+            continue;
+        }
+        let (base, offset) = (found.memory_base(), found.memory_displacement64());
+        if base == Register::RSP && found.memory_index() == Register::None {
+            places.insert(found.op0_register(), offset);
+        } else if found.op0_register() == argument && offset == field {
+            place = places.get(&base).copied().or(place);
+        }
+    }
+    None
+}
+
 fn is_call(instruction: &Instruction, target: u64) -> bool {
     instruction.code() == Code::Call_rel32_64 && instruction.near_branch_target() == target
 }
@@ -648,6 +678,21 @@ mod tests {
         assert_eq!(part_then_load(&code), Some([0xd0, 0x28]));
         assert_eq!(part_then_load(&code[..21]), None);
         assert_eq!(part_then_load(&code[..11]), None);
+    }
+
+    #[test]
+    fn an_object_is_found_on_the_stack() {
+        // mov rcx, [rsp+0x20]; mov rbx, [rcx+0x1b8]; mov ebx, -1; mov ecx, [rdx]; call +0
+        let code = [
+            0x48, 0x8b, 0x4c, 0x24, 0x20, 0x48, 0x8b, 0x99, 0xb8, 0x01, 0, 0, 0xbb, 0xff, 0xff,
+            0xff, 0xff, 0x8b, 0x0a, 0xe8, 0, 0, 0, 0,
+        ];
+        let look =
+            |target, field| call_with_field_of_stack(&code, 0x1000, target, Register::RBX, field);
+        assert_eq!(look(0x1018, 0x1b8), Some((19, 0x20)));
+        assert_eq!(look(0x1018, 0x1b0), None);
+        assert_eq!(look(0x2000, 0x1b8), None);
+        assert_eq!(call_with_field(&code, 0x1000, 0x1018, Register::RBX), None);
     }
 
     #[test]

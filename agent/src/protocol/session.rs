@@ -4,6 +4,7 @@
 //! yet, and starts anew at the next request when sync is lost. In: [`Piece`]. Out: [`Report`].
 
 use super::exchange::{Report, Role};
+use super::tls::Tls;
 use super::{ALL, Conversation, Limits, Progress, Protocol, Verdict};
 use crate::record::Direction;
 use crate::stream::{Moment, Piece};
@@ -41,8 +42,12 @@ pub struct Session {
 }
 
 enum Talk {
-    Seeking { turns: u32 },
+    Seeking {
+        turns: u32,
+    },
     Talking(Box<Talking>),
+    /// The protocol was left for one that is not known: TLS, if at once, or nothing.
+    Tunnel,
     Opaque,
 }
 
@@ -112,6 +117,7 @@ impl Session {
                 self.last = Some(direction);
                 match &mut self.talk {
                     Talk::Opaque => Change::None,
+                    Talk::Tunnel => self.look_into(direction, bytes, moment, limits, out),
                     Talk::Seeking { turns } => {
                         *turns += u32::from(turned);
                         let turns = *turns;
@@ -210,22 +216,7 @@ impl Session {
             Recognised::Yes(protocol, role) => {
                 let fresh = half.kept.is_empty();
                 let first = if fresh { moment.offset } else { half.start() };
-                let mut conversation = protocol.open(role, limits);
-                if self.midway {
-                    conversation.joined_midway();
-                }
-                let answers = match role {
-                    Role::Server => Direction::Sent,
-                    Role::Client => Direction::Received,
-                };
-                self.answers = Some(answers);
-                self.set_capture(protocol.capture());
-                self.midway = false;
-                self.talk = Talk::Talking(Box::new(Talking {
-                    conversation,
-                    answers,
-                    first,
-                }));
+                self.open(protocol, role, first, limits);
                 self.halves[direction.opposite().index()].clear();
                 if fresh {
                     self.offer(direction, bytes, moment, limits, out)
@@ -248,6 +239,48 @@ impl Session {
                 }
                 Change::None
             }
+        }
+    }
+
+    /// A conversation begins with the byte at `first`.
+    fn open(&mut self, protocol: &dyn Protocol, role: Role, first: u64, limits: Limits) {
+        let mut conversation = protocol.open(role, limits);
+        if self.midway {
+            conversation.joined_midway();
+        }
+        let answers = match role {
+            Role::Server => Direction::Sent,
+            Role::Client => Direction::Received,
+        };
+        self.answers = Some(answers);
+        self.set_capture(protocol.capture());
+        self.midway = false;
+        self.talk = Talk::Talking(Box::new(Talking {
+            conversation,
+            answers,
+            first,
+        }));
+    }
+
+    /// The first bytes of what a tunnel carries.
+    fn look_into(
+        &mut self,
+        direction: Direction,
+        bytes: &[u8],
+        moment: Moment,
+        limits: Limits,
+        out: &mut Vec<Report>,
+    ) -> Change {
+        let half = &mut self.halves[direction.index()];
+        half.keep(bytes, moment);
+        match Tls.probe(direction, &half.kept) {
+            Verdict::Yes(role) => {
+                let first = half.start();
+                self.open(&Tls, role, first, limits);
+                self.feed_kept(direction, moment, limits, out)
+            }
+            Verdict::More => Change::None,
+            Verdict::No | Verdict::Opaque => self.close(),
         }
     }
 
@@ -291,7 +324,7 @@ impl Session {
                 Progress::Switched(n) => {
                     taken += n.min(bytes.len() - taken);
                     if !self.switch() {
-                        return self.close();
+                        return self.leave(taken == bytes.len());
                     }
                     return self.offer_rest(direction, bytes, taken, moment, limits, out);
                 }
@@ -312,6 +345,18 @@ impl Session {
         talking.conversation = next.conversation;
         self.set_capture(next.capture);
         true
+    }
+
+    /// The connection speaks another protocol, which begins with the next call if the last one is
+    /// `over`.
+    fn leave(&mut self, over: bool) -> Change {
+        if !over {
+            return self.close();
+        }
+        self.halves = Default::default();
+        self.set_capture(Tls.capture());
+        self.talk = Talk::Tunnel;
+        Change::None
     }
 
     /// Offers what is behind the first `taken` bytes of a call.
@@ -363,8 +408,9 @@ impl Session {
                 Progress::Lost => return self.lose(direction, first, out),
                 Progress::Switched(n) => {
                     half.drop_front(n);
+                    let whole = half.kept.is_empty();
                     if !self.switch() {
-                        return self.close();
+                        return self.leave(whole);
                     }
                     return self.feed_kept(direction, moment, limits, out);
                 }
@@ -384,6 +430,9 @@ impl Session {
         let half = &mut self.halves[direction.index()];
         let had = !half.kept.is_empty();
         half.clear();
+        if matches!(self.talk, Talk::Tunnel) {
+            return self.close();
+        }
         let Talk::Talking(talking) = &mut self.talk else {
             self.overlook(direction);
             return Change::None;
@@ -418,6 +467,8 @@ impl Session {
             self.losses += 1;
         } else if matches!(self.talk, Talk::Opaque) {
             return Change::None;
+        } else if matches!(self.talk, Talk::Tunnel) {
+            return self.close();
         }
         self.halves = Default::default();
         if self.losses > LOSSES {

@@ -320,6 +320,30 @@ fn what_is_no_known_protocol_is_left_alone() {
 }
 
 #[test]
+fn a_tunnel_is_looked_into_once() {
+    const HELLO: &str = "\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03\
+        rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\x00\x00\x02\x13\x01\x01\x00\x00\x00";
+    const CONNECT: &str = "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n";
+    const OPEN: &str = "HTTP/1.1 200 OK\r\n\r\n";
+    check("TLS", "?@1 ok Offered", |wire| {
+        wire.ask(CONNECT).tell(OPEN).ask(HELLO);
+    });
+    check("TLS in parts", "?@1 ok Offered", |wire| {
+        let (head, rest) = HELLO.split_at(5);
+        wire.ask(CONNECT).tell(OPEN).ask(head).ask(rest);
+    });
+    check("anything else", "?@1 ok Opaque", |wire| {
+        wire.ask(CONNECT).tell(OPEN).ask(A).tell(OK).ask(HELLO);
+    });
+    check("bytes that were not seen", "?@1 ok Opaque", |wire| {
+        wire.ask(CONNECT).tell(OPEN).gap(Received, 9).ask(HELLO);
+    });
+    check("nothing", "?@1 ok", |wire| {
+        wire.ask(CONNECT).tell(OPEN).forget();
+    });
+}
+
+#[test]
 fn endless_losses_end() {
     let mut wire = Wire::default();
     for _ in 0..=LOSSES {

@@ -6,6 +6,7 @@
 //! before the request it answers, whatever the order in which two CPUs reported them. Not here:
 //! what the bytes mean (`protocol`), and any clock (time is that of the records).
 
+pub mod lengths;
 pub mod plain;
 pub mod table;
 pub mod time;

@@ -3,10 +3,12 @@
 //! In: plain bytes by session, ClientHellos by connection. Out: plain bytes as connections of their
 //! own in the table, with the ends of the one that carries them. A session is bound once, by what
 //! the kernel side saw of its library's system calls, or by the random number of the ClientHello
-//! that crossed the connection in the same process: 28 bytes at least that no other one has. What
+//! that crossed the connection in the same process: 28 bytes at least that no other one has; or, of
+//! old ones, by the lengths of their records (`lengths`). What
 //! comes before that waits, bounded; what is never bound is given up and counted. Not here: what
 //! TLS records say, beyond the ClientHello's number (`protocol`).
 
+use super::lengths::Lengths;
 use super::table::{Each, Table};
 use crate::record::{
     Carrier, Chunk, ConnId, Direction, Ended, Nanos, Opened, Plain, Secured, Task,
@@ -24,6 +26,8 @@ const HELD_BYTES: usize = 8 * 1024 * 1024;
 /// still to report, ns.
 const PATIENCE: Nanos = 1_000_000_000;
 const LINGER: Nanos = 100_000_000;
+/// How long a session without any bytes is remembered that is not bound, ns.
+const IDLE: Nanos = 900_000_000_000;
 
 /// `legacy_version` of records and the place of the random number: RFC 8446, 4.1.2 and 5.1.
 const HANDSHAKE: u8 = 22;
@@ -95,6 +99,8 @@ pub struct Layers {
     carried: HashMap<ConnId, ConnId>,
     /// Connections whose session was found by its ClientHello: nobody else's.
     proven: HashSet<ConnId>,
+    /// Sessions of which only the lengths of their records can tell.
+    lengths: Lengths,
     /// Sessions that wait.
     waiting: Vec<ConnId>,
     held_bytes: usize,
@@ -126,6 +132,9 @@ impl Layers {
 
     /// Bytes of a connection itself, not yet of a session: a ClientHello among them is remembered.
     pub fn carried(&mut self, task: Task, chunk: &Chunk<'_>) {
+        if chunk.direction == Direction::Received {
+            self.lengths.read(task, chunk.conn, chunk.len);
+        }
         if let Some(known) = self.connections.get_mut(&chunk.conn) {
             if chunk.direction == Direction::Received {
                 known.received = chunk.fiber;
@@ -162,10 +171,11 @@ impl Layers {
         let session = self.session(secured.session, at)?;
         session.random = Some((task.tgid, secured.random));
         // Its bytes tell whether it was seen from its beginning.
-        if matches!(&session.state, State::Waiting(waiting) if waiting.is_empty()) {
+        let State::Waiting(waiting) = &session.state else {
             return None;
-        }
-        self.bind(secured.session, None, table, each)
+        };
+        let first = waiting.front()?.2.chunk.clone();
+        self.bind(secured.session, None, &first, table, each)
     }
 
     /// Plain bytes were moved.
@@ -184,13 +194,27 @@ impl Layers {
             self.deliver(at, task, &plain.chunk, table, each);
             return None;
         }
-        let covered = self.bind(id, plain.carrier, table, each);
+        if !plain.fresh && plain.carrier.is_none() {
+            self.lengths.seek(id);
+        }
+        let carrier = plain.carrier.or_else(|| self.by_length(task, &plain.chunk));
+        let covered = self.bind(id, carrier, &plain.chunk, table, each);
         if covered.is_some() {
             self.deliver(at, task, &plain.chunk, table, each);
         } else {
             self.hold(at, task, &plain.chunk);
         }
         covered
+    }
+
+    /// The connection that the lengths of the session's records prove.
+    fn by_length(&mut self, task: Task, chunk: &Chunk<'_>) -> Option<ConnId> {
+        if chunk.direction == Direction::Sent {
+            return None;
+        }
+        let (carried, connections) = (&self.carried, &self.connections);
+        let free = |conn| !carried.contains_key(&conn) && !connections.contains_key(&conn);
+        self.lengths.given(task, chunk.conn, chunk.len, free)
     }
 
     /// What is known of session `id`; `None` when there are too many.
@@ -206,11 +230,12 @@ impl Layers {
     }
 
     /// Binds session `id` to `carrier`, or to the connection of its ClientHello, if that is
-    /// followed; then what waited follows.
+    /// followed; then what waited follows, and `next`.
     fn bind<T: Default>(
         &mut self,
         id: ConnId,
         carrier: Option<ConnId>,
+        next: &Chunk<'_>,
         table: &mut Table<T>,
         each: &mut Each<'_, T>,
     ) -> Covered {
@@ -235,6 +260,14 @@ impl Layers {
         if of_random.is_some() {
             self.proven.insert(carrier);
         }
+        let waited = std::mem::take(waiting);
+        // What was given up before is no gap.
+        let first = waited.front().map_or(next, |(.., held)| &held.chunk);
+        let mut offsets = [0; 2];
+        if !session.fresh {
+            offsets[first.direction.index()] = first.offset;
+            offsets[first.direction.opposite().index()] = first.opposite;
+        }
         let info = Opened {
             conn: id,
             fresh: under.fresh && session.fresh,
@@ -242,12 +275,12 @@ impl Layers {
                 conn: carrier,
                 began: under.offsets,
             }),
-            offsets: [0; 2],
+            offsets,
             client: under.client,
             ..Opened::clone(under)
         };
-        let waited = std::mem::take(waiting);
         session.state = State::Bound(carrier);
+        self.lengths.forget(id);
         self.counts.bound += 1;
         // Another session of that connection cannot go on.
         if let Some(before) = self.carried.insert(carrier, id) {
@@ -310,6 +343,7 @@ impl Layers {
             return;
         }
         if waiting.is_empty() {
+            session.since = at;
             self.waiting.push(chunk.conn);
         }
         self.held_bytes += chunk.bytes.len();
@@ -364,7 +398,7 @@ impl Layers {
     }
 
     /// Looks for sessions that nothing is to be expected of. Call it now and then.
-    pub fn expire<T: Default>(&mut self, table: &Table<T>) {
+    pub fn expire<T: Default>(&mut self, now: Nanos, table: &Table<T>) {
         self.connections
             .retain(|conn, _| table.info(*conn).is_some());
         self.proven.retain(|conn| table.info(*conn).is_some());
@@ -377,10 +411,12 @@ impl Layers {
         self.carried
             .retain(|_, session| table.info(*session).is_some());
         self.sessions.retain(|id, session| match session.state {
-            State::Waiting(_) => true,
+            State::Waiting(_) => session.since.saturating_add(IDLE) > now,
             State::Bound(_) => table.info(*id).is_some(),
             State::Over => false,
         });
+        let sessions = &self.sessions;
+        self.lengths.retain(|id| sessions.contains_key(&id));
     }
 
     /// What waits for the connection of session `id` is given up.
@@ -388,7 +424,13 @@ impl Layers {
         let Some(session) = self.sessions.get_mut(&id) else {
             return;
         };
-        if let State::Waiting(waiting) = std::mem::replace(&mut session.state, State::Over) {
+        // The lengths of later records may still tell of an old one.
+        let after = if session.fresh {
+            State::Over
+        } else {
+            State::default()
+        };
+        if let State::Waiting(waiting) = std::mem::replace(&mut session.state, after) {
             self.counts.unbound += waiting.len() as u64;
             let bytes: usize = waiting.iter().map(|(.., held)| held.bytes.len()).sum();
             self.held_bytes -= bytes;

@@ -89,7 +89,7 @@ impl Fixture {
     ) -> Covered {
         let plain = Plain {
             carrier,
-            fresh: true,
+            fresh: how.fresh,
             chunk: Chunk {
                 conn,
                 direction: how.direction,
@@ -149,6 +149,7 @@ struct How {
     offset: u64,
     opposite: u64,
     fiber: u64,
+    fresh: bool,
 }
 
 const FIRST: How = How {
@@ -156,6 +157,7 @@ const FIRST: How = How {
     offset: 0,
     opposite: 0,
     fiber: 0,
+    fresh: true,
 };
 
 #[test]
@@ -249,6 +251,37 @@ fn a_client_hello_holds_against_system_calls() {
     );
 }
 
+/// What it gives follows the reading of 22 bytes more, three times after it was first heard of.
+#[test]
+fn an_old_session_is_found_by_lengths() {
+    let mut fixture = Fixture::new(false);
+    for (number, bound) in [None, None, None, Some(CARRIER)].into_iter().enumerate() {
+        fixture.raw(CARRIER, Direction::Received, 0, &[23; 3 + 22]);
+        let how = How {
+            direction: Direction::Received,
+            offset: 700 + 3 * number as u64,
+            opposite: 900,
+            fresh: false,
+            ..FIRST
+        };
+        assert_eq!(fixture.plain(None, "ask", how), bound);
+        // What was before is given up.
+        if number == 0 {
+            fixture.tick(10 + PATIENCE);
+        }
+    }
+    let said = ["Received ask by 0"; 3];
+    assert_eq!(fixture.seen, said);
+    assert!(!fixture.infos[0].fresh);
+    assert_eq!(
+        fixture.layers.counts,
+        Counts {
+            bound: 1,
+            unbound: 1
+        }
+    );
+}
+
 /// A process that asks itself has both ends, with the same ClientHello.
 #[test]
 fn both_ends_in_one_process_are_told_apart_or_not_at_all() {
@@ -284,7 +317,7 @@ fn what_is_never_bound_is_given_up() {
     assert_eq!(fixture.layers.counts.unbound, 2 * HELD as u64);
     fixture.hello(Direction::Sent, 0);
     assert_eq!(fixture.secured(TASK, NUMBER), None);
-    fixture.layers.expire(&fixture.table);
+    fixture.layers.expire(0, &fixture.table);
     assert_eq!(fixture.layers.sizes()[0].1, 0);
 }
 

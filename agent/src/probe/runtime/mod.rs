@@ -14,7 +14,7 @@ mod ruby;
 mod switches;
 mod tokio;
 
-pub use switches::{Probed, Switches};
+pub use switches::{Extent, Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
@@ -44,13 +44,37 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Takes away what tells of tasks that hand work to each other; the other probes stay.
-    fn leave_out(&mut self, off: Probed) {
-        let stays = |site: &&Site| !off.handing().contains(&site.program);
+    /// The same, but for what shows what TLS protects.
+    pub(super) fn without_plaintext(&self) -> Self {
+        let mut plan = self.clone();
+        let stays = |site: &&Site| !go::PLAINTEXT.contains(&site.program);
+        for part in &mut plan.files {
+            part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        plan
+    }
+
+    /// Takes away what tells of tasks that hand work to each other, as far as `extent` says; the
+    /// other probes stay.
+    fn reduce(&mut self, probed: Probed, extent: Extent) {
+        let key = probed.key();
+        let (gone, why) = match extent {
+            Extent::All => return,
+            Extent::Calls => (
+                probed.dear(),
+                format!(
+                    "calls of tasks that a request's own task starts are not followed: {key} is not on"
+                ),
+            ),
+            Extent::Nothing => (
+                probed.handing(),
+                format!("its tasks' calls are not followed: {key} is off"),
+            ),
+        };
+        let stays = |site: &&Site| !gone.contains(&site.program);
         for part in &mut self.files {
             part.sites = part.sites.iter().filter(stays).cloned().collect();
         }
-        let why = format!("its tasks' calls are not followed: {} is off", off.key());
         self.lacks.push(why);
     }
 }
@@ -164,8 +188,10 @@ impl Planner {
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
         let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
-        let off = probed.filter(|probed| !self.switches.on(*probed));
-        if let Some(off) = off.filter(|off| off.handing().is_empty()) {
+        let extent = probed.map_or(Extent::All, |probed| self.switches.extent(probed));
+        if let Some(off) = probed.filter(|_| extent == Extent::Nothing)
+            && off.handing().is_empty()
+        {
             return Err(Refusal::Off(off));
         }
         let maps = mappings(proc, process.tgid);
@@ -193,8 +219,8 @@ impl Planner {
         for module in way.modules {
             plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
         }
-        if let Some(off) = off {
-            plan.leave_out(off);
+        if let Some(probed) = probed {
+            plan.reduce(probed, extent);
         }
         Ok(plan)
     }
@@ -322,7 +348,8 @@ fn way(runtime: metadata::Runtime, program: &str) -> Option<(Option<Probed>, Way
     match runtime {
         metadata::Runtime::Go => Some((Some(Probed::Go), go::WAY)),
         metadata::Runtime::Python => Some((Some(Probed::Python), python::WAY)),
-        // Read from memory alone; without it threads would be believed that are shared.
+        // Read from memory, and a probe that is not on the way of a request; without it threads would
+        // be believed that are shared.
         metadata::Runtime::Java => Some((None, java::WAY)),
         // Probed where threads are made alone.
         metadata::Runtime::Ruby => Some((None, ruby::WAY)),

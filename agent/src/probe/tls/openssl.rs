@@ -297,6 +297,8 @@ fn version(sections: &Sections, path: &Path) -> String {
         let name = mark.split(' ').next()?;
         Some(format!("{name} {text}"))
     });
+    // Names without a version are links to those with one.
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     found.unwrap_or_else(|| match name.split_once(".so.") {
         Some((_, version)) => format!("OpenSSL {version}"),

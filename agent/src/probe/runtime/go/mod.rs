@@ -9,6 +9,8 @@
 mod streams;
 mod tls;
 
+pub(super) use tls::PROGRAMS as PLAINTEXT;
+
 use super::{Found, Site, Way, at_entry, code_of};
 use crate::discovery::elf::Sections;
 use crate::discovery::go_types::Types;

@@ -102,16 +102,25 @@ const STREAMS: [&str; 2] = ["*transport.Stream", "*transport.ServerStream"];
 fn served(program: &Program<'_>) -> Option<Parts> {
     let types = program.types.as_ref()?;
     let (server, conn) = types.find("*transport.http2Server", &["conn", "activeStreams"])?;
-    // A `ServerStream` begins with its `Stream`.
-    let stream = match types.find(STREAMS[1], &["Stream"]) {
-        Some((_, at)) if at != [0] => return None,
-        _ => types.find(STREAMS[0], &["id", "method"])?.1,
+    let (_, stream) = types.find(STREAMS[0], &["id", "method"])?;
+    let id = *stream.first()?;
+    // A `ServerStream` begins with its `Stream`, or with a pointer to it.
+    let id = match types
+        .find(STREAMS[1], &["Stream", "st"])
+        .map(|found| found.1)
+    {
+        Some(offsets) => match offsets.as_slice() {
+            [0, 8] => go::BEHIND | id,
+            [0, behind] if *behind > id => id,
+            _ => return None,
+        },
+        None => id,
     };
     Some(Parts {
         at: vec![
             (go::GRPC_SERVER, server.address),
             (go::GRPC_SERVER_CONN, *conn.first()?),
-            (go::GRPC_STREAM, *stream.first()?),
+            (go::GRPC_STREAM, id),
         ],
         sites: vec![program.at_entry(HANDLE_STREAM, "go_grpc_handle_stream")?],
         lacks: None,
@@ -130,16 +139,26 @@ fn asked(program: &Program<'_>) -> Option<Parts> {
     NEW_STREAM.iter().find_map(|name| {
         let (code, at) = program.code(name)?;
         // The map is the second argument, the number the third.
-        let map = site::call_with_field(&code, at.address, assign.address, Register::RBX)?;
-        if map.field != *streams {
-            return None;
-        }
+        let place = || {
+            let map = site::call_with_field(&code, at.address, assign.address, Register::RBX)?;
+            let register = word_of(map.register)?;
+            (map.field == *streams).then_some((map.call, register))
+        };
+        // Before 1.69 the number takes the client's register. The kernel side compares the map.
+        let on_stack = || {
+            let (address, assign) = (at.address, assign.address);
+            let found =
+                site::call_with_field_of_stack(&code, address, assign, Register::RBX, *streams);
+            found.map(|(call, place)| (call, go::ON_STACK | place))
+        };
+        let (call, place) = place().or_else(on_stack)?;
         Some(Parts {
             at: vec![
                 (go::GRPC_CLIENT_CONN, *conn),
-                (go::GRPC_CLIENT_REGISTER, word_of(map.register)?),
+                (go::GRPC_CLIENT_REGISTER, place),
+                (go::GRPC_CLIENT_STREAMS, *streams),
             ],
-            sites: vec![program.within(at, map.call, "go_grpc_new_stream")?],
+            sites: vec![program.within(at, call, "go_grpc_new_stream")?],
             lacks: None,
         })
     })

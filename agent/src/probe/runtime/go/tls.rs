@@ -22,6 +22,10 @@ const HANDSHAKES: [&str; 2] = [
 /// What is asked for.
 pub(super) const FUNCTIONS: &[&str] = &[WRITE, RECORD, READ, MOVE, HANDSHAKES[0], HANDSHAKES[1]];
 
+/// The programs that see plain bytes.
+pub(in crate::probe::runtime) const PROGRAMS: [&str; 3] =
+    ["go_tls_write", "go_tls_read", "go_tls_handshake"];
+
 /// `bytes.Reader.prevRune`, behind a slice and `i`.
 const PREVIOUS_RUNE: u64 = 32;
 
@@ -49,7 +53,7 @@ fn passing(program: &Program<'_>) -> Option<Parts> {
     let calls = site::calls(&write, at.address, record.address);
     let mut sites = Vec::new();
     for call in calls {
-        sites.push(program.within(at, call, "go_tls_write")?);
+        sites.push(program.within(at, call, PROGRAMS[0])?);
     }
     if sites.is_empty() {
         return None;
@@ -57,9 +61,9 @@ fn passing(program: &Program<'_>) -> Option<Parts> {
     let (read, at) = program.code(READ)?;
     let moved = program.function(MOVE)?;
     let copy = site::call_behind_reset(&read, at.address, moved.address)?;
-    sites.push(program.within(at, copy.call, "go_tls_read")?);
+    sites.push(program.within(at, copy.call, PROGRAMS[1])?);
     for handshake in HANDSHAKES {
-        sites.extend(program.at_entry(handshake, "go_tls_handshake"));
+        sites.extend(program.at_entry(handshake, PROGRAMS[2]));
     }
     Some(Parts {
         at: vec![
