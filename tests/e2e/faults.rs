@@ -4,7 +4,7 @@
 //! apart: where the probes are not in the right file, or the process is read by a wrong recipe,
 //! they have no parent or a wrong one.
 
-use crate::handed::{drive, exact};
+use crate::handed::{drive, exact, until_seen};
 use crate::shared::{able, lacking};
 use harness::agent::{self, Agent, fresh_path};
 use harness::host::{program, workloads};
@@ -269,6 +269,7 @@ fn a_service_is_chosen_by_its_port() {
     exact(&agent, port, upstream, "before");
     drop(service);
     let _service = started(Command::new(&server), port, upstream);
+    until_seen(&agent, port, "after");
     exact(&agent, port, upstream, "after");
 }
 

@@ -4,6 +4,8 @@
 use harness::agent::{Agent, Span};
 use harness::client::concurrently;
 use std::collections::HashMap;
+use std::thread;
+use std::time::Duration;
 
 /// Requests of one phase, and how many are open at once.
 const COUNT: usize = 80;
@@ -45,6 +47,20 @@ fn some(agent: &Agent, port: u16, upstream: u16, mark: &str, count: usize) -> Ou
     let spans = agent.wait_for(2 * count, ours);
     assert_eq!(spans.len(), 2 * count, "spans are missing, or twice there");
     judge(&spans)
+}
+
+/// Waits until a service is watched, which takes a while where rules ask for ports.
+pub(crate) fn until_seen(agent: &Agent, port: u16, mark: &str) {
+    for attempt in 0..TRIES {
+        let targets = [format!("/work/{mark}s{attempt}")];
+        assert_eq!(concurrently(port, &targets, 1).len(), 1);
+        thread::sleep(Duration::from_millis(500));
+        let ours = |span: &Span| span.port() == port && id(span).starts_with(&format!("{mark}s"));
+        if agent.spans().iter().any(ours) {
+            return;
+        }
+    }
+    panic!("{mark} is not watched");
 }
 
 /// The same, and every call must stand under its own request by the runtime's task. A service that

@@ -46,7 +46,7 @@ const BOUNDS: [Bound; 8] = [
     bound("6.1", "express-call", 190.0, 85.0),
     bound("6.18", "go-http", 15.5, 21.0),
     bound("6.18", "flask-threads", 30.0, 66.0),
-    bound("6.18", "aiohttp-call", 34.0, 77.0),
+    bound("6.18", "aiohttp-call", 37.0, 70.0),
     bound("6.18", "express-call", 190.0, 85.0),
 ];
 
