@@ -82,7 +82,12 @@ impl Probed {
     /// the others is run by a call alone, and takes less (Go: 2.1 %).
     pub(super) const fn dear(self) -> &'static [&'static str] {
         match self {
-            Self::Go => &["go_goroutine_made", "go_serve"],
+            Self::Go => &[
+                "go_goroutine_made",
+                "go_serve",
+                "go_h2_run_handler",
+                "go_grpc_handle_stream",
+            ],
             Self::Python | Self::Node | Self::Tokio | Self::Nginx | Self::Haproxy => &[],
         }
     }
