@@ -311,14 +311,16 @@ fn lossy(
 ///
 /// Where every request has a thread of its own no call finds a wrong parent. An event loop whose
 /// second request was lost looks like one that handles a single request, and nothing in the
-/// records tells otherwise: there, few.
+/// records tells otherwise: there, few. Nor does anything tell that a worker of PHP has read another
+/// request than its last one. The kernel side counts what it loses, and then neither is believed.
 #[test]
 fn lost_records_make_no_wrong_parent() -> Result<()> {
     let (mut looped, mut wrong_in_loop) = (0, 0);
     each(|file, frames| {
         let expected = run(frames, options());
         let mut judge = |what: String, (spans, wrong): (usize, Vec<(String, String)>)| {
-            if file.ends_with("maze-concurrent.log") {
+            let told = ["maze-concurrent.log", "php-concurrent.log"];
+            if told.iter().any(|name| file.ends_with(name)) {
                 looped += spans;
                 wrong_in_loop += wrong.len();
             } else {

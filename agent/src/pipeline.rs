@@ -257,7 +257,7 @@ impl Pipeline {
             }
             Event::Opened(opened) => {
                 if !self.is_unwatched(task.tgid) {
-                    self.assembly.opened(&opened);
+                    self.assembly.opened(task, &opened);
                 }
                 self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
                     table.opened(at, task, *opened, each);

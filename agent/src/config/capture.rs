@@ -9,7 +9,7 @@ section! {
     /// What the kernel side may use.
     pub struct Capture in "capture" {
         /// Buffer between kernel and agent: a power of two, at least 64KiB.
-        pub ring_bytes: Size = Size(2 << 20);
+        pub ring_bytes: Size = Size(4 << 20);
         /// Most connections followed at once; beyond, the oldest are forgotten.
         pub connections: u32 = 16_384;
         /// BTF file of the running kernel, where it is not at /sys/kernel/btf/vmlinux.

@@ -19,7 +19,7 @@ use crate::stream::time::{Clock, monotonic};
 use crate::trace::id::Ids;
 use agent_common::loss::Loss;
 use agent_common::watch::{IGNORE, WATCH};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufWriter};
 use std::sync::Arc;
@@ -68,6 +68,7 @@ pub struct Capture {
     control: Control,
     pipeline: Pipeline,
     discoverer: Discoverer,
+    executed: Executed,
     log: Option<RecordLog>,
     next_clock: Nanos,
     next_release: Nanos,
@@ -102,6 +103,30 @@ pub enum Error {
     /// A descriptor.
     #[error("cannot wait for the ring buffer: {0}")]
     Io(#[from] io::Error),
+}
+
+/// Processes of which the last program is remembered.
+const EXECUTED: usize = 4096;
+
+/// When processes last became other programs: what was found out before is of the former one.
+#[derive(Default)]
+struct Executed(HashMap<u32, Nanos>);
+
+impl Executed {
+    fn note(&mut self, tgid: u32, at: Nanos) {
+        if self.0.len() >= EXECUTED {
+            // Answers take milliseconds.
+            self.0.retain(|_, before| *before + RELEASE > at);
+        }
+        if self.0.len() < EXECUTED {
+            self.0.insert(tgid, at);
+        }
+    }
+
+    /// Has `tgid` become another program since `at`?
+    fn since(&self, tgid: u32, at: Nanos) -> bool {
+        self.0.get(&tgid).is_some_and(|executed| *executed > at)
+    }
 }
 
 impl Capture {
@@ -157,6 +182,7 @@ impl Capture {
             control,
             pipeline,
             discoverer: Discoverer::start(discovery, known),
+            executed: Executed::default(),
             log: plan.log,
             next_clock: 0,
             next_release: monotonic() + SETTLED,
@@ -183,6 +209,7 @@ impl Capture {
             control,
             pipeline,
             discoverer,
+            executed,
             log,
             undecodable,
             lost,
@@ -225,6 +252,7 @@ impl Capture {
                 match &record.event {
                     Event::Executed { .. } => {
                         loaded.uprobes.gone(record.task.tgid);
+                        executed.note(record.task.tgid, record.at);
                         discoverer.ask(record.task.tgid);
                     }
                     Event::Loaded => discoverer.loaded(record.task.tgid),
@@ -338,6 +366,9 @@ impl Capture {
     fn take_identities(&mut self) -> io::Result<()> {
         let scanned = self.discoverer.scanned();
         for found in self.discoverer.found() {
+            if self.executed.since(found.tgid, found.at) {
+                continue;
+            }
             if !found.decision.watch {
                 self.control.forget(found.tgid);
                 if !self.identified {

@@ -11,6 +11,8 @@ use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
 use crate::probe::runtime::{Part, Plan, Planner, Refusal, Switches};
 use crate::probe::tls::Finder;
+use crate::record::Nanos;
+use crate::stream::time::monotonic;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,6 +30,8 @@ const RESCAN: Duration = Duration::from_secs(1);
 pub struct Found {
     /// Which.
     pub tgid: u32,
+    /// When it was looked at: it may have run another program by then.
+    pub at: Nanos,
     /// Who it is.
     pub service: Arc<Service>,
     /// Whether it is watched.
@@ -111,11 +115,13 @@ impl Discovery {
     /// Who `tgid` is and whether it is watched; `None` when it is gone.
     #[must_use]
     pub fn find(&self, tgid: u32, ports: &[u16]) -> Option<Found> {
+        let at = monotonic();
         let process = self.proc.read(tgid).ok()?;
         let service = self.identifier.identify(&process);
         let decision = self.selector.decide(&process, &service, ports);
         Some(Found {
             tgid,
+            at,
             service,
             decision,
             recalled: false,

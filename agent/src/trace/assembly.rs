@@ -15,7 +15,7 @@ use super::parent::Refusal;
 use super::streams::Streams;
 use super::waiting::Waiting;
 use crate::protocol::exchange::{Answer, Moment, Request, Role};
-use crate::record::{ConnId, Endpoint, Nanos, Opened};
+use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
@@ -530,7 +530,10 @@ impl Assembly {
     }
 
     /// A connection was announced.
-    pub fn opened(&mut self, info: &Opened) {
+    pub fn opened(&mut self, task: Task, info: &Opened) {
+        if !info.client {
+            self.handlers.turned(task);
+        }
         if let Endpoint::Inet(local, _) = &info.local {
             if self.locals.len() < LOCALS {
                 self.locals.insert(*local);

@@ -213,6 +213,12 @@ impl Handlers {
         }
     }
 
+    /// `task` has taken a connection of somebody else: what it does from now on may be for a request
+    /// that comes by it.
+    pub fn turned(&mut self, task: Task) {
+        self.last.remove(&task);
+    }
+
     /// `node` is open, but its client has its answer.
     pub fn doubt_node(&mut self, node: NodeId) {
         self.doubted.insert(node);

@@ -148,15 +148,12 @@ fn start_services(group: &mut Group, ports: &Ports) -> Result<()> {
     Ok(())
 }
 
-/// The only settings are the endpoint, and that calls are followed through the tasks of Node, which
-/// is off by default for its cost; the file is how we compare with the backend.
+/// The only setting is the endpoint; the file is how we compare with the backend.
 fn start_weft(group: &mut Group, weft: &Path, ports: &Ports, spans_file: &Path) -> Result<()> {
     let _ = fs::remove_file(spans_file); // from an earlier run
     let endpoint = format!("http://127.0.0.1:{}", ports.grpc);
     let file = format!("file:{}", spans_file.display());
-    step::say(format!(
-        "WEFT_TASKS__NODE=on weft run --endpoint {endpoint}"
-    ));
+    step::say(format!("weft run --endpoint {endpoint}"));
     let mut command = Command::new(weft);
     command.args([
         "run",
@@ -167,7 +164,6 @@ fn start_weft(group: &mut Group, weft: &Path, ports: &Ports, spans_file: &Path) 
         "--output",
         &file,
     ]);
-    command.env("WEFT_TASKS__NODE", "on");
     group.start("weft", &mut command)?;
     group.wait_for("weft", "ready", START_LIMIT)
 }

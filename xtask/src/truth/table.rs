@@ -28,7 +28,7 @@ measures all of them and writes this file; `--only NAME` does it for some.
 Every request carries an id in its path, and each service, as people write them, passes it on in the
 paths of its calls. So each span tells by itself to which request it belongs. weft knows nothing of
 the ids: it sees the calls and says which request each came from. All `[tasks]` are on, also those that
-are off by default for their cost (Go, Node: [docs/bench](bench/2026-11-21-runtimes.md)). The mix of requests waits, takes
+are off by default for their cost (some of Go: [docs/bench](bench/2026-11-21-runtimes.md)). The mix of requests waits, takes
 locks, calls in sequence and in parallel, tries again after a 503, gives up after a timeout and calls
 after it has answered; the upstream answers out of order.
 

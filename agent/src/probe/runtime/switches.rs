@@ -117,10 +117,17 @@ impl Probed {
         !matches!(self, Self::Nginx | Self::Haproxy)
     }
 
-    /// Is it probed unless the settings say otherwise?
+    /// Without its probes no call has a parent, not even where one request follows the other: an
+    /// event loop has nothing else that tells. Then a service without them is hardly worth watching,
+    /// and they are on unasked whatever they take.
+    const fn is_needed(self) -> bool {
+        matches!(self, Self::Node)
+    }
+
+    /// Is all of it probed unless the settings say otherwise?
     #[must_use]
     pub fn affordable(self) -> bool {
-        !self.has_probes() || self.cost().0 <= Self::AFFORDABLE
+        !self.has_probes() || self.is_needed() || self.cost().0 <= Self::AFFORDABLE
     }
 
     /// Its cost in words.
@@ -183,7 +190,6 @@ mod tests {
         for probed in Probed::ALL {
             let usual = match probed {
                 Probed::Go => Extent::Calls,
-                Probed::Node => Extent::Nothing,
                 _ => Extent::All,
             };
             for (setting, extent) in [
