@@ -19,7 +19,8 @@ use clap::Args;
 use crate::libtest::Counts;
 use crate::truth::agent::Agent;
 use crate::truth::rows::family;
-use crate::{build, certificates, setup, step, workloads, workspace};
+use crate::workloads::{self, manifest};
+use crate::{build, certificates, setup, step, workspace};
 use judge::{Families, Verdict, judge};
 use peers::{Client, Services};
 use plan::Plan;
@@ -31,6 +32,8 @@ const QUIET: Duration = Duration::from_millis(2500);
 const POLL: Duration = Duration::from_millis(100);
 /// Requests before the first run, so that runtimes have loaded what they need.
 const WARM_UP: usize = 10;
+/// So many at once in the run with connections that are older than weft.
+const KEPT_CONCURRENCY: usize = 8;
 /// The run of `cargo xtask test`: so many requests, so many at once.
 const TEST_REQUESTS: usize = 40;
 const TEST_CONCURRENCY: usize = 8;
@@ -67,7 +70,10 @@ struct Run {
 struct Measured {
     row: Row,
     versions: String,
+    /// Each with a service of its own, whose connections to others weft sees from the beginning.
     runs: Vec<Run>,
+    /// One more, of a service that calls others, by connections that are older than weft.
+    kept: Option<Run>,
 }
 
 /// Measures, prints, and writes when asked to.
@@ -195,19 +201,33 @@ impl Bench {
 
     fn measure(&self, row: &Row, concurrency: &[usize], requests: usize) -> Result<Measured> {
         step::say(format!("{}: {}", row.peer.name, row.peer.what));
-        let services = Services::start(row, &self.dir, &self.certificates)?;
-        let warm = (WARM_UP, 2, "warm");
-        Client::start(row, &services, &self.dir, &self.certificates, warm)?.send()?;
         let mut runs = Vec::new();
+        let mut kept = None;
         for concurrency in concurrency {
+            let services = Services::start(row, &self.dir, &self.certificates)?;
+            let warm = (WARM_UP, 2, "warm");
+            let quiet = Row {
+                peer: manifest::Peer {
+                    upstream: None,
+                    ..row.peer.clone()
+                },
+                ..row.clone()
+            };
+            Client::start(&quiet, &services, &self.dir, &self.certificates, warm)?.send()?;
             let run = self.run(row, &services, *concurrency, requests)?;
             table::note(&run);
             runs.push(run);
+            if row.calls() && *concurrency == KEPT_CONCURRENCY {
+                let run = self.run(row, &services, KEPT_CONCURRENCY, requests)?;
+                table::note_kept(&run);
+                kept = Some(run);
+            }
         }
         Ok(Measured {
             row: row.clone(),
             versions: table::versions(row),
             runs,
+            kept,
         })
     }
 
