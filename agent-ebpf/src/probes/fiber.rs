@@ -120,7 +120,11 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
         // Written by its task at once, also where a loop sends what is encrypted later.
         PYTHON => python::current(runtime, 0),
         // To whom a session leads is not looked at: what serves no client finds nothing.
-        THREAD_LOCAL => Some(native::by_thread_local(runtime, socket, direction == SENT as u16)),
+        THREAD_LOCAL => Some(native::by_thread_local(
+            runtime,
+            socket,
+            direction == SENT as u16,
+        )),
         NGINX if sk == 0 => Some(native::nobody(socket)),
         NGINX => Some(native::nginx_client(runtime, fd, sk).unwrap_or(native::nobody(socket))),
         RUBY => ruby::current(runtime),
