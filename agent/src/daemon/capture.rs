@@ -392,7 +392,7 @@ impl Capture {
             }
             // Only then: an entry for a process that has just ended would stay for ever.
             if found.recalled
-                && let Err(error) = self.control.watch(found.tgid, WATCH)
+                && let Err(error) = self.control.watch_again(found.tgid)
             {
                 tracing::warn!(found.tgid, %error, "process not watched");
             }
