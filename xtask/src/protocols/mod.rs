@@ -148,7 +148,12 @@ fn holds(measured: &Measured) -> Result<()> {
         true => opaque,
         false => whole,
     };
-    measured.runs.iter().try_for_each(|run| check(&run.verdict))
+    measured
+        .runs
+        .iter()
+        .try_for_each(|run| check(&run.verdict))?;
+    let kept = measured.kept.iter();
+    kept.map(|run| &run.verdict).try_for_each(no_wrong_link)
 }
 
 /// Both sides saw connections, and took nothing in them for a request.
@@ -161,12 +166,21 @@ fn opaque(verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-/// Everything sent was seen on both sides as what it was, and no link is wrong.
+/// Everything sent was seen on both sides as what it was, every call has its parent, and no link is
+/// wrong.
 fn whole(verdict: &Verdict) -> Result<()> {
     let whole = [&verdict.server, &verdict.client, &verdict.calls];
     if whole.iter().any(|seen| !seen.is_whole()) {
         bail!("not all was seen: {verdict:?}");
     }
+    no_wrong_link(verdict)?;
+    if verdict.parents.right < verdict.parents.expected {
+        bail!("calls have no parent: {verdict:?}");
+    }
+    Ok(())
+}
+
+fn no_wrong_link(verdict: &Verdict) -> Result<()> {
     if verdict.pairs.wrong + verdict.parents.wrong > 0 {
         bail!("links are wrong: {}", verdict.links.join("; "));
     }
