@@ -23,7 +23,7 @@ use crate::discovery::procs::{Proc, Process};
 use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
-use agent_common::runtime::{NOWHERE, Runtime};
+use agent_common::runtime::{FIELDS, NOWHERE, Runtime};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -313,6 +313,23 @@ impl Module {
 }
 
 impl Found {
+    /// Tasks of this kind are told by `at` alone: no address of the file is among it, and nothing is
+    /// probed.
+    fn new(sections: &Sections, kind: u32, at: [u64; FIELDS]) -> Self {
+        Self {
+            runtime: Runtime {
+                kind,
+                reserved: 0,
+                at,
+            },
+            sites: [].into(),
+            addresses: &[],
+            lowest: sections.lowest(),
+            lacks: None,
+            own: false,
+        }
+    }
+
     /// Its addresses in a process that has the file mapped at `start`.
     fn placed(&self, start: u64) -> Runtime {
         let mut runtime = self.runtime;
