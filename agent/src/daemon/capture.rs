@@ -129,6 +129,13 @@ impl Executed {
     }
 }
 
+/// TLS libraries that are probed for whoever comes.
+fn standard_libraries() -> Vec<Part> {
+    let libraries = Finder::default().standard(&Proc::at("/proc"));
+    let parts = libraries.into_iter();
+    parts.filter_map(|library| library.part.ok()).collect()
+}
+
 impl Capture {
     /// Attaches the hooks, then looks who is there already: nobody falls between.
     ///
@@ -136,6 +143,12 @@ impl Capture {
     /// When nothing can be captured on this host.
     pub fn start(plan: Plan) -> Result<Self, Error> {
         let full = plan.probes.ring_bytes as usize;
+        // Before any hook is there: it takes a while, in which nobody would read the ring.
+        let parts = if plan.probes.tls {
+            standard_libraries()
+        } else {
+            Vec::new()
+        };
         let mut loaded = object::load(&plan.probes)?;
         release_memory();
         if let Some(report) = loaded.missing().first() {
@@ -148,11 +161,6 @@ impl Capture {
                 reasons: refused.collect::<Vec<_>>().join("; "),
             });
         }
-        let libraries = Finder::default().standard(&Proc::at("/proc"));
-        let parts: Vec<Part> = libraries
-            .into_iter()
-            .filter_map(|library| library.part.ok())
-            .collect();
         loaded.probe_parts(ANYBODY, &parts);
         let reader = Reader::new(loaded.ring()?)?;
         let mut control = loaded.control()?;
@@ -181,7 +189,7 @@ impl Capture {
             reader,
             control,
             pipeline,
-            discoverer: Discoverer::start(discovery, known),
+            discoverer: Discoverer::start(discovery, known, plan.probes.tls),
             executed: Executed::default(),
             log: plan.log,
             next_clock: 0,
@@ -384,7 +392,7 @@ impl Capture {
             }
             // Only then: an entry for a process that has just ended would stay for ever.
             if found.recalled
-                && let Err(error) = self.control.watch(found.tgid, WATCH)
+                && let Err(error) = self.control.watch_again(found.tgid)
             {
                 tracing::warn!(found.tgid, %error, "process not watched");
             }
