@@ -551,24 +551,6 @@ impl Assembly {
         self.ends.remove(&(info.local, info.remote));
     }
 
-    fn set_lonely(&mut self, node: NodeId, lonely: bool) {
-        let Some(entry) = self.node_mut(node) else {
-            return;
-        };
-        if entry.lonely == lonely {
-            return;
-        }
-        entry.lonely = lonely;
-        let tree = entry.tree;
-        if let Some(tree) = self.trees.get_mut(&tree) {
-            if lonely {
-                tree.lonely += 1;
-            } else {
-                tree.lonely -= 1;
-            }
-        }
-    }
-
     fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {
         let key = self.node(node)?.pair?;
         self.pairs.meet(&key, role, node)

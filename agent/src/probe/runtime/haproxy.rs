@@ -12,7 +12,7 @@ use crate::discovery::elf::Sections;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols;
 use crate::probe::site;
-use agent_common::runtime::{FIELDS, NOWHERE, Runtime, THREAD_LOCAL, thread_local};
+use agent_common::runtime::{FIELDS, NOWHERE, THREAD_LOCAL, thread_local};
 
 pub(super) const WAY: Way = Way {
     library: None,
@@ -46,16 +46,5 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     at[thread_local::WORD] = word.cast_unsigned();
     at[thread_local::INNER] = current;
     at[thread_local::CONNECTS] = 1;
-    Ok(Found {
-        runtime: Runtime {
-            kind: THREAD_LOCAL,
-            reserved: 0,
-            at,
-        },
-        sites: [].into(),
-        addresses: &[],
-        lowest: sections.lowest(),
-        lacks: None,
-        own: false,
-    })
+    Ok(Found::new(sections, THREAD_LOCAL, at))
 }

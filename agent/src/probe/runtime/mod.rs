@@ -23,7 +23,7 @@ use crate::discovery::procs::{Proc, Process};
 use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
-use agent_common::runtime::{NOWHERE, Runtime};
+use agent_common::runtime::{FIELDS, NOWHERE, Runtime};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -313,6 +313,23 @@ impl Module {
 }
 
 impl Found {
+    /// Tasks of this kind are told by `at` alone: no address of the file is among it, and nothing is
+    /// probed.
+    fn new(sections: &Sections, kind: u32, at: [u64; FIELDS]) -> Self {
+        Self {
+            runtime: Runtime {
+                kind,
+                reserved: 0,
+                at,
+            },
+            sites: [].into(),
+            addresses: &[],
+            lowest: sections.lowest(),
+            lacks: None,
+            own: false,
+        }
+    }
+
     /// Its addresses in a process that has the file mapped at `start`.
     fn placed(&self, start: u64) -> Runtime {
         let mut runtime = self.runtime;
@@ -382,34 +399,39 @@ fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
 }
 
 /// A site at the beginning of the function `symbol`, where its arguments are still there.
-fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
+pub(super) fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
     Some(Site {
         program,
-        offset: offset + skip,
+        offset: offset_of(sections, symbol, site::entry)?,
         returns: false,
     })
 }
 
 /// The same for a function with C's calling convention of which the first two arguments matter.
 fn at_entry_of_c(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::entry_of_c(&sections.bytes(offset, site::PROLOGUE));
     Some(Site {
         program,
-        offset: offset + skip,
+        offset: offset_of(sections, symbol, site::entry_of_c)?,
         returns: false,
     })
 }
 
-/// A site for the return of the function `symbol`.
-fn at_return(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::before_stack(&sections.bytes(offset, site::PROLOGUE));
+/// A site for the return of the function `symbol`, which is known by the stack pointer at its
+/// beginning.
+pub(super) fn at_return(
+    sections: &Sections,
+    symbol: Symbol,
+    program: &'static str,
+) -> Option<Site> {
     Some(Site {
         program,
-        offset: offset + skip,
+        offset: offset_of(sections, symbol, site::before_stack)?,
         returns: true,
     })
+}
+
+/// Offset in the file of the function `symbol`, and what `skip` says of its first bytes.
+fn offset_of(sections: &Sections, symbol: Symbol, skip: fn(&[u8]) -> u64) -> Option<u64> {
+    let offset = sections.file_offset(symbol.address)?;
+    Some(offset + skip(&sections.bytes(offset, site::PROLOGUE)))
 }

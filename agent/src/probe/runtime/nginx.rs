@@ -13,7 +13,7 @@
 use super::{Found, Way};
 use crate::discovery::elf::Sections;
 use crate::discovery::procs::Process;
-use agent_common::runtime::{FIELDS, NGINX, NOWHERE, Runtime, nginx};
+use agent_common::runtime::{FIELDS, NGINX, NOWHERE, nginx};
 
 pub(super) const WAY: Way = Way {
     library: None,
@@ -32,16 +32,5 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     at[nginx::FD] = 24;
     // `struct ngx_http_request_s { uint32_t signature; ngx_connection_t *connection; ... }`
     at[nginx::CLIENT] = 8;
-    Ok(Found {
-        runtime: Runtime {
-            kind: NGINX,
-            reserved: 0,
-            at,
-        },
-        sites: [].into(),
-        addresses: &[],
-        lowest: sections.lowest(),
-        lacks: None,
-        own: false,
-    })
+    Ok(Found::new(sections, NGINX, at))
 }

@@ -8,8 +8,7 @@
 mod gnutls;
 mod openssl;
 
-use super::runtime::{Part, Site};
-use super::site;
+use super::runtime::{Part, Site, at_return};
 use crate::discovery::elf::Sections;
 use crate::discovery::mapping::{FileId, Mapping, entries, mappings};
 use crate::discovery::procs::Proc;
@@ -319,33 +318,21 @@ fn hidden(sections: &Sections) -> Option<&'static str> {
     None
 }
 
-/// Both probes of a function: at its beginning `entry`, and at its return `back`.
+/// Both probes of a function, in one place: at its beginning `entry`, and at its return `back`.
 fn call(
     sections: &Sections,
     address: u64,
     entry: &'static str,
     back: &'static str,
 ) -> Option<[Site; 2]> {
-    // The return is known by the stack pointer at the beginning.
-    let offset = sections.file_offset(address)?;
-    let offset = offset + site::before_stack(&sections.bytes(offset, site::PROLOGUE));
-    let at = |program, returns| Site {
-        program,
-        offset,
-        returns,
-    };
-    Some([at(entry, false), at(back, true)])
-}
-
-/// A probe at the beginning of function `symbol`, of which only the first argument matters.
-fn entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
-    Some(Site {
-        program,
-        offset: offset + skip,
+    let function = Symbol { address, size: 0 };
+    let back = at_return(sections, function, back)?;
+    let entry = Site {
+        program: entry,
         returns: false,
-    })
+        ..back
+    };
+    Some([entry, back])
 }
 
 impl Mapping {
