@@ -18,7 +18,7 @@ pub use switches::{Extent, Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, mappings, sibling};
+use crate::discovery::mapping::{FileId, Mapping, sibling};
 use crate::discovery::procs::{Proc, Process};
 use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
@@ -177,7 +177,7 @@ impl Planner {
         }
     }
 
-    /// The plan for `process`, which runs `runtime`.
+    /// The plan for `process`, which runs `runtime` and has the files of `maps` mapped.
     ///
     /// # Errors
     /// When there is none, with the reason.
@@ -185,6 +185,7 @@ impl Planner {
         &mut self,
         proc: &Proc,
         process: &Process,
+        maps: &[Mapping],
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
         let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
@@ -194,7 +195,6 @@ impl Planner {
         {
             return Err(Refusal::Off(off));
         }
-        let maps = mappings(proc, process.tgid);
         let library = way
             .library
             .and_then(|is| maps.iter().find(|mapping| is(mapping)));
@@ -213,11 +213,11 @@ impl Planner {
             lacks: found.lacks.iter().map(|why| (*why).to_owned()).collect(),
         };
         if let Some(check) = way.check {
-            let lacks = check(proc, &maps, process.tgid, &mut plan.runtime)?;
+            let lacks = check(proc, maps, process.tgid, &mut plan.runtime)?;
             plan.lacks.extend(lacks.map(str::to_owned));
         }
         for module in way.modules {
-            plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
+            plan.awaited |= !self.add(&mut plan, module, proc, process, maps);
         }
         if let Some(probed) = probed {
             plan.reduce(probed, extent);

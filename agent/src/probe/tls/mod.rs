@@ -10,7 +10,7 @@ mod openssl;
 
 use super::runtime::{Part, Site, at_return};
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, entries, mappings};
+use crate::discovery::mapping::{FileId, Mapping, entries};
 use crate::discovery::procs::Proc;
 use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::{self, Symbol};
@@ -139,9 +139,8 @@ impl Finder {
         found
     }
 
-    /// Libraries that process `tgid` has mapped, and its own.
-    pub fn of_process(&mut self, proc: &Proc, tgid: u32) -> Vec<Library> {
-        let maps = mappings(proc, tgid);
+    /// Libraries among the files `maps` of process `tgid`, and its own.
+    pub fn of_process(&mut self, proc: &Proc, tgid: u32, maps: &[Mapping]) -> Vec<Library> {
         let all = maps.iter().enumerate().filter_map(|(index, mapping)| {
             let kind = kind_of(mapping.name()).or((index == 0).then_some(Kind::Program))?;
             let path = mapping.host_path(proc, tgid);
@@ -345,6 +344,7 @@ impl Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::mapping::mappings;
 
     #[test]
     fn libraries_are_known_by_their_names() {
@@ -384,7 +384,8 @@ mod tests {
     #[test]
     fn the_dynamic_linker_tells_of_libraries() {
         let proc = Proc::at("/proc");
-        let found = Finder::default().of_process(&proc, std::process::id());
+        let own = std::process::id();
+        let found = Finder::default().of_process(&proc, own, &mappings(&proc, own));
         let linker = found.iter().find(|library| library.is_linker()).unwrap();
         assert_eq!(linker.part.as_ref().unwrap().sites.len(), 1);
     }
