@@ -136,6 +136,16 @@ pub fn node_took(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// Node.js: `void AsyncWrap::AsyncReset(const FunctionCallbackInfo<Value> &args)`: `http.Agent` gives
+/// a connection to a request.
+#[uprobe]
+pub fn node_assigned(_: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        node::assigned(runtime);
+    }
+    0
+}
+
 /// libuv and Node.js: entry of the callbacks of everything but received bytes.
 #[uprobe]
 pub fn node_entered(_: ProbeContext) -> u32 {
