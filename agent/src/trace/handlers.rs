@@ -115,6 +115,8 @@ pub enum Current {
     Handling(NodeId, SpanId, Evidence),
     /// The answer may tell: whoever writes it was handling the request.
     Later,
+    /// This one or another: [`super::supposed`].
+    Perhaps(NodeId, SpanId),
 }
 
 /// Who is handling what.
@@ -177,6 +179,12 @@ impl Handlers {
             event_loop: false,
         };
         self.units.insert(unit, work);
+    }
+
+    /// What the event `handler` has brought, if that was seen.
+    #[must_use]
+    pub fn purpose(&self, handler: Handler) -> Option<Purpose> {
+        self.events.find(handler.task.tgid, handler.fiber)
     }
 
     /// The event `handler` has brought something.
@@ -488,7 +496,8 @@ impl Handlers {
             Some(Purpose::Answer(node, id)) if alone(node) => {
                 Ok(Current::Handling(node, id, Evidence::Task))
             }
-            Some(_) => Err(Refusal::Ambiguous),
+            Some(Purpose::Answer(node, id)) => Ok(Current::Perhaps(node, id)),
+            Some(Purpose::Call(..) | Purpose::Several) => Err(Refusal::Ambiguous),
             None if open.is_some() => Ok(Current::Later),
             None => Ok(Current::None),
         }

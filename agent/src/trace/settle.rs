@@ -226,6 +226,10 @@ impl Assembly {
                 self.wait(node, handler, asked);
                 return;
             }
+            Ok(Current::Perhaps(_, request)) if header.is_none() => {
+                self.suppose(node, request);
+                return;
+            }
             Ok(Current::None) if header.is_none() && asked >= self.lossy_until => {
                 if let Some(request) = self.handlers.last_of(handler) {
                     self.follow(node, request, Evidence::Thread);
@@ -315,7 +319,7 @@ impl Assembly {
         asked: Nanos,
     ) -> Result<Current, Refusal> {
         let current = self.handlers.current(handler, threading)?;
-        let Current::Handling(found, id, _) = current else {
+        let (Current::Handling(found, id, _) | Current::Perhaps(found, id)) = current else {
             return Ok(current);
         };
         // The record of the call came late: its task's identity is another's by now.
@@ -327,6 +331,11 @@ impl Assembly {
         }
         // A task may outlive the request that it was made for, whose node is another's by now.
         let above = self.node(found).filter(|above| above.id == id);
+        if matches!(current, Current::Perhaps(..))
+            && above.is_none_or(|above| above.answer.is_some())
+        {
+            return Err(Refusal::Ambiguous);
+        }
         let above = above.ok_or(Refusal::Late)?;
         if handler.fiber & WHILE_OPEN != 0 && above.answer.is_some() {
             return Err(Refusal::Late);
@@ -337,6 +346,47 @@ impl Assembly {
             return Err(Refusal::Ambiguous);
         }
         Ok(current)
+    }
+
+    /// The call `node` may be for `request`, whose answer may tell.
+    fn suppose(&mut self, node: NodeId, request: SpanId) {
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
+        let id = entry.id;
+        entry.supposed = Some(request);
+        if self.supposed.insert(request, (node, id)) {
+            self.set_waiting(node, true);
+        } else {
+            self.refuse(Refusal::Ambiguous);
+        }
+    }
+
+    /// The server's request `node` was answered by `writer`: what may have been for it was, or was
+    /// not.
+    pub(super) fn confirm(&mut self, node: NodeId, writer: Option<Handler>) {
+        let Some(request) = self.node(node).map(|entry| entry.id) else {
+            return;
+        };
+        let event = writer.filter(|writer| writer.is_event());
+        let brought = event.and_then(|event| self.handlers.purpose(event));
+        let mut told = false;
+        for (call, id) in self.supposed.take(request) {
+            let Some(entry) = self.node_mut(call).filter(|entry| entry.id == id) else {
+                continue;
+            };
+            entry.supposed = None;
+            self.set_waiting(call, false);
+            if brought == Some(Purpose::Call(call, id)) {
+                told = true;
+                self.adopt(call, Some(Parent::Local(node, Evidence::Task)));
+            } else {
+                self.refuse(Refusal::Ambiguous);
+            }
+        }
+        if let (Some(event), Some(Purpose::Call(..)), false) = (event, brought, told) {
+            self.handlers.brought(event, Purpose::Several);
+        }
     }
 
     /// The answer to a request that is open now may tell whose call `node` is.
