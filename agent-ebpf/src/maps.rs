@@ -102,6 +102,9 @@ pub struct NodeThread {
     pub scope: u64,
     /// The task that made that request.
     pub queued: u64,
+    /// The newest id before: if a connection was made for the request, that of the tick which
+    /// connects it.
+    pub tick: u64,
     /// The task whose code runs now.
     pub current: u64,
     /// The newest id of an asynchronous resource when the event began.
@@ -118,8 +121,8 @@ pub struct NodeThread {
     pub microtasks: u32,
     /// 1 in an event of callbacks each of which is of whoever made its resource.
     pub makers: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// 1 while a handle is told that it is closed.
+    pub closing: u32,
     /// Entries of this thread that [`NODE_IDS`] has had.
     pub logged: u64,
     /// The last of them.

@@ -112,6 +112,7 @@ fn begin(thread: &mut NodeThread, event: u64) {
     thread.changed = 0;
     thread.microtasks = 0;
     thread.makers = 0;
+    thread.closing = 0;
     thread.scope = 0;
     if thread.ids != 0 {
         log(thread, thread.since, event);
@@ -205,6 +206,15 @@ pub fn received(connection: &Connection) -> u64 {
 pub fn entered() {
     if let Some(thread) = thread(false) {
         begin(thread, 0);
+    }
+}
+
+/// A handle is told that it is closed.
+#[inline(always)]
+pub fn closed() {
+    if let Some(thread) = thread(false) {
+        begin(thread, 0);
+        thread.closing = 1;
     }
 }
 
@@ -303,9 +313,11 @@ fn of(thread: &NodeThread) -> u64 {
             0
         };
     }
-    // Made in the scope of one that was itself made here.
-    if self::maker(thread, trigger) == maker {
-        maker
+    // Made in the scope of one that was itself made here: a tick of a connection, where a callback
+    // of many has made both.
+    let outer = self::maker(thread, trigger);
+    if outer == maker || (maker == 0 && thread.makers != 0) {
+        outer
     } else {
         0
     }
@@ -326,7 +338,7 @@ fn older(thread: &NodeThread, id: u64, trigger: u64) -> u64 {
 }
 
 /// A connection is given to a request of `http.Agent`: to one that has waited, if a tick of this event
-/// has entered the scope of an older resource for it.
+/// has entered the scope of an older resource for it, or what is told that a connection is closed.
 #[inline(always)]
 pub fn assigned(runtime: &Runtime) -> Option<()> {
     let thread = thread(false)?;
@@ -334,15 +346,53 @@ pub fn assigned(runtime: &Runtime) -> Option<()> {
         return None;
     }
     let [scope, trigger] = read_user::<[u64; 2]>(thread.ids)?;
-    if scope == 0 || scope > thread.since || around(thread, runtime)? <= thread.since {
+    if scope == 0 || scope > thread.since {
+        return None;
+    }
+    let around = around(thread, runtime)?;
+    if around <= thread.since && (thread.closing == 0 || around == 0) {
         return None;
     }
     let maker = made_by(thread, scope, trigger);
     if maker != 0 {
         thread.scope = scope;
         thread.queued = maker;
+        thread.tick = newest(thread);
     }
     Some(())
+}
+
+/// The current thread connects a socket: whoever uses it first, if that is known.
+#[inline(always)]
+pub fn connects() -> u64 {
+    let Some(thread) = thread(false) else { return 0 };
+    if thread.scope != 0 && read_user::<u64>(thread.ids) == Some(thread.tick) {
+        return thread.queued;
+    }
+    of(thread)
+}
+
+/// A connection is made: among callbacks of many, its id is of the one that runs.
+#[inline(always)]
+pub fn made() {
+    let Some(thread) = thread(false) else { return };
+    if thread.makers == 0 {
+        return;
+    }
+    let maker = of(thread);
+    if maker != 0 {
+        let newest = newest(thread);
+        change_after(thread, newest, maker);
+        change_after(thread, next(newest), 0);
+    }
+}
+
+/// The id behind `id`. Among positive doubles the next integer is so many further that the
+/// exponent, shifted by the bits of the fraction, says how many.
+#[inline(always)]
+fn next(id: u64) -> u64 {
+    let exponent = (id >> 52).wrapping_sub(1023);
+    id.wrapping_add(1 << (52_u64.wrapping_sub(exponent) & 63))
 }
 
 /// The id of the resource in whose scope the current one was entered.
@@ -387,8 +437,14 @@ fn maker(thread: &NodeThread, id: u64) -> u64 {
 /// From now on `fiber` is the current task.
 #[inline(always)]
 fn change(thread: &mut NodeThread, fiber: u64) {
-    thread.current = fiber;
     let newest = newest(thread);
+    change_after(thread, newest, fiber);
+}
+
+/// So it is for what is made after the id `newest`.
+#[inline(always)]
+fn change_after(thread: &mut NodeThread, newest: u64, fiber: u64) {
+    thread.current = fiber;
     if thread.ids == 0 {
         thread.event = 0;
         thread.changed = 0;

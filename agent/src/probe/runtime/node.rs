@@ -37,6 +37,10 @@ const ASYNC_ID: &str = "_ZN4node29AsyncHooksGetExecutionAsyncIdEPN2v87IsolateE";
 const POP: &str = "_ZN4node10AsyncHooks17pop_async_contextEd";
 const RESET: &str = "_ZN4node9AsyncWrap10AsyncResetERKN2v820FunctionCallbackInfoINS1_5ValueEEE";
 
+const CLOSED: &str = "_ZN4node10HandleWrap7OnCloseEP11uv_handle_s";
+const TCP: &str = "_ZN4node7TCPWrap3NewERKN2v820FunctionCallbackInfoINS1_5ValueEEE";
+const PIPE: &str = "_ZN4node8PipeWrap3NewERKN2v820FunctionCallbackInfoINS1_5ValueEEE";
+
 const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
 
 const IMMEDIATES: &str = "_ZN4node11Environment14CheckImmediateEP10uv_check_s";
@@ -47,8 +51,7 @@ const POSTED: &str =
 const TOOK: &str = "_ZN4node6worker7Message11DeserializeEPNS_11EnvironmentEN2v85LocalINS4_7ContextEEEPNS5_INS4_5ValueEEE";
 
 /// Where something else than received bytes enters JavaScript.
-const ENTRIES: [&str; 10] = [
-    "_ZN4node10HandleWrap7OnCloseEP11uv_handle_s",
+const ENTRIES: [&str; 9] = [
     "_ZN4node14ConnectionWrapINS_7TCPWrapE8uv_tcp_sE12AfterConnectEP12uv_connect_si",
     "_ZN4node14ConnectionWrapINS_8PipeWrapE9uv_pipe_sE12AfterConnectEP12uv_connect_si",
     "uv__async_io",
@@ -79,6 +82,9 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         ASYNC_ID,
         POP,
         RESET,
+        CLOSED,
+        TCP,
+        PIPE,
         TIMERS,
         IMMEDIATES,
         RESOLVED,
@@ -231,6 +237,9 @@ impl Functions<'_> {
             (TOOK, "node_took"),
             (COLLECTED, "node_collected"),
             (RESET, "node_assigned"),
+            (CLOSED, "node_closed"),
+            (TCP, "node_made"),
+            (PIPE, "node_made"),
         ] {
             let symbol = *self.found.get(name)?;
             sites.push(at_entry(self.sections, symbol, program)?);
