@@ -133,11 +133,13 @@ fn log(thread: &mut NodeThread, after: u64, fiber: u64) {
         }
         if thread.last.after == after {
             // Nothing was made in between.
-            thread.logged -= 1;
+            thread.last.fiber = fiber;
+            return;
         }
+        // The last entry may change: it goes into the map when it cannot any more.
+        let _ = NODE_IDS.insert(slot(thread.logged - 1), thread.last, 0);
     }
     thread.last = Ids { after, fiber };
-    let _ = NODE_IDS.insert(slot(thread.logged), thread.last, 0);
     thread.logged += 1;
 }
 
@@ -152,8 +154,14 @@ fn slot(number: u64) -> Slot {
 /// The task that was current when the resource `id` was made, in whichever event.
 #[inline(never)]
 fn logged(thread: &NodeThread, id: u64) -> u64 {
-    let mut high = thread.logged;
-    let mut low = high.saturating_sub(NODE_LOG);
+    if thread.logged == 0 {
+        return 0;
+    }
+    if thread.last.after < id {
+        return thread.last.fiber;
+    }
+    let mut high = thread.logged - 1;
+    let mut low = thread.logged.saturating_sub(NODE_LOG);
     let mut found = 0;
     let mut i = 0;
     while i <= NODE_LOG.ilog2() {

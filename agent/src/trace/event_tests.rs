@@ -31,19 +31,20 @@ fn what_continues_an_event_works_for_what_it_brought() {
     assert_eq!(check(&steps, told).refused[1], 1);
 }
 
-/// What waits in a queue for the end of a call goes on when its answer is read.
+/// What waits in a queue for the end of a call goes on when its answer is read, also what another request
+/// has left to be done behind its answer.
 #[test]
-fn the_event_of_an_answer_is_for_its_asker_only_when_nobody_else_waits() {
+fn the_event_of_an_answer_alone_does_not_tell_whose_call_is_made() {
     let alone = [
         Ask(server(1, 1, 100).on(event(1))),
         Ask(client(2, 2, 100).on(event(1))),
         By(2, event(3)),
         Ask(client(4, 4, 100).on(event(3))),
-        Answered(4),
-        By(1, event(5)),
+        By(4, event(5)),
+        By(1, event(3)),
         Due(900),
     ];
-    check(&alone, "[1 2<1:task 4<1:task]");
+    assert_eq!(check(&alone, "[4] [1 2<1:task]").refused[0], 1);
     let queued = [
         Ask(server(1, 1, 100).on(event(1))),
         Ask(server(6, 6, 100).on(event(6))),

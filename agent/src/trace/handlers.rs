@@ -487,18 +487,13 @@ impl Handlers {
     }
 
     fn of_event(&self, handler: Handler) -> Result<Current, Refusal> {
-        let tgid = handler.task.tgid;
-        let open = self.processes.get(&tgid);
-        let alone = |node| open.is_some_and(|open| open.len() == 1 && is_first(open, node));
-        match self.events.find(tgid, handler.fiber) {
+        match self.purpose(handler) {
             Some(Purpose::Request(node, id)) => Ok(Current::Handling(node, id, Evidence::Task)),
-            // Nobody else can wait in a queue.
-            Some(Purpose::Answer(node, id)) if alone(node) => {
-                Ok(Current::Handling(node, id, Evidence::Task))
-            }
+            // Somebody else may have waited in a queue, be it what another request left to be done
+            // behind its answer.
             Some(Purpose::Answer(node, id)) => Ok(Current::Perhaps(node, id)),
             Some(Purpose::Call(..) | Purpose::Several) => Err(Refusal::Ambiguous),
-            None if open.is_some() => Ok(Current::Later),
+            None if self.processes.contains_key(&handler.task.tgid) => Ok(Current::Later),
             None => Ok(Current::None),
         }
     }
@@ -539,12 +534,6 @@ impl Handlers {
         made.request
             .map(|(node, id)| Current::Handling(node, id, Evidence::Task))
     }
-}
-
-fn is_first(open: &BTreeMap<u64, (NodeId, Handler)>, node: NodeId) -> bool {
-    open.values()
-        .next()
-        .is_some_and(|(first, _)| *first == node)
 }
 
 #[cfg(test)]
