@@ -373,7 +373,9 @@ pub fn assigned(runtime: &Runtime) -> Option<()> {
 /// The current thread connects a socket: whoever uses it first, if that is known.
 #[inline(always)]
 pub fn connects() -> u64 {
-    let Some(thread) = thread(false) else { return 0 };
+    let Some(thread) = thread(false) else {
+        return 0;
+    };
     if thread.scope != 0 && read_user::<u64>(thread.ids) == Some(thread.tick) {
         return thread.queued;
     }

@@ -15,7 +15,7 @@ use super::parent::Refusal;
 use super::streams::Streams;
 use super::supposed::Supposed;
 use super::waiting::Waiting;
-use crate::protocol::exchange::{Answer, Moment, Request, Role};
+use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
@@ -399,7 +399,6 @@ impl Assembly {
             fiber: first.fiber,
         });
         let events = [answer.first.unwrap_or(answer.end), answer.end];
-        let (above, supposed) = (entry.above, entry.supposed.is_some());
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
@@ -422,16 +421,8 @@ impl Assembly {
             }
             (Role::Client, None) => {}
         }
-        let purpose = match (role, above) {
-            (Role::Client, Some((node, id))) => Some(Purpose::Answer(node, id)),
-            (Role::Client, None) if supposed => Some(Purpose::Call(node, id)),
-            _ => None,
-        };
-        for Moment { task, fiber, .. } in events {
-            let reader = Handler { task, fiber };
-            if let (true, Some(purpose)) = (reader.is_event(), purpose) {
-                self.handlers.brought(reader, purpose);
-            }
+        if role == Role::Client {
+            self.brought(node, events);
         }
         if self.serving.get(&conn) == Some(&node) {
             self.serving.remove(&conn);

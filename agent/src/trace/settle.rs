@@ -4,7 +4,7 @@
 //! their evidence, or refusals. Not here: the trees themselves.
 
 use super::{Assembly, NodeId};
-use crate::protocol::exchange::Role;
+use crate::protocol::exchange::{Moment, Role};
 use crate::record::{ConnId, Nanos, Task};
 use crate::span::{Evidence, SpanId};
 use crate::trace::departed::Gone;
@@ -346,6 +346,22 @@ impl Assembly {
             return Err(Refusal::Ambiguous);
         }
         Ok(current)
+    }
+
+    /// The answer to the call `node` was read at these moments.
+    pub(super) fn brought(&mut self, node: NodeId, moments: [Moment; 2]) {
+        let Some(entry) = self.node(node) else { return };
+        let purpose = match (entry.above, entry.supposed) {
+            (Some((request, id)), _) => Purpose::Answer(request, id),
+            (None, Some(_)) => Purpose::Call(node, entry.id),
+            (None, None) => return,
+        };
+        for Moment { task, fiber, .. } in moments {
+            let reader = Handler { task, fiber };
+            if reader.is_event() {
+                self.handlers.brought(reader, purpose);
+            }
+        }
     }
 
     /// The call `node` may be for `request`, whose answer may tell.
