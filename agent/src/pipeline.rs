@@ -308,9 +308,11 @@ impl Pipeline {
                 };
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
-            Event::Stream(stream) => self
-                .assembly
-                .told(task, stream.fiber, of(task, &stream), at),
+            Event::Stream(mut stream) => {
+                stream.conn = self.layers.uppermost(stream.conn);
+                self.assembly
+                    .told(task, stream.fiber, of(task, &stream), at);
+            }
             Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
             Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),

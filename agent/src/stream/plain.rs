@@ -140,12 +140,24 @@ impl Layers {
         ]
     }
 
+    /// What stands for connection `conn` in the table: the session that it carries, or itself.
+    #[must_use]
+    pub fn uppermost(&self, conn: ConnId) -> ConnId {
+        self.carried.get(&conn).copied().unwrap_or(conn)
+    }
+
     /// Bytes of a connection itself, not of a session.
     pub fn carried(&mut self, task: Task, chunk: &Chunk<'_>) {
-        if chunk.direction == Direction::Received {
-            self.lengths.read(task, chunk.conn, chunk.len);
-            if let Some(known) = self.connections.get_mut(&chunk.conn) {
-                known.received = chunk.fiber;
+        match chunk.direction {
+            Direction::Received => {
+                self.lengths.read(task, chunk.conn, chunk.len);
+                if let Some(known) = self.connections.get_mut(&chunk.conn) {
+                    known.received = chunk.fiber;
+                }
+            }
+            Direction::Sent => {
+                let free = free(&self.carried, &self.connections);
+                self.lengths.sent(task, chunk.conn, chunk.len, free);
             }
         }
     }
@@ -222,12 +234,12 @@ impl Layers {
 
     /// The connection that the lengths of the session's records prove.
     fn by_length(&mut self, task: Task, chunk: &Chunk<'_>) -> Option<ConnId> {
-        if chunk.direction == Direction::Sent {
-            return None;
+        let free = free(&self.carried, &self.connections);
+        match chunk.direction {
+            Direction::Sent => self.lengths.taken(task, chunk.conn, chunk.len),
+            Direction::Received => self.lengths.given(task, chunk.conn, chunk.len, &free),
         }
-        let (carried, connections) = (&self.carried, &self.connections);
-        let free = |conn| !carried.contains_key(&conn) && !connections.contains_key(&conn);
-        self.lengths.given(task, chunk.conn, chunk.len, free)
+        self.lengths.proven(chunk.conn, free)
     }
 
     /// What is known of session `id`; `None` when there are too many.
@@ -491,6 +503,14 @@ impl Secure {
             chunk.fiber
         }
     }
+}
+
+/// Connections of which it is not known what they carry, nor how to find out.
+fn free(
+    carried: &HashMap<ConnId, ConnId>,
+    connections: &HashMap<ConnId, Secure>,
+) -> impl Fn(ConnId) -> bool {
+    |conn| !carried.contains_key(&conn) && !connections.contains_key(&conn)
 }
 
 #[cfg(test)]

@@ -343,11 +343,15 @@ impl Assembly {
         }
         match role {
             Role::Server => {
+                let told = Self::is_told(threading, reader.fiber);
                 match stream {
-                    Some(stream) if Self::is_told(threading, reader.fiber) => {
+                    Some(stream) if told => {
                         self.begin_shared(node, info.conn, stream);
                     }
                     _ => self.handlers.begin(node, id, self.served, reader),
+                }
+                if let Some(stream) = stream.filter(|_| !told) {
+                    self.begin_tellable(node, info.conn, stream);
                 }
                 if pipelined && reader.is_event() {
                     self.handlers.brought(reader, Purpose::Several);

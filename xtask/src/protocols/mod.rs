@@ -19,6 +19,7 @@ use crate::libtest::Counts;
 use crate::survey::{self, Survey};
 use crate::truth::agent::Agent;
 use crate::truth::rows::family;
+use crate::workloads::manifest;
 use crate::{build, certificates, step, workspace};
 use judge::{Families, Verdict, judge};
 use peers::{Client, Services};
@@ -27,6 +28,8 @@ use rows::Row;
 
 /// Requests before the first run, so that runtimes have loaded what they need.
 const WARM_UP: usize = 10;
+/// So many at once in the run with connections that are older than weft.
+const KEPT_CONCURRENCY: usize = 8;
 /// The run of `cargo xtask test`: so many requests, so many at once.
 const TEST_REQUESTS: usize = 40;
 const TEST_CONCURRENCY: usize = 8;
@@ -63,7 +66,10 @@ struct Run {
 struct Measured {
     row: Row,
     versions: String,
+    /// Each with a service of its own, whose connections to others weft sees from the beginning.
     runs: Vec<Run>,
+    /// One more, of a service that calls others, by connections that are older than weft.
+    kept: Option<Run>,
 }
 
 /// Measures, prints, and writes when asked to.
@@ -107,7 +113,12 @@ fn holds(measured: &Measured) -> Result<()> {
         true => opaque,
         false => whole,
     };
-    measured.runs.iter().try_for_each(|run| check(&run.verdict))
+    measured
+        .runs
+        .iter()
+        .try_for_each(|run| check(&run.verdict))?;
+    let kept = measured.kept.iter();
+    kept.map(|run| &run.verdict).try_for_each(no_wrong_link)
 }
 
 /// Both sides saw connections, and took nothing in them for a request.
@@ -120,12 +131,21 @@ fn opaque(verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-/// Everything sent was seen on both sides as what it was, and no link is wrong.
+/// Everything sent was seen on both sides as what it was, every call has its parent, and no link is
+/// wrong.
 fn whole(verdict: &Verdict) -> Result<()> {
     let whole = [&verdict.server, &verdict.client, &verdict.calls];
     if whole.iter().any(|seen| !seen.is_whole()) {
         bail!("not all was seen: {verdict:?}");
     }
+    no_wrong_link(verdict)?;
+    if verdict.parents.right < verdict.parents.expected {
+        bail!("calls have no parent: {verdict:?}");
+    }
+    Ok(())
+}
+
+fn no_wrong_link(verdict: &Verdict) -> Result<()> {
     if verdict.pairs.wrong + verdict.parents.wrong > 0 {
         bail!("links are wrong: {}", verdict.links.join("; "));
     }
@@ -152,19 +172,33 @@ impl Bench {
 
     fn measure(&self, row: &Row, concurrency: &[usize], requests: usize) -> Result<Measured> {
         step::say(format!("{}: {}", row.peer.name, row.peer.what));
-        let services = Services::start(row, &self.dir, &self.certificates)?;
-        let warm = (WARM_UP, 2, "warm");
-        Client::start(row, &services, &self.dir, &self.certificates, warm)?.send()?;
         let mut runs = Vec::new();
+        let mut kept = None;
         for concurrency in concurrency {
+            let services = Services::start(row, &self.dir, &self.certificates)?;
+            let warm = (WARM_UP, 2, "warm");
+            let quiet = Row {
+                peer: manifest::Peer {
+                    upstream: None,
+                    ..row.peer.clone()
+                },
+                ..row.clone()
+            };
+            Client::start(&quiet, &services, &self.dir, &self.certificates, warm)?.send()?;
             let run = self.run(row, &services, *concurrency, requests)?;
             table::note(&run);
             runs.push(run);
+            if row.calls() && *concurrency == KEPT_CONCURRENCY {
+                let run = self.run(row, &services, KEPT_CONCURRENCY, requests)?;
+                table::note_kept(&run);
+                kept = Some(run);
+            }
         }
         Ok(Measured {
             row: row.clone(),
             versions: table::versions(row),
             runs,
+            kept,
         })
     }
 
