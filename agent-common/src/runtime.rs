@@ -219,4 +219,10 @@ pub mod node {
     pub const TIMER: usize = 7;
     /// `node::Environment`, from the `uv_check_t` of its immediates.
     pub const IMMEDIATE: usize = 8;
+    /// From [`ASYNC_IDS`]: `double *` to the ids of the scopes around the current one, two each.
+    pub const SCOPES: usize = 9;
+    /// From [`ASYNC_IDS`]: `uint32_t *` to counters of `AsyncHooks`.
+    pub const COUNTERS: usize = 10;
+    /// Among those counters: how many scopes there are.
+    pub const DEPTH: usize = 11;
 }

@@ -112,14 +112,22 @@ pub static NODE_IDS: LruHashMap<Slot, Ids> = LruHashMap::with_max_entries(32768,
 pub struct NodeThread {
     /// The task of the event that the loop serves; 0 when it is none of ours.
     pub event: u64,
-    /// The task whose call the event answers, 0 when it answers none that is known.
-    pub asker: u64,
+    /// A resource in whose scope a request was taken from the queue of `http.Agent` in this
+    /// event; 0 when there is none.
+    pub scope: u64,
+    /// The task that made that request.
+    pub queued: u64,
+    /// The newest id before: if a connection was made for the request, that of the tick which
+    /// connects it.
+    pub tick: u64,
     /// The task whose code runs now.
     pub current: u64,
     /// The newest id of an asynchronous resource when the event began.
     pub since: u64,
     /// Where the ids of this thread's resources are; 0 until a promise has told.
     pub ids: u64,
+    /// Where the pointer to them is.
+    pub hooks: u64,
     /// Between two collections of garbage; never the same again.
     pub epoch: u64,
     /// Changes of context since the event began.
@@ -128,8 +136,8 @@ pub struct NodeThread {
     pub microtasks: u32,
     /// 1 in an event of callbacks each of which is of whoever made its resource.
     pub makers: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// 1 while a handle is told that it is closed.
+    pub closing: u32,
     /// Entries of this thread that [`NODE_IDS`] has had.
     pub logged: u64,
     /// The last of them.
@@ -210,8 +218,6 @@ pub struct Connection {
     pub inode: u64,
     /// Offsets of the next bytes: sent, received.
     pub next: [u64; 2],
-    /// The task that sent last on it, if the process connected it; 0 when none is known.
-    pub asker: u64,
     /// The task that connected it for itself, where that is known; or 0.
     pub connector: u64,
     /// Bytes still to copy in this turn.

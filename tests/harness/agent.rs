@@ -176,6 +176,9 @@ impl Agent {
         command
             .args(args)
             .env("WEFT_EXPORT__QUEUE__INTERVAL", "100ms");
+        // An agent that is not optimised sees all that runs beside the test: it may fall behind for
+        // longer than its users' does.
+        command.env("WEFT_CAPTURE__RING_BYTES", "32MiB");
         // Others of this host may be under load: what is waited for must not be moved away.
         command.env("WEFT_EXPORT__FILE__MAX_BYTES", "1GiB");
         // The ids of the tests stand in queries.

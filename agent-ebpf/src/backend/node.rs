@@ -136,6 +136,35 @@ pub fn node_took(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// Node.js: `void AsyncWrap::AsyncReset(const FunctionCallbackInfo<Value> &args)`: `http.Agent` gives
+/// a connection to a request.
+#[uprobe]
+pub fn node_assigned(_: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        node::assigned(runtime);
+    }
+    0
+}
+
+/// Node.js: `void HandleWrap::OnClose(uv_handle_t *handle)`: a connection is closed.
+#[uprobe]
+pub fn node_closed(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node::closed();
+    }
+    0
+}
+
+/// Node.js: `void TCPWrap::New(const FunctionCallbackInfo<Value> &args)` and its sibling for pipes: a
+/// connection is made, and not used yet.
+#[uprobe]
+pub fn node_made(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node::made();
+    }
+    0
+}
+
 /// libuv and Node.js: entry of the callbacks of everything but received bytes.
 #[uprobe]
 pub fn node_entered(_: ProbeContext) -> u32 {

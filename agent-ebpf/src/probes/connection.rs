@@ -116,7 +116,6 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
         id: fresh_id(),
         inode: socket.inode,
         next,
-        asker: 0,
         connector: 0,
         left: Policy::DEFAULT.turn,
         turn: direction,

@@ -142,7 +142,7 @@ pub fn connector(watch: u32) -> u64 {
         return 0;
     }
     if runtime(NODE).is_some() {
-        return node::current();
+        return node::connects();
     }
     native::connector().unwrap_or(0)
 }

@@ -13,13 +13,16 @@
 //!   from a counter in plain memory; whoever was current when the counter had that value made it.
 //!
 //! Timers, immediates and resolved names are of whoever asked for them, which their ids tell in the same way,
-//! over many events; messages to a worker thread are of whoever sent them.
+//! over many events; messages to a worker thread are of whoever sent them. Many timers run in one event,
+//! unseen: what is made there is of whoever made the resource in whose scope that was.
 //!
 //! Everything else that enters JavaScript (the thread pool, connections made, closed
 //! or accepted) begins an event without a task: calls made there have no parent. What is done
 //! while the answer to a call is read is an event's like any other, but user space does not take it
 //! for the caller's: a callback there may be one that another request has put into a queue. Only
-//! the queue of `http.Agent` is known: it keeps a resource for each request that waits.
+//! the queue of `http.Agent` is known: it keeps a resource for each request that waits, and gives
+//! it the connection in the scope of that resource, which a tick of the event has entered. The loop itself
+//! enters only scopes of the connection, and no tick is around them.
 //!
 //! The collector moves objects. When it is done, the place from which one moved still tells where
 //! it went; each kept object is followed. What cannot be followed is forgotten: entries of an
@@ -54,6 +57,9 @@ const FROM_PAGE: u64 = 8;
 /// 1 and 2^52 as doubles: ids of resources are between.
 const FIRST_ID: u64 = 0x3ff0_0000_0000_0000;
 const LAST_ID: u64 = 0x4330_0000_0000_0000;
+
+/// Stands in the log for the tasks of callbacks that ran one after the other.
+const MANY: u64 = 1;
 
 /// The newest id in `AsyncHooks::async_id_fields`, behind that of what runs and that of what
 /// caused it.
@@ -106,7 +112,8 @@ fn begin(thread: &mut NodeThread, event: u64) {
     thread.changed = 0;
     thread.microtasks = 0;
     thread.makers = 0;
-    thread.asker = 0;
+    thread.closing = 0;
+    thread.scope = 0;
     if thread.ids != 0 {
         log(thread, thread.since, event);
     }
@@ -115,17 +122,24 @@ fn begin(thread: &mut NodeThread, event: u64) {
 /// Ids after `after` are of `fiber`.
 #[inline(always)]
 fn log(thread: &mut NodeThread, after: u64, fiber: u64) {
+    let fiber = if fiber == 0 && thread.makers != 0 {
+        MANY
+    } else {
+        fiber
+    };
     if thread.logged != 0 {
         if thread.last.fiber == fiber {
             return;
         }
         if thread.last.after == after {
             // Nothing was made in between.
-            thread.logged -= 1;
+            thread.last.fiber = fiber;
+            return;
         }
+        // The last entry may change: it goes into the map when it cannot any more.
+        let _ = NODE_IDS.insert(slot(thread.logged - 1), thread.last, 0);
     }
     thread.last = Ids { after, fiber };
-    let _ = NODE_IDS.insert(slot(thread.logged), thread.last, 0);
     thread.logged += 1;
 }
 
@@ -140,8 +154,14 @@ fn slot(number: u64) -> Slot {
 /// The task that was current when the resource `id` was made, in whichever event.
 #[inline(never)]
 fn logged(thread: &NodeThread, id: u64) -> u64 {
-    let mut high = thread.logged;
-    let mut low = high.saturating_sub(NODE_LOG);
+    if thread.logged == 0 {
+        return 0;
+    }
+    if thread.last.after < id {
+        return thread.last.fiber;
+    }
+    let mut high = thread.logged - 1;
+    let mut low = thread.logged.saturating_sub(NODE_LOG);
     let mut found = 0;
     let mut i = 0;
     while i <= NODE_LOG.ilog2() {
@@ -164,6 +184,17 @@ fn logged(thread: &NodeThread, id: u64) -> u64 {
     found
 }
 
+/// The task that made the resource `id`, in whichever event: in the scope of the resource
+/// `trigger`, if that is not 0.
+#[inline(always)]
+fn made_by(thread: &NodeThread, id: u64, trigger: u64) -> u64 {
+    let found = match logged(thread, id) {
+        MANY if trigger != 0 => logged(thread, trigger),
+        found => found,
+    };
+    if found == MANY { 0 } else { found }
+}
+
 /// The current thread received bytes on `connection`: an event begins, which is a task.
 #[inline(always)]
 pub fn received(connection: &Connection) -> u64 {
@@ -175,7 +206,6 @@ pub fn received(connection: &Connection) -> u64 {
         event |= FIBER_ANSWER;
     }
     begin(thread, event);
-    thread.asker = connection.asker;
     event
 }
 
@@ -187,12 +217,24 @@ pub fn entered() {
     }
 }
 
+/// A handle is told that it is closed.
+#[inline(always)]
+pub fn closed() {
+    if let Some(thread) = thread(false) {
+        begin(thread, 0);
+        thread.closing = 1;
+    }
+}
+
 /// Callbacks are due each of which is of whoever made its resource.
 #[inline(always)]
 pub fn makers() {
     if let Some(thread) = thread(false) {
         begin(thread, 0);
-        thread.makers = u32::from(thread.ids != 0);
+        if thread.ids != 0 {
+            thread.makers = 1;
+            log(thread, thread.since, 0);
+        }
     }
 }
 
@@ -249,7 +291,7 @@ pub fn current() -> u64 {
 
 #[inline(always)]
 fn of(thread: &NodeThread) -> u64 {
-    if thread.changed == 0 && thread.makers == 0 && thread.asker == 0 {
+    if thread.changed == 0 && thread.makers == 0 && thread.scope == 0 {
         return thread.event;
     }
     let Some([id, trigger]) = read_user::<[u64; 2]>(thread.ids) else {
@@ -264,7 +306,7 @@ fn of(thread: &NodeThread) -> u64 {
         return if thread.microtasks != 0 {
             0
         } else {
-            older(thread, id)
+            older(thread, id, trigger)
         };
     }
     let maker = maker(thread, id);
@@ -274,35 +316,102 @@ fn of(thread: &NodeThread) -> u64 {
     if trigger <= thread.since {
         // Made in the scope of an older resource: among microtasks somebody has kept it.
         return if maker == thread.event {
-            older(thread, trigger)
+            older(thread, trigger, 0)
         } else {
             0
         };
     }
-    // Made in the scope of one that was itself made here.
-    if self::maker(thread, trigger) == maker {
-        maker
+    // Made in the scope of one that was itself made here: a tick of a connection, where a callback
+    // of many has made both.
+    let outer = self::maker(thread, trigger);
+    if outer == maker || (maker == 0 && thread.makers != 0) {
+        outer
     } else {
         0
     }
 }
 
-/// The task for which code runs that an event enters by the resource `id`, which is older.
+/// The task for which code runs that an event enters by the resource `id`, which is older and was
+/// made in the scope of `trigger`, if that is not 0.
 #[inline(always)]
-fn older(thread: &NodeThread, id: u64) -> u64 {
-    if thread.makers != 0 {
-        return logged(thread, id);
+fn older(thread: &NodeThread, id: u64, trigger: u64) -> u64 {
+    if thread.scope == id {
+        return thread.queued;
     }
-    if thread.asker != 0 {
-        // While an answer is read, what waited for a free connection goes on. It has a resource
-        // for that, made by neither the one that asked nor in reading an earlier answer.
-        let maker = logged(thread, id);
-        if maker != 0 && maker & FIBER_ANSWER == 0 && maker != thread.asker {
-            return maker;
-        }
+    if thread.makers != 0 {
+        return made_by(thread, id, trigger);
     }
     // A resource of the connection: the event's own code.
     thread.event
+}
+
+/// A connection is given to a request of `http.Agent`: to one that has waited, if a tick of this event
+/// has entered the scope of an older resource for it, or what is told that a connection is closed.
+#[inline(always)]
+pub fn assigned(runtime: &Runtime) -> Option<()> {
+    let thread = thread(false)?;
+    if thread.ids == 0 || thread.microtasks != 0 {
+        return None;
+    }
+    let [scope, trigger] = read_user::<[u64; 2]>(thread.ids)?;
+    if scope == 0 || scope > thread.since {
+        return None;
+    }
+    let around = around(thread, runtime)?;
+    if around <= thread.since && (thread.closing == 0 || around == 0) {
+        return None;
+    }
+    let maker = made_by(thread, scope, trigger);
+    if maker != 0 {
+        thread.scope = scope;
+        thread.queued = maker;
+        thread.tick = newest(thread);
+    }
+    Some(())
+}
+
+/// The current thread connects a socket: whoever uses it first, if that is known.
+#[inline(always)]
+pub fn connects() -> u64 {
+    let Some(thread) = thread(false) else {
+        return 0;
+    };
+    if thread.scope != 0 && read_user::<u64>(thread.ids) == Some(thread.tick) {
+        return thread.queued;
+    }
+    of(thread)
+}
+
+/// A connection is made: among callbacks of many, its id is of the one that runs.
+#[inline(always)]
+pub fn made() {
+    let Some(thread) = thread(false) else { return };
+    if thread.makers == 0 {
+        return;
+    }
+    let maker = of(thread);
+    if maker != 0 {
+        let newest = newest(thread);
+        change_after(thread, newest, maker);
+        change_after(thread, next(newest), 0);
+    }
+}
+
+/// The id behind `id`. Among positive doubles the next integer is so many further that the
+/// exponent, shifted by the bits of the fraction, says how many.
+#[inline(always)]
+fn next(id: u64) -> u64 {
+    let exponent = (id >> 52).wrapping_sub(1023);
+    id.wrapping_add(1 << (52_u64.wrapping_sub(exponent) & 63))
+}
+
+/// The id of the resource in whose scope the current one was entered.
+#[inline(always)]
+fn around(thread: &NodeThread, runtime: &Runtime) -> Option<u64> {
+    let at = |field: usize| read_user::<u64>(thread.hooks.wrapping_add(runtime.at[field]));
+    let depth: u32 = read_user(at(node::COUNTERS)?.wrapping_add(runtime.at[node::DEPTH]))?;
+    let outer = u64::from(depth).checked_sub(1)?;
+    read_user(at(node::SCOPES)?.wrapping_add(16 * outer))
 }
 
 impl NodeThread {
@@ -338,8 +447,14 @@ fn maker(thread: &NodeThread, id: u64) -> u64 {
 /// From now on `fiber` is the current task.
 #[inline(always)]
 fn change(thread: &mut NodeThread, fiber: u64) {
-    thread.current = fiber;
     let newest = newest(thread);
+    change_after(thread, newest, fiber);
+}
+
+/// So it is for what is made after the id `newest`.
+#[inline(always)]
+fn change_after(thread: &mut NodeThread, newest: u64, fiber: u64) {
+    thread.current = fiber;
     if thread.ids == 0 {
         thread.event = 0;
         thread.changed = 0;
@@ -395,6 +510,7 @@ fn learn_from(thread: &mut NodeThread, runtime: &Runtime, environment: u64) -> O
         return None;
     }
     thread.ids = ids;
+    thread.hooks = environment.wrapping_add(runtime.at[node::ASYNC_IDS]);
     // What this event has made so far was made by its own code.
     thread.since = counter;
     let event = thread.event;

@@ -109,13 +109,9 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         };
         fiber = fiber::current(watch, &moving);
     }
-    if direction == SENT as u16 {
-        if connection.flags & FLAG_CLIENT != 0 {
-            connection.asker = fiber;
-        }
-        if (fiber == 0 || fiber & (FIBER_THREAD | FIBER_OBJECT) != 0) && call.nr != NO_CALL {
-            fiber = native::unknown(sk, fiber);
-        }
+    let known = fiber != 0 && fiber & (FIBER_THREAD | FIBER_OBJECT) == 0;
+    if direction == SENT as u16 && !known && call.nr != NO_CALL {
+        fiber = native::unknown(sk, fiber);
     }
     if fiber != 0 {
         bits |= CHUNK_FIBER;

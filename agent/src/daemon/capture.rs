@@ -8,6 +8,7 @@ use crate::discovery::procs::Proc;
 use crate::discovery::select::Rules;
 use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
+use crate::probe::misses::missed;
 use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
 use crate::probe::runtime::{Part, Switches};
@@ -76,6 +77,8 @@ pub struct Capture {
     undecodable: u64,
     /// Records that the ring buffer had no room for, as last asked.
     lost: u64,
+    /// Runs of programs that the kernel left out, as last asked.
+    missed: u64,
     /// Bytes of the ring buffer.
     full: usize,
     /// Processes of the start that are watched, as far as the rules were asked.
@@ -197,6 +200,7 @@ impl Capture {
             next_yield: 0,
             undecodable: 0,
             lost: 0,
+            missed: 0,
             full,
             watched,
             identified: false,
@@ -337,6 +341,12 @@ impl Capture {
         self.undecodable
     }
 
+    /// Runs of kernel programs that were left out.
+    #[must_use]
+    pub const fn missed(&self) -> u64 {
+        self.missed
+    }
+
     /// All processes that were there at the start are known by name and runtime.
     #[must_use]
     pub const fn identified(&self) -> bool {
@@ -363,6 +373,7 @@ impl Capture {
             return Ok(());
         }
         self.next_clock = now + CLOCK;
+        self.missed = missed();
         let clock = Clock::read();
         if let Some(log) = &mut self.log {
             log.write(&Frame::Clock(clock.offset))?;

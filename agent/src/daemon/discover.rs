@@ -3,7 +3,8 @@
 //! In: process ids, from the scan at start and from exec and fork records. Out: identities and
 //! decisions. The queue is bounded; what does not fit is asked for again by the next scan.
 
-use crate::discovery::procs::Proc;
+use crate::discovery::mapping::{Mapping, mappings};
+use crate::discovery::procs::{Proc, Process};
 use crate::discovery::select::{Decision, Rules, Selector};
 use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
@@ -27,11 +28,14 @@ const QUEUE: usize = 8192;
 const RESCAN: Duration = Duration::from_secs(1);
 
 /// What was found out about a process.
+#[derive(Clone)]
 pub struct Found {
     /// Which.
     pub tgid: u32,
     /// When it was looked at: it may have run another program by then.
     pub at: Nanos,
+    /// Its program, as it was then.
+    pub process: Arc<Process>,
     /// Who it is.
     pub service: Arc<Service>,
     /// Whether it is watched.
@@ -122,6 +126,7 @@ impl Discovery {
         Some(Found {
             tgid,
             at,
+            process: Arc::new(process),
             service,
             decision,
             recalled: false,
@@ -191,9 +196,8 @@ struct Tasks {
 
 /// A process to look at again.
 struct Early {
-    tgid: u32,
-    /// Why it is watched: ports that rules ask for are not looked up again.
-    decision: Decision,
+    /// What is known of it, but for its plan and libraries: its identity is not looked up again.
+    found: Found,
     /// When it was first asked for, and when to look at it.
     since: Instant,
     due: Instant,
@@ -209,7 +213,7 @@ const LOADING: Duration = Duration::from_millis(50);
 /// What the thread that makes plans is asked for.
 enum Wanted {
     /// A plan for this process, which is watched.
-    Plan(u32, Decision),
+    Plan(Box<Found>),
     /// What this process has loaded.
     Loaded(u32),
     /// Those of the start have all been asked for.
@@ -256,7 +260,7 @@ impl Tasks {
                     for wanted in first.into_iter().chain(incoming.try_iter()) {
                         match wanted {
                             Wanted::Last => last = true,
-                            Wanted::Plan(tgid, decision) => tasks.ask(tgid, decision),
+                            Wanted::Plan(found) => tasks.ask(*found),
                             Wanted::Loaded(tgid) => tasks.loaded(tgid),
                         }
                     }
@@ -275,14 +279,14 @@ impl Tasks {
         wanted
     }
 
-    fn ask(&mut self, tgid: u32, decision: Decision) {
+    fn ask(&mut self, found: Found) {
         // Of the program that it ran before.
-        self.told.remove(&tgid);
+        self.told.remove(&found.tgid);
+        self.early.retain(|early| early.found.tgid != found.tgid);
         if self.early.len() < QUEUE {
             let now = Instant::now();
             self.early.push(Early {
-                tgid,
-                decision,
+                found,
                 since: now,
                 due: now,
                 wait: Duration::ZERO,
@@ -294,7 +298,7 @@ impl Tasks {
     /// Process `tgid` has loaded libraries.
     fn loaded(&mut self, tgid: u32) {
         let due = Instant::now() + LOADING;
-        let early = self.early.iter_mut().find(|early| early.tgid == tgid);
+        let early = self.early.iter_mut().find(|early| early.found.tgid == tgid);
         if let Some(early) = early {
             early.due = early.due.min(due);
         } else if self.loading.len() < QUEUE {
@@ -304,8 +308,8 @@ impl Tasks {
 
     /// The TLS libraries of process `tgid`, if there are more than were told; and whether its
     /// dynamic linker tells of more.
-    fn libraries(&mut self, discovery: &Discovery, tgid: u32) -> (Vec<Part>, bool) {
-        let found = self.finder.of_process(&discovery.proc, tgid);
+    fn libraries(&mut self, proc: &Proc, tgid: u32, maps: &[Mapping]) -> (Vec<Part>, bool) {
+        let found = self.finder.of_process(proc, tgid, maps);
         let tells = self.linkers && found.iter().any(Library::is_linker);
         let parts: Vec<Part> = found
             .into_iter()
@@ -329,7 +333,8 @@ impl Tasks {
         let due = self.loading.extract_if(|_, due| *due <= now);
         let due: Vec<u32> = due.map(|(tgid, _)| tgid).collect();
         due.into_iter().all(|tgid| {
-            let (tls, _) = self.libraries(discovery, tgid);
+            let maps = mappings(&discovery.proc, tgid);
+            let (tls, _) = self.libraries(&discovery.proc, tgid, &maps);
             if tls.is_empty() {
                 return true;
             }
@@ -339,15 +344,18 @@ impl Tasks {
         })
     }
 
-    /// Completes `found`, which was looked at as `early` says, by a plan.
-    fn plan(&mut self, discovery: &Discovery, mut found: Found, early: Early) -> Found {
-        let Ok(process) = discovery.proc.read(found.tgid) else {
-            return found;
-        };
-        let (tls, tells) = self.libraries(discovery, found.tgid);
+    /// What `early` is known to be, with its plan and its libraries as far as they are new; `None`
+    /// when it is gone.
+    fn plan(&mut self, proc: &Proc, early: Early) -> Option<Found> {
+        let mut found = early.found.clone();
+        let maps = mappings(proc, found.tgid);
+        if maps.is_empty() {
+            return None;
+        }
+        let (tls, tells) = self.libraries(proc, found.tgid, &maps);
         found.tls = tls;
         let runtime = found.service.runtime;
-        match self.planner.plan(&discovery.proc, &process, runtime) {
+        match self.planner.plan(proc, &found.process, &maps, runtime) {
             Ok(plan) => {
                 if plan.awaited {
                     let files = plan.files.len();
@@ -361,7 +369,7 @@ impl Tasks {
             }
             Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
         }
-        found
+        Some(found)
     }
 
     /// Looks at a process again; it `tells` itself when it has loaded something.
@@ -398,12 +406,10 @@ impl Tasks {
             return true;
         };
         let early = self.early.swap_remove(index);
-        let Some(mut found) = discovery.find_one(early.tgid) else {
+        let before = early.files;
+        let Some(found) = self.plan(&discovery.proc, early) else {
             return true;
         };
-        found.decision = early.decision.clone();
-        let before = early.files;
-        let found = self.plan(discovery, found, early);
         let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
         (files <= before && found.tls.is_empty()) || tell(found)
     }
@@ -433,11 +439,11 @@ impl Discoverer {
             let looked = Arc::clone(&done);
             let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked, linkers);
             let name = |found: Found| {
-                let (tgid, decision) = (found.tgid, found.decision.clone());
+                let watched = found.decision.watch.then(|| Box::new(found.clone()));
                 let heard = tell(found);
                 // A full queue: the process is one more whose threads stand for its tasks.
-                if decision.watch {
-                    let _ = tasks.try_send(Wanted::Plan(tgid, decision));
+                if let Some(found) = watched {
+                    let _ = tasks.try_send(Wanted::Plan(found));
                 }
                 heard
             };

@@ -163,28 +163,13 @@ pub struct About {
 /// address is still in the same register.
 #[must_use]
 pub fn call_behind_reset(code: &[u8], address: u64, target: u64) -> Option<About> {
-    let mut reset: Option<(Register, u64)> = None;
-    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
-        if is_call(&found, target) && reset.is_some() {
-            let (register, field) = reset?;
-            let call = found.ip().wrapping_sub(address);
-            return Some(About {
-                call,
-                register,
-                field,
-            });
-        }
-        if found.code() == Code::Mov_rm64_imm32
+    let resets = |found: &Instruction| {
+        found.code() == Code::Mov_rm64_imm32
             && found.op0_kind() == OpKind::Memory
             && found.immediate32to64() == -1
             && found.memory_base() != Register::RSP
-        {
-            reset = Some((found.memory_base(), found.memory_displacement64()));
-        } else if is_any_call(&found) || reset.is_some_and(|(kept, _)| writes(&found, kept)) {
-            reset = None;
-        }
-    }
-    None
+    };
+    call_about(code, address, target, resets, |_| false)
 }
 
 /// The first call of `target` in `code` whose argument `argument` was loaded from a field of an
@@ -196,29 +181,44 @@ pub fn call_with_field(
     target: u64,
     argument: Register,
 ) -> Option<About> {
-    let mut loaded: Option<(Register, u64)> = None;
-    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
-        if is_call(&found, target) && loaded.is_some() {
-            let (register, field) = loaded?;
-            let call = found.ip().wrapping_sub(address);
-            return Some(About {
-                call,
-                register,
-                field,
-            });
-        }
-        if found.code() == Code::Mov_r64_rm64
+    let loads = |found: &Instruction| {
+        found.code() == Code::Mov_r64_rm64
             && found.op1_kind() == OpKind::Memory
             && found.op0_register() == argument
             && ![Register::RSP, Register::RIP, argument].contains(&found.memory_base())
             && found.memory_index() == Register::None
+    };
+    let replaces = |found: &Instruction| writes(found, argument);
+    call_about(code, address, target, loads, replaces)
+}
+
+/// The first call of `target` in `code` behind an instruction that `uses` a field of an object whose
+/// address is still in the same register: no call stands between, nor what `spoils` that use.
+fn call_about(
+    code: &[u8],
+    address: u64,
+    target: u64,
+    uses: impl Fn(&Instruction) -> bool,
+    spoils: impl Fn(&Instruction) -> bool,
+) -> Option<About> {
+    let mut used: Option<(Register, u64)> = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if let Some((register, field)) = used
+            && is_call(&found, target)
         {
-            loaded = Some((found.memory_base(), found.memory_displacement64()));
+            return Some(About {
+                call: found.ip().wrapping_sub(address),
+                register,
+                field,
+            });
+        }
+        if uses(&found) {
+            used = Some((found.memory_base(), found.memory_displacement64()));
         } else if is_any_call(&found)
-            || writes(&found, argument)
-            || loaded.is_some_and(|(kept, _)| writes(&found, kept))
+            || spoils(&found)
+            || used.is_some_and(|(kept, _)| writes(&found, kept))
         {
-            loaded = None;
+            used = None;
         }
     }
     None

@@ -13,8 +13,9 @@ use super::id::Ids;
 use super::pairs::{PairKey, Pairs};
 use super::parent::Refusal;
 use super::streams::Streams;
+use super::supposed::Supposed;
 use super::waiting::Waiting;
-use crate::protocol::exchange::{Answer, Moment, Request, Role};
+use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
@@ -88,6 +89,8 @@ pub struct Node {
     lonely: bool,
     /// The answer to an open request of its process may still tell its parent.
     waiting: bool,
+    /// The request that it may be for.
+    supposed: Option<SpanId>,
     /// The node that is its parent.
     above: Option<(NodeId, SpanId)>,
     /// Who handles it is told by probes, and by nobody else.
@@ -164,6 +167,7 @@ pub struct Assembly {
     pairs: Pairs,
     handlers: Handlers,
     waiting: Waiting,
+    supposed: Supposed,
     answered: Answered,
     streams: Streams,
     /// The last open request of each connection whose bytes runtime tasks move.
@@ -209,6 +213,7 @@ impl Assembly {
             pairs: Pairs::default(),
             handlers: Handlers::default(),
             waiting: Waiting::default(),
+            supposed: Supposed::default(),
             answered: Answered::default(),
             streams: Streams::default(),
             serving: HashMap::new(),
@@ -237,7 +242,7 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 14] {
+    pub fn sizes(&self) -> [(&'static str, usize); 15] {
         let [handlers, processes] = self.handlers.sizes();
         let [told, streams] = self.streams.sizes();
         [
@@ -252,6 +257,7 @@ impl Assembly {
             ("handlers", handlers),
             ("processes", processes),
             ("waiting", self.waiting.len()),
+            ("supposed", self.supposed.len()),
             ("serving", self.serving.len()),
             ("told", told),
             ("streams", streams),
@@ -309,6 +315,7 @@ impl Assembly {
             server: None,
             lonely: false,
             waiting: false,
+            supposed: None,
             above: None,
             told: false,
             number: if role == Role::Server { self.served } else { 0 },
@@ -396,7 +403,6 @@ impl Assembly {
             fiber: first.fiber,
         });
         let events = [answer.first.unwrap_or(answer.end), answer.end];
-        let above = entry.above;
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
@@ -406,6 +412,7 @@ impl Assembly {
             (Role::Server, _) => {
                 self.handlers.finish(node, number, handler);
                 self.claim(node, writer, end);
+                self.confirm(node, writer);
             }
             // The client has its answer: the server has sent it, seen or not.
             (Role::Client, Some((server, id))) => {
@@ -418,13 +425,8 @@ impl Assembly {
             }
             (Role::Client, None) => {}
         }
-        if let (Role::Client, Some((node, id))) = (role, above) {
-            for Moment { task, fiber, .. } in events {
-                let reader = Handler { task, fiber };
-                if reader.is_event() {
-                    self.handlers.brought(reader, Purpose::Answer(node, id));
-                }
-            }
+        if role == Role::Client {
+            self.brought(node, events);
         }
         if self.serving.get(&conn) == Some(&node) {
             self.serving.remove(&conn);
@@ -553,24 +555,6 @@ impl Assembly {
     /// A connection is gone.
     pub fn closed_connection(&mut self, info: &Opened) {
         self.ends.remove(&(info.local, info.remote));
-    }
-
-    fn set_lonely(&mut self, node: NodeId, lonely: bool) {
-        let Some(entry) = self.node_mut(node) else {
-            return;
-        };
-        if entry.lonely == lonely {
-            return;
-        }
-        entry.lonely = lonely;
-        let tree = entry.tree;
-        if let Some(tree) = self.trees.get_mut(&tree) {
-            if lonely {
-                tree.lonely += 1;
-            } else {
-                tree.lonely -= 1;
-            }
-        }
     }
 
     fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {
@@ -743,6 +727,9 @@ impl Assembly {
         }
         if found.waiting {
             self.waiting.forget(found.tgid, found.id);
+        }
+        if let Some(request) = found.supposed {
+            self.supposed.forget(request, found.id);
         }
         // Amortised: the order is cleared of what left when it has grown to twice the rest.
         if self.order.len() > 64 + 2 * self.len() {

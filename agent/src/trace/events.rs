@@ -19,8 +19,10 @@ pub enum Purpose {
     /// It brought the answer to a call made for this request. A callback may run there that
     /// another request has put into a queue.
     Answer(NodeId, SpanId),
-    /// It brought several requests, or parts of them: which of them it works for at a moment
-    /// cannot be told.
+    /// It brought the answer to this call, of which it is not certain whom it was made for.
+    Call(NodeId, SpanId),
+    /// It brought several requests, or parts of them, or answers one for which it was not made:
+    /// which of them it works for at a moment cannot be told.
     Several,
 }
 
@@ -67,6 +69,7 @@ mod tests {
     const ONE: Purpose = Purpose::Request(NodeId(1), SpanId([1; 8]));
     const OTHER: Purpose = Purpose::Request(NodeId(2), SpanId([2; 8]));
     const ANSWER: Purpose = Purpose::Answer(NodeId(1), SpanId([1; 8]));
+    const CALL: Purpose = Purpose::Call(NodeId(3), SpanId([3; 8]));
 
     #[test]
     fn an_event_is_for_all_that_it_brought() {
@@ -76,6 +79,8 @@ mod tests {
             (&[ONE, ONE], Some(ONE)),
             (&[ANSWER, ANSWER], Some(ANSWER)),
             (&[ONE, OTHER], Some(Purpose::Several)),
+            (&[CALL, CALL], Some(CALL)),
+            (&[CALL, ANSWER], Some(Purpose::Several)),
             (&[ONE, OTHER, OTHER], Some(Purpose::Several)),
             (&[ANSWER, ONE], Some(Purpose::Several)),
         ] {

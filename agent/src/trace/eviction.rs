@@ -60,6 +60,7 @@ impl Assembly {
             }
             if role == Role::Server {
                 self.handlers.finish(node, number, handler);
+                self.confirm(node, None);
                 self.give_up(tgid);
             }
             self.closed(tree, start);

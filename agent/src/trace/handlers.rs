@@ -115,6 +115,8 @@ pub enum Current {
     Handling(NodeId, SpanId, Evidence),
     /// The answer may tell: whoever writes it was handling the request.
     Later,
+    /// This one or another: [`super::supposed`].
+    Perhaps(NodeId, SpanId),
 }
 
 /// Who is handling what.
@@ -177,6 +179,12 @@ impl Handlers {
             event_loop: false,
         };
         self.units.insert(unit, work);
+    }
+
+    /// What the event `handler` has brought, if that was seen.
+    #[must_use]
+    pub fn purpose(&self, handler: Handler) -> Option<Purpose> {
+        self.events.find(handler.task.tgid, handler.fiber)
     }
 
     /// The event `handler` has brought something.
@@ -479,17 +487,13 @@ impl Handlers {
     }
 
     fn of_event(&self, handler: Handler) -> Result<Current, Refusal> {
-        let tgid = handler.task.tgid;
-        let open = self.processes.get(&tgid);
-        let alone = |node| open.is_some_and(|open| open.len() == 1 && is_first(open, node));
-        match self.events.find(tgid, handler.fiber) {
+        match self.purpose(handler) {
             Some(Purpose::Request(node, id)) => Ok(Current::Handling(node, id, Evidence::Task)),
-            // Nobody else can wait in a queue.
-            Some(Purpose::Answer(node, id)) if alone(node) => {
-                Ok(Current::Handling(node, id, Evidence::Task))
-            }
-            Some(_) => Err(Refusal::Ambiguous),
-            None if open.is_some() => Ok(Current::Later),
+            // Somebody else may have waited in a queue, be it what another request left to be done
+            // behind its answer.
+            Some(Purpose::Answer(node, id)) => Ok(Current::Perhaps(node, id)),
+            Some(Purpose::Call(..) | Purpose::Several) => Err(Refusal::Ambiguous),
+            None if self.processes.contains_key(&handler.task.tgid) => Ok(Current::Later),
             None => Ok(Current::None),
         }
     }
@@ -530,12 +534,6 @@ impl Handlers {
         made.request
             .map(|(node, id)| Current::Handling(node, id, Evidence::Task))
     }
-}
-
-fn is_first(open: &BTreeMap<u64, (NodeId, Handler)>, node: NodeId) -> bool {
-    open.values()
-        .next()
-        .is_some_and(|(first, _)| *first == node)
 }
 
 #[cfg(test)]

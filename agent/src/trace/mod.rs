@@ -18,4 +18,5 @@ pub mod pairs;
 pub mod parent;
 pub mod secured;
 pub mod streams;
+pub mod supposed;
 pub mod waiting;

@@ -3,8 +3,8 @@
 //! In: what tasks and threads of the runtimes do, and requests that were seen. Out: parents with
 //! their evidence, or refusals. Not here: the trees themselves.
 
-use super::{Assembly, NodeId};
-use crate::protocol::exchange::Role;
+use super::{Assembly, Node, NodeId, Tree, TreeId};
+use crate::protocol::exchange::{Moment, Role};
 use crate::record::{ConnId, Nanos, Task};
 use crate::span::{Evidence, SpanId};
 use crate::trace::departed::Gone;
@@ -165,23 +165,49 @@ impl Assembly {
         true
     }
 
+    /// The parent of `node` may still be told, or no longer.
     pub(super) fn set_waiting(&mut self, node: NodeId, waiting: bool) {
-        let Some(entry) = self.node_mut(node) else {
-            return;
-        };
-        if entry.waiting == waiting {
-            return;
+        let tree = self.mark(
+            node,
+            waiting,
+            |entry| &mut entry.waiting,
+            |tree| &mut tree.waiting,
+        );
+        if let Some(tree) = tree.filter(|_| !waiting) {
+            self.schedule(tree);
         }
-        entry.waiting = waiting;
+    }
+
+    /// The other end of `node` may still be reported, or no longer.
+    pub(super) fn set_lonely(&mut self, node: NodeId, lonely: bool) {
+        self.mark(
+            node,
+            lonely,
+            |entry| &mut entry.lonely,
+            |tree| &mut tree.lonely,
+        );
+    }
+
+    /// Sets a flag of `node`, which its tree counts; answers the tree if that is a change.
+    fn mark(
+        &mut self,
+        node: NodeId,
+        value: bool,
+        flag: fn(&mut Node) -> &mut bool,
+        count: fn(&mut Tree) -> &mut usize,
+    ) -> Option<TreeId> {
+        let entry = self.node_mut(node)?;
+        if std::mem::replace(flag(entry), value) == value {
+            return None;
+        }
         let id = entry.tree;
-        if let Some(tree) = self.trees.get_mut(&id) {
-            if waiting {
-                tree.waiting += 1;
-            } else {
-                tree.waiting -= 1;
-                self.schedule(id);
-            }
+        let count = count(self.trees.get_mut(&id)?);
+        if value {
+            *count += 1;
+        } else {
+            *count -= 1;
         }
+        Some(id)
     }
 
     /// Chooses the parent of a client's request.
@@ -224,6 +250,10 @@ impl Assembly {
             }
             Ok(Current::Later) if header.is_none() => {
                 self.wait(node, handler, asked);
+                return;
+            }
+            Ok(Current::Perhaps(_, request)) if header.is_none() => {
+                self.suppose(node, request);
                 return;
             }
             Ok(Current::None) if header.is_none() && asked >= self.lossy_until => {
@@ -315,7 +345,7 @@ impl Assembly {
         asked: Nanos,
     ) -> Result<Current, Refusal> {
         let current = self.handlers.current(handler, threading)?;
-        let Current::Handling(found, id, _) = current else {
+        let (Current::Handling(found, id, _) | Current::Perhaps(found, id)) = current else {
             return Ok(current);
         };
         // The record of the call came late: its task's identity is another's by now.
@@ -327,6 +357,11 @@ impl Assembly {
         }
         // A task may outlive the request that it was made for, whose node is another's by now.
         let above = self.node(found).filter(|above| above.id == id);
+        if matches!(current, Current::Perhaps(..))
+            && above.is_none_or(|above| above.answer.is_some())
+        {
+            return Err(Refusal::Ambiguous);
+        }
         let above = above.ok_or(Refusal::Late)?;
         if handler.fiber & WHILE_OPEN != 0 && above.answer.is_some() {
             return Err(Refusal::Late);
@@ -337,6 +372,63 @@ impl Assembly {
             return Err(Refusal::Ambiguous);
         }
         Ok(current)
+    }
+
+    /// The answer to the call `node` was read at these moments.
+    pub(super) fn brought(&mut self, node: NodeId, moments: [Moment; 2]) {
+        let Some(entry) = self.node(node) else { return };
+        let purpose = match (entry.above, entry.supposed) {
+            (Some((request, id)), _) => Purpose::Answer(request, id),
+            (None, Some(_)) => Purpose::Call(node, entry.id),
+            (None, None) => return,
+        };
+        for Moment { task, fiber, .. } in moments {
+            let reader = Handler { task, fiber };
+            if reader.is_event() {
+                self.handlers.brought(reader, purpose);
+            }
+        }
+    }
+
+    /// The call `node` may be for `request`, whose answer may tell.
+    fn suppose(&mut self, node: NodeId, request: SpanId) {
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
+        let id = entry.id;
+        entry.supposed = Some(request);
+        if self.supposed.insert(request, (node, id)) {
+            self.set_waiting(node, true);
+        } else {
+            self.refuse(Refusal::Ambiguous);
+        }
+    }
+
+    /// The server's request `node` was answered by `writer`: what may have been for it was, or was
+    /// not.
+    pub(super) fn confirm(&mut self, node: NodeId, writer: Option<Handler>) {
+        let Some(request) = self.node(node).map(|entry| entry.id) else {
+            return;
+        };
+        let event = writer.filter(|writer| writer.is_event());
+        let brought = event.and_then(|event| self.handlers.purpose(event));
+        let mut told = false;
+        for (call, id) in self.supposed.take(request) {
+            let Some(entry) = self.node_mut(call).filter(|entry| entry.id == id) else {
+                continue;
+            };
+            entry.supposed = None;
+            self.set_waiting(call, false);
+            if brought == Some(Purpose::Call(call, id)) {
+                told = true;
+                self.adopt(call, Some(Parent::Local(node, Evidence::Task)));
+            } else {
+                self.refuse(Refusal::Ambiguous);
+            }
+        }
+        if let (Some(event), Some(Purpose::Call(..)), false) = (event, brought, told) {
+            self.handlers.brought(event, Purpose::Several);
+        }
     }
 
     /// The answer to a request that is open now may tell whose call `node` is.

@@ -28,14 +28,26 @@ function unlock() {
   busy = false;
 }
 
+// TURNS: every call waits for the one before it, whoever made that.
+function inTurn(path, options, done) {
+  lock(() =>
+    get(path, options, (error, status) => {
+      unlock();
+      done(error, status);
+    }),
+  );
+}
+
+const fetch = process.env.TURNS ? inTurn : get;
+
 const jobs = {
   work(id, done) {
-    get(`/leaf/${id}/1`, {}, (error) => setTimeout(done, 3, error));
+    fetch(`/leaf/${id}/1`, {}, (error) => setTimeout(done, 3, error));
   },
   seq(id, done) {
-    get(`/leaf/${id}/1`, {}, (error) => {
+    fetch(`/leaf/${id}/1`, {}, (error) => {
       if (error) return done(error);
-      setTimeout(() => get(`/leaf/${id}/2`, {}, done), 3);
+      setTimeout(() => fetch(`/leaf/${id}/2`, {}, done), 3);
     });
   },
   fan(id, done) {
@@ -44,7 +56,7 @@ const jobs = {
       left -= 1;
       if (error || left === 0) done(error);
     };
-    for (const step of [1, 2, 3]) get(`/leaf/${id}/${step}`, {}, one);
+    for (const step of [1, 2, 3]) fetch(`/leaf/${id}/${step}`, {}, one);
   },
   lock(id, done) {
     lock(() =>
@@ -55,17 +67,17 @@ const jobs = {
     );
   },
   retry(id, done) {
-    get(`/flaky/${id}/1`, {}, (error, status) => {
+    fetch(`/flaky/${id}/1`, {}, (error, status) => {
       if (error || status !== 503) return done(error);
-      get(`/flaky/${id}/1`, {}, done);
+      fetch(`/flaky/${id}/1`, {}, done);
     });
   },
   after(id, done) {
     done();
-    setTimeout(() => get(`/leaf/${id}/1`, {}, () => {}), 3);
+    setTimeout(() => fetch(`/leaf/${id}/1`, {}, () => {}), 3);
   },
   late(id, done) {
-    get(`/slow/${id}/1`, { timeout: 50 }, () => done());
+    fetch(`/slow/${id}/1`, { timeout: 50 }, () => done());
   },
 };
 

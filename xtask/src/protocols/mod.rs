@@ -11,25 +11,21 @@ mod table;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::libtest::Counts;
+use crate::survey::{self, Survey};
 use crate::truth::agent::Agent;
 use crate::truth::rows::family;
-use crate::workloads::{self, manifest};
-use crate::{build, certificates, setup, step, workspace};
+use crate::workloads::manifest;
+use crate::{build, certificates, step, workspace};
 use judge::{Families, Verdict, judge};
 use peers::{Client, Services};
 use plan::Plan;
 use rows::Row;
 
-/// How long the last spans may keep us waiting without a new one.
-const QUIET: Duration = Duration::from_millis(2500);
-/// How often the spans are counted meanwhile.
-const POLL: Duration = Duration::from_millis(100);
 /// Requests before the first run, so that runtimes have loaded what they need.
 const WARM_UP: usize = 10;
 /// So many at once in the run with connections that are older than weft.
@@ -85,31 +81,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         table::writable(&options.concurrency)?;
     }
     let bench = Bench::new(options.binary.clone(), build::release)?;
-    let mut all = Vec::new();
-    let mut failed = Vec::new();
-    for row in rows::chosen(&options.only)? {
-        if let Err(error) = ensure(&row) {
-            step::warn(format!("{} is left out: {error:#}", row.peer.name));
-            continue;
-        }
-        match bench.measure(&row, &options.concurrency, options.requests) {
-            Ok(measured) => {
-                all.push(measured);
-                if options.write {
-                    table::write(&all)?;
-                }
-            }
-            Err(error) => {
-                step::warn(format!("{}: {error:#}", row.peer.name));
-                failed.push(row.peer.name);
-            }
-        }
-    }
-    table::print(&all);
-    if !failed.is_empty() {
-        bail!("could not be measured: {}", failed.join(", "));
-    }
-    Ok(())
+    let rows = rows::chosen(&options.only)?;
+    let one = |row: &Row| bench.measure(row, &options.concurrency, options.requests);
+    let survey = Survey::of(rows, one, |all| match options.write {
+        true => table::write(all),
+        false => Ok(()),
+    })?;
+    table::print(&survey.measured);
+    survey.whole()
 }
 
 /// The layer of `cargo xtask test`: the rows that are marked for it, and few requests.
@@ -122,25 +101,11 @@ pub(crate) fn test(only: &[String]) -> Result<Counts> {
         return Ok(Counts::skip("protocols: root: run the tests as root"));
     }
     let bench = Bench::new(None, build::debug)?;
-    let mut counts = Counts::default();
-    for row in rows::chosen(only)?
-        .into_iter()
-        .filter(|row| row.peer.tested)
-    {
-        let name = &row.peer.name;
-        if let Err(error) = ensure(&row) {
-            let why = format!("{error:#}").replace('\n', ": ");
-            counts.add(Counts::skip(format!("protocols {name}: {why}")));
-            continue;
-        }
-        let measured = bench.measure(&row, &[TEST_CONCURRENCY], TEST_REQUESTS);
-        counts.add(match measured.and_then(|measured| holds(&measured)) {
-            Ok(()) => Counts::pass(),
-            Err(error) => Counts::fail(format!("protocols {name}: {error:#}")),
-        });
-    }
-    step::note(format!("protocols: {}", counts.summary()));
-    Ok(counts)
+    let rows = rows::chosen(only)?.into_iter();
+    let rows = rows.filter(|row| row.peer.tested);
+    Ok(survey::test("protocols", rows, |row| {
+        holds(&bench.measure(row, &[TEST_CONCURRENCY], TEST_REQUESTS)?)
+    }))
 }
 
 fn holds(measured: &Measured) -> Result<()> {
@@ -187,10 +152,6 @@ fn no_wrong_link(verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-fn ensure(row: &Row) -> Result<()> {
-    row.folders().into_iter().try_for_each(workloads::ensure)
-}
-
 /// What all rows share.
 struct Bench {
     weft: PathBuf,
@@ -200,14 +161,10 @@ struct Bench {
 
 impl Bench {
     fn new(binary: Option<PathBuf>, build: fn() -> Result<PathBuf>) -> Result<Self> {
-        if !workspace::is_root() {
-            bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
-        }
-        use setup::Part;
-        setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Services])?;
+        let weft = survey::agent(binary, build)?;
         let dir = workspace::kept().join("protocols");
         Ok(Self {
-            weft: binary.map_or_else(build, Ok)?,
+            weft,
             certificates: certificates::make()?,
             dir,
         })
@@ -275,17 +232,10 @@ impl Bench {
             mark: mark.clone(),
         };
         let judge = |spans: &[_]| judge(spans, &plan, row.peer.proxy, &families);
-        let (mut last, mut since) = (0, Instant::now());
-        while since.elapsed() < QUIET {
+        survey::until_quiet(|| {
             let verdict = judge(&agent.spans());
-            if verdict.spans() >= verdict.expected() {
-                break;
-            }
-            if verdict.spans() > last {
-                (last, since) = (verdict.spans(), Instant::now());
-            }
-            std::thread::sleep(POLL);
-        }
+            (verdict.spans(), verdict.expected())
+        });
         // what is open at the client ends with it
         drop(client);
         let (spans, summary) = agent.stop();

@@ -18,7 +18,7 @@ use crate::discovery::elf::Sections;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols;
 use crate::probe::site;
-use agent_common::runtime::{FIELDS, NOWHERE, Runtime, THREAD_LOCAL, thread_local};
+use agent_common::runtime::{FIELDS, NOWHERE, THREAD_LOCAL, thread_local};
 use iced_x86::Register;
 
 pub(super) const WAY: Way = Way {
@@ -92,18 +92,10 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         at[index] = place;
     }
     Ok(Found {
-        runtime: Runtime {
-            kind: THREAD_LOCAL,
-            reserved: 0,
-            at,
-        },
-        sites: [].into(),
-        addresses: &[],
-        lowest: sections.lowest(),
         lacks: streams.is_none().then_some(
             "its code does not show which stream a task serves, so calls for clients that speak \
              HTTP/2 have no parent",
         ),
-        own: false,
+        ..Found::new(sections, THREAD_LOCAL, at)
     })
 }

@@ -17,7 +17,7 @@ use crate::discovery::elf::Sections;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols::{self, Symbol};
 use crate::probe::site;
-use agent_common::runtime::{FIELDS, NGINX, NOWHERE, Runtime, nginx};
+use agent_common::runtime::{FIELDS, NGINX, NOWHERE, nginx};
 use iced_x86::Register;
 use std::collections::HashMap;
 
@@ -65,18 +65,10 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     let stream = stream(sections, &found);
     at[nginx::STREAM] = stream.unwrap_or(NOWHERE);
     Ok(Found {
-        runtime: Runtime {
-            kind: NGINX,
-            reserved: 0,
-            at,
-        },
-        sites: [].into(),
-        addresses: &[],
-        lowest: sections.lowest(),
         lacks: (speaks && stream.is_none()).then_some(
             "its code does not show which stream a request came on, so calls for clients that \
              speak HTTP/2 have no parent",
         ),
-        own: false,
+        ..Found::new(sections, NGINX, at)
     })
 }

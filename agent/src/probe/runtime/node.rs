@@ -34,6 +34,13 @@ const COLLECTED: &str =
     "_ZN2v88internal4Heap36GarbageCollectionEpilogueInSafepointENS0_16GarbageCollectorE";
 const ASYNC_ID: &str = "_ZN4node29AsyncHooksGetExecutionAsyncIdEPN2v87IsolateE";
 
+const POP: &str = "_ZN4node10AsyncHooks17pop_async_contextEd";
+const RESET: &str = "_ZN4node9AsyncWrap10AsyncResetERKN2v820FunctionCallbackInfoINS1_5ValueEEE";
+
+const CLOSED: &str = "_ZN4node10HandleWrap7OnCloseEP11uv_handle_s";
+const TCP: &str = "_ZN4node7TCPWrap3NewERKN2v820FunctionCallbackInfoINS1_5ValueEEE";
+const PIPE: &str = "_ZN4node8PipeWrap3NewERKN2v820FunctionCallbackInfoINS1_5ValueEEE";
+
 const TIMERS: &str = "_ZN4node11Environment9RunTimersEP10uv_timer_s";
 
 const IMMEDIATES: &str = "_ZN4node11Environment14CheckImmediateEP10uv_check_s";
@@ -44,8 +51,7 @@ const POSTED: &str =
 const TOOK: &str = "_ZN4node6worker7Message11DeserializeEPNS_11EnvironmentEN2v85LocalINS4_7ContextEEEPNS5_INS4_5ValueEEE";
 
 /// Where something else than received bytes enters JavaScript.
-const ENTRIES: [&str; 10] = [
-    "_ZN4node10HandleWrap7OnCloseEP11uv_handle_s",
+const ENTRIES: [&str; 9] = [
     "_ZN4node14ConnectionWrapINS_7TCPWrapE8uv_tcp_sE12AfterConnectEP12uv_connect_si",
     "_ZN4node14ConnectionWrapINS_8PipeWrapE9uv_pipe_sE12AfterConnectEP12uv_connect_si",
     "uv__async_io",
@@ -74,6 +80,11 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         COMPLETED,
         COLLECTED,
         ASYNC_ID,
+        POP,
+        RESET,
+        CLOSED,
+        TCP,
+        PIPE,
         TIMERS,
         IMMEDIATES,
         RESOLVED,
@@ -93,16 +104,9 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         .sites()
         .ok_or("the code of its promises is not as known")?;
     Ok(Found {
-        runtime: Runtime {
-            kind: NODE,
-            reserved: 0,
-            at,
-        },
         sites: sites.into(),
-        addresses: &[],
-        lowest: sections.lowest(),
-        lacks: None,
         own: true,
+        ..Found::new(sections, NODE, at)
     })
 }
 
@@ -185,6 +189,10 @@ impl Functions<'_> {
         at[node::EMBEDDER] = embedder;
         at[node::ENVIRONMENT] = environment;
         at[node::ASYNC_IDS] = ids;
+        let [scopes, counters, depth] = scopes(&self.instructions(POP)?)?;
+        at[node::SCOPES] = scopes;
+        at[node::COUNTERS] = counters;
+        at[node::DEPTH] = depth;
         Some(at)
     }
 
@@ -221,6 +229,10 @@ impl Functions<'_> {
             (POSTED, "node_posted"),
             (TOOK, "node_took"),
             (COLLECTED, "node_collected"),
+            (RESET, "node_assigned"),
+            (CLOSED, "node_closed"),
+            (TCP, "node_made"),
+            (PIPE, "node_made"),
         ] {
             let symbol = *self.found.get(name)?;
             sites.push(at_entry(self.sections, symbol, program)?);
@@ -340,6 +352,27 @@ fn async_ids(code: &[Instruction]) -> Option<[u64; 3]> {
     (found[0] % 8 == 7 && found[1] % 8 == 7 && found[2] % 8 == 0).then_some(found)
 }
 
+/// In `AsyncHooks`, from the pointer to the ids: the pointers to the ids of scopes and to counters; and the
+/// one of these that counts scopes. The first two pointers that are read are those to the
+/// counters and to the ids, the next one, of the same object, is that to the scopes.
+fn scopes(code: &[Instruction]) -> Option<[u64; 3]> {
+    let mut pointers = code.iter().filter(|i| is_load(i, Register::RDI));
+    let (counters, ids) = (pointers.next()?, pointers.next()?);
+    let depth = code.iter().find(|i| {
+        i.code() == Code::Mov_r32_rm32
+            && i.op1_kind() == OpKind::Memory
+            && i.memory_base() == counters.op0_register()
+    })?;
+    let copy = code.iter().find(|i| {
+        i.mnemonic() == Mnemonic::Mov
+            && i.op0_kind() == OpKind::Register
+            && i.op1_register() == Register::RDI
+    })?;
+    let scopes = code.iter().find(|i| is_load(i, copy.op0_register()))?;
+    let from_ids = |i| displacement(i).wrapping_sub(displacement(ids));
+    Some([from_ids(scopes), from_ids(counters), displacement(depth)])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -383,6 +416,20 @@ mod tests {
         assert_eq!(async_ids(&decoded(&code)), Some([0x2f, 0x10f, 0x480]));
         assert_eq!(async_ids(&decoded(&code[..19])), None);
         assert_eq!(async_ids(&decoded(&code[4..])), None);
+    }
+
+    #[test]
+    fn the_stack_of_scopes_is_found_from_the_ids() {
+        // mov rax, [rdi+0x60]; mov r13d, [rax+0x1c]; mov rdx, [rdi+0x98]; mov r12, rdi;
+        // mov rcx, [r12+0x28]
+        let code = [
+            0x48, 0x8b, 0x47, 0x60, 0x44, 0x8b, 0x68, 0x1c, 0x48, 0x8b, 0x97, 0x98, 0, 0, 0, 0x49,
+            0x89, 0xfc, 0x49, 0x8b, 0x4c, 0x24, 0x28,
+        ];
+        let found = [0x70_u64.wrapping_neg(), 0x38_u64.wrapping_neg(), 0x1c];
+        assert_eq!(scopes(&decoded(&code)), Some(found));
+        assert_eq!(scopes(&decoded(&code[..18])), None);
+        assert_eq!(scopes(&decoded(&code[8..])), None);
     }
 
     #[test]
