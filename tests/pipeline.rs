@@ -15,7 +15,9 @@ use weft::daemon::replay::replay;
 use weft::metadata::{Runtime, Service};
 use weft::pipeline::{Input, Output};
 use weft::protocol::exchange::Role;
-use weft::record::{Chunk, ConnId, Direction, Endpoint, Event, Opened, Record, Task};
+use weft::record::{
+    Chunk, ConnId, Direction, Endpoint, Event, Opened, Plain, Record, Secured, Task,
+};
 
 fn each(mut check: impl FnMut(&Path, &[Owned])) -> Result<()> {
     let files = files()?;
@@ -416,11 +418,16 @@ fn made_up_records_keep_every_promise() {
     assert!(spans.values().sum::<u64>() > 10_000, "{spans:?}");
 }
 
-/// How many traces have left when a request of one process to another has just been answered.
-fn left_at_once(watched: bool) -> usize {
-    let (server, client) = (Task { tgid: 1, tid: 1 }, Task { tgid: 2, tid: 2 });
+const SERVER: Task = Task { tgid: 1, tid: 1 };
+const CLIENT: Task = Task { tgid: 2, tid: 2 };
+const NOW: u64 = 1_000_000_000;
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const ANSWER: &str = "HTTP/1.1 204 No Content\r\n\r\n";
+
+/// A connection of `task` between two ports of this host.
+fn opened(conn: u64, task: Task, local: u16, remote: u16) -> Input<'static> {
     let end = |port| Endpoint::Inet([127, 0, 0, 1].into(), port);
-    let opened = |conn, task, local, remote| Record {
+    Input::Record(Record {
         at: 0,
         task,
         event: Event::Opened(Box::new(Opened {
@@ -429,50 +436,71 @@ fn left_at_once(watched: bool) -> usize {
             inode: conn,
             local: end(local),
             remote: end(remote),
-            client: task == client,
+            client: task == CLIENT,
             fresh: true,
             plain: None,
             netns: 1,
             offsets: [0, 0],
             path: None,
         })),
-    };
-    let at = 1_000_000_000;
-    let moved = |direction, bytes: &'static str, opposite| Record {
-        at,
-        task: server,
-        event: Event::Chunk(Chunk {
-            conn: ConnId(1),
-            direction,
-            offset: 0,
-            opposite,
-            fiber: 0,
-            len: bytes.len() as u32,
-            sequenced: true,
-            unreadable: false,
-            bytes: bytes.as_bytes(),
-        }),
-    };
-    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    })
+}
+
+/// `bytes` at `offset`, when the other direction had come as far as `opposite`.
+fn chunk(
+    conn: u64,
+    direction: Direction,
+    (offset, opposite): (u64, u64),
+    bytes: &'static str,
+) -> Chunk<'static> {
+    Chunk {
+        conn: ConnId(conn),
+        direction,
+        offset,
+        opposite,
+        fiber: 0,
+        len: bytes.len() as u32,
+        sequenced: true,
+        unreadable: false,
+        bytes: bytes.as_bytes(),
+    }
+}
+
+/// What `task` did.
+fn record(task: Task, event: Event<'static>) -> Input<'static> {
+    let at = NOW;
+    Input::Record(Record { at, task, event })
+}
+
+/// It is known and watched.
+fn watched(task: Task) -> Input<'static> {
     let service = Service {
-        name: "server".to_owned(),
-        tgid: server.tgid,
+        name: "service".to_owned(),
+        tgid: task.tgid,
         runtime: Runtime::Native,
         resource: Vec::new(),
     };
+    Input::Process(task.tgid, Arc::new(service))
+}
+
+/// How many traces have left when a request of one process to another has just been answered.
+fn left_at_once(with_client: bool) -> usize {
+    let moved = |direction, bytes: &'static str, opposite| {
+        let chunk = chunk(1, direction, (0, opposite), bytes);
+        record(SERVER, Event::Chunk(chunk))
+    };
     let mut inputs = vec![
-        Input::Process(server.tgid, Arc::new(service)),
-        Input::Record(opened(1, server, 80, 5000)),
-        Input::Record(opened(2, client, 5000, 80)),
+        watched(SERVER),
+        opened(1, SERVER, 80, 5000),
+        opened(2, CLIENT, 5000, 80),
     ];
-    if !watched {
-        inputs.push(Input::Unwatched(client.tgid));
+    if !with_client {
+        inputs.push(Input::Unwatched(CLIENT.tgid));
     }
-    let answer = "HTTP/1.1 204 No Content\r\n\r\n";
     inputs.extend([
-        Input::Record(moved(Direction::Received, request, 0)),
-        Input::Record(moved(Direction::Sent, answer, request.len() as u64)),
-        Input::Tick(at),
+        moved(Direction::Received, GET, 0),
+        moved(Direction::Sent, ANSWER, GET.len() as u64),
+        Input::Tick(NOW),
     ]);
     let mut pipeline = pipeline(options());
     let mut left = 0;
@@ -490,4 +518,67 @@ fn left_at_once(watched: bool) -> usize {
 fn no_trace_waits_for_a_process_that_is_not_watched() {
     assert_eq!(left_at_once(true), 0);
     assert_eq!(left_at_once(false), 1);
+}
+
+/// What becomes of a request over TLS whose session only its ClientHello tells, of `task`; `before`
+/// is what went over its connection: which way, and what.
+fn through_tls(task: Task, before: &[(Direction, &'static str)]) -> Vec<String> {
+    let (ask, answer) = match task == CLIENT {
+        true => (Direction::Sent, Direction::Received),
+        false => (Direction::Received, Direction::Sent),
+    };
+    let plain = |direction, offsets, bytes| {
+        let plain = Plain {
+            carrier: None,
+            fresh: true,
+            chunk: chunk(2, direction, offsets, bytes),
+        };
+        record(task, Event::Plain(plain))
+    };
+    let secured = Secured {
+        session: ConnId(2),
+        random: [b'r'; 32],
+    };
+    let mut inputs = vec![watched(task), opened(1, task, 80, 5000)];
+    let mut moved = [0; 2];
+    for (direction, bytes) in before {
+        let offsets = [*direction, direction.opposite()].map(|way| moved[way.index()]);
+        let chunk = chunk(1, *direction, offsets.into(), bytes);
+        inputs.push(record(task, Event::Chunk(chunk)));
+        moved[direction.index()] += bytes.len() as u64;
+    }
+    inputs.extend([
+        record(task, Event::Secured(secured)),
+        plain(ask, (0, 0), GET),
+        plain(answer, (0, GET.len() as u64), ANSWER),
+        Input::Stop,
+    ]);
+    let mut pipeline = pipeline(options());
+    let mut names = Vec::new();
+    for input in inputs {
+        pipeline.handle(input, &mut |output| {
+            if let Output::Trace { spans, .. } = output {
+                names.extend(spans.into_iter().map(|span| span.name));
+            }
+        });
+    }
+    assert_eq!(pipeline.counts().plain.bound, 1);
+    names
+}
+
+/// Servers read the head of a record by itself, and proxies are asked for a tunnel before.
+#[test]
+fn a_session_is_found_by_a_client_hello_in_parts_or_in_a_tunnel() {
+    const HELLO: &str = "\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03\
+        rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrr\x00\x00\x02\x13\x01\x01\x00\x00\x00";
+    const CONNECT: &str = "CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n";
+    const OPEN: &str = "HTTP/1.1 200 OK\r\n\r\n";
+    use Direction::{Received, Sent};
+    let (head, rest) = HELLO.split_at(5);
+    let whole = through_tls(SERVER, &[(Received, HELLO)]);
+    assert_eq!(whole, ["GET /"]);
+    let parts = through_tls(SERVER, &[(Received, head), (Received, rest)]);
+    assert_eq!(parts, ["GET /"]);
+    let tunnel = through_tls(CLIENT, &[(Sent, CONNECT), (Received, OPEN), (Sent, HELLO)]);
+    assert_eq!(tunnel, ["CONNECT", "GET"]);
 }

@@ -124,6 +124,14 @@ pub mod thread_local {
     pub const WAKE: usize = 2;
     /// 1 where the task that connects is the first to use the connection.
     pub const CONNECTS: usize = 3;
+    /// HAProxy: `stream.scf`, the end of a stream that its client is at; `NOWHERE` elsewhere.
+    pub const FRONT: usize = 4;
+    /// `stconn.app`, the stream again.
+    pub const APP: usize = 5;
+    /// `stconn.sedesc`, which leads to the stream of HTTP/2.
+    pub const ENDPOINT: usize = 6;
+    /// `connection.handle.fd`.
+    pub const FD: usize = 7;
 }
 
 /// Indices of [`Runtime::at`] for [`RUBY`].
@@ -186,6 +194,8 @@ pub mod nginx {
     pub const FD: usize = 1;
     /// `connection` in `ngx_http_request_t` and `ngx_stream_session_t`, behind `signature`.
     pub const CLIENT: usize = 2;
+    /// `ngx_http_request_t.stream`, where the build speaks HTTP/2; or `NOWHERE`.
+    pub const STREAM: usize = 3;
 }
 
 /// Indices of [`Runtime::at`] for [`NODE`]. Offsets from tagged pointers of V8 are as its own code

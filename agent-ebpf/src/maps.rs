@@ -58,6 +58,21 @@ pub static HANDED: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(163
 #[map]
 pub static ADOPTED: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(16384, 0);
 
+/// A stream of HTTP/2 that a proxy serves.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Served {
+    /// Id of its connection.
+    pub conn: u64,
+    /// Its number.
+    pub stream: u64,
+}
+
+/// Task of a proxy → the stream that it was told to serve. Writer: socket I/O. Full: the least
+/// recently used one is forgotten and told anew, as another task of that address.
+#[map]
+pub static SERVED: LruHashMap<InProcess, Served> = LruHashMap::with_max_entries(16384, 0);
+
 /// Thread, and address of bytes that a task wrote to a uvloop stream → that task. Writer:
 /// runtime probes; taken out by the call that sends them. Full: the oldest is forgotten, and
 /// nothing is known of who sent it.

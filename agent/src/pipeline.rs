@@ -308,9 +308,11 @@ impl Pipeline {
                 };
             }
             Event::Linked { fiber, maker } => self.assembly.made(task.tgid, fiber, maker, at),
-            Event::Stream(stream) => self
-                .assembly
-                .told(task, stream.fiber, of(task, &stream), at),
+            Event::Stream(mut stream) => {
+                stream.conn = self.layers.uppermost(stream.conn);
+                self.assembly
+                    .told(task, stream.fiber, of(task, &stream), at);
+            }
             Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
             Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),
@@ -408,6 +410,8 @@ impl Pipeline {
             counts,
             ..
         } = self;
+        // The layers are in use until all pieces have gone through.
+        let mut hellos = Vec::new();
         let mut each = |info: &Arc<Opened>, session: &mut Session, piece: Piece<'_>| {
             let moment = piece_moment(&piece);
             if let Piece::Waiting { moment } = piece {
@@ -450,8 +454,11 @@ impl Pipeline {
                     }
                     Report::Switched(number) => assembly.switched(info.conn, number),
                     Report::Answered(answer) => assembly.answered(info.conn, answer),
-                    Report::Secured(_) if !options.tls_connections => {}
                     Report::Secured(handshake) => {
+                        hellos.extend(ciphertext::hello(info, &handshake));
+                        if !options.tls_connections {
+                            continue;
+                        }
                         session.secured = true;
                         let threading = threading(processes, handshake.start.task.tgid, None);
                         ciphertext::secured(secured, assembly, info, handshake, threading);
@@ -475,7 +482,11 @@ impl Pipeline {
                 assembly.closed_connection(info);
             }
         };
-        run(table, layers, &mut each)
+        let led_to = run(table, layers, &mut each);
+        for hello in hellos {
+            layers.greeted(&hello);
+        }
+        led_to
     }
 
     fn collect(&mut self, run: impl FnOnce(&mut Assembly, &mut dyn FnMut(Batch))) -> Vec<Batch> {

@@ -1,8 +1,7 @@
 //! TLS of which only the ciphertext is seen, as of libraries that weft does not know: one span for
 //! each connection.
 
-use crate::clients::tool;
-use crate::shared::{able, the};
+use crate::shared::the;
 use crate::tls::Certificate;
 use harness::agent::{Agent, Span};
 use harness::service::free_port;
@@ -23,10 +22,7 @@ fn ask(port: u16, arguments: &[&str]) -> bool {
 #[test]
 fn a_connection_without_plaintext_is_one_span() {
     let what = "ciphertext";
-    if !able(what) || !tool(what, "curl") || !tool(what, "nginx") {
-        return;
-    }
-    let Some(certificate) = Certificate::made(what) else {
+    let Some(certificate) = Certificate::made(what, &["curl", "nginx"]) else {
         return;
     };
     for (arguments, error) in [

@@ -4,7 +4,7 @@
 //! apart: where the probes are not in the right file, or the process is read by a wrong recipe,
 //! they have no parent or a wrong one.
 
-use crate::handed::{drive, exact, until_seen};
+use crate::handed::{drive, exact, lasting, until_seen};
 use crate::shared::{able, lacking};
 use harness::agent::{self, Agent, fresh_path};
 use harness::host::{program, workloads};
@@ -266,7 +266,8 @@ fn a_service_is_chosen_by_its_port() {
     let rule = format!("port={port}");
     let service = started(Command::new(&server), port, upstream);
     let agent = Agent::with(&["--select", &rule], &[]);
-    exact(&agent, port, upstream, "before");
+    // It is found once more within a second, by its port: nothing of it may be forgotten then.
+    lasting(&agent, port, upstream, "before");
     drop(service);
     let _service = started(Command::new(&server), port, upstream);
     until_seen(&agent, port, "after");

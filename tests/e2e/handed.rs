@@ -10,6 +10,8 @@ use std::time::Duration;
 /// Requests of one phase, and how many are open at once.
 const COUNT: usize = 80;
 const OPEN: usize = 8;
+/// Requests of some seconds.
+const LASTING: usize = 4000;
 
 /// What became of the calls of one phase.
 #[derive(Debug, Default, PartialEq)]
@@ -36,6 +38,10 @@ pub(crate) fn drive(agent: &Agent, port: u16, upstream: u16, mark: &str) -> Outc
 }
 
 fn some(agent: &Agent, port: u16, upstream: u16, mark: &str, count: usize) -> Outcome {
+    judge(&ask(agent, port, upstream, mark, count))
+}
+
+fn ask(agent: &Agent, port: u16, upstream: u16, mark: &str, count: usize) -> Vec<Span> {
     let targets: Vec<String> = (0..count).map(|n| format!("/work/{mark}n{n}")).collect();
     let sent = concurrently(port, &targets, OPEN);
     assert!(sent.iter().all(|one| one.status == 200), "{sent:#?}");
@@ -46,7 +52,33 @@ fn some(agent: &Agent, port: u16, upstream: u16, mark: &str, count: usize) -> Ou
     };
     let spans = agent.wait_for(2 * count, ours);
     assert_eq!(spans.len(), 2 * count, "spans are missing, or twice there");
-    judge(&spans)
+    spans
+}
+
+/// Drives a service for seconds, from the agent's start on: once calls stand under their requests by
+/// the runtime's task, all later ones do.
+pub(crate) fn lasting(agent: &Agent, port: u16, upstream: u16, mark: &str) {
+    let spans = ask(agent, port, upstream, mark, LASTING);
+    let is_call = |span: &&Span| !span.is_server();
+    let by_task = |span: &&Span| span.text("weft.parent.evidence") == "task";
+    let mut told: Vec<u64> = spans
+        .iter()
+        .filter(is_call)
+        .filter(by_task)
+        .map(|span| span.start)
+        .collect();
+    told.sort_unstable();
+    // Those that were under way when it was probed end meanwhile.
+    let since = *told.get(COUNT).expect("no task is told");
+    let (later, earlier): (Vec<Span>, Vec<Span>) = spans
+        .into_iter()
+        .partition(|span| span.is_server() || span.start >= since);
+    let outcome = judge(&later);
+    let expected = Outcome {
+        task: LASTING - earlier.len(),
+        ..Outcome::default()
+    };
+    assert_eq!(outcome, expected, "{mark}");
 }
 
 /// Waits until a service is watched, which takes a while where rules ask for ports.

@@ -84,6 +84,46 @@ fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// nginx, and h2load that asks it.
+struct Load {
+    h2load: PathBuf,
+    port: u16,
+    _nginx: Child,
+    // It is removed when nginx is gone.
+    _folder: Folder,
+}
+
+impl Load {
+    /// `None` when the host lacks one of them; says so.
+    fn start(what: &str) -> Option<Self> {
+        if !able(what) {
+            return None;
+        }
+        let (folder, port) = (Folder::new("h2"), free_port());
+        let Some(nginx) = nginx(&folder, port) else {
+            lacking(what, "nginx");
+            return None;
+        };
+        let Some(h2load) = program("h2load") else {
+            harness::skip!("{what}", "h2load", "apt-get install nghttp2-client");
+            return None;
+        };
+        Some(Self {
+            h2load,
+            port,
+            _nginx: nginx,
+            _folder: folder,
+        })
+    }
+
+    /// Asks for `paths` in turn; what h2load said.
+    fn send<const N: usize>(&self, how: [&str; N], paths: &[&str]) -> String {
+        let urls = paths.iter();
+        let urls = urls.map(|path| format!("http://127.0.0.1:{}/{path}", self.port));
+        run(Command::new(&self.h2load).args(how).args(urls))
+    }
+}
+
 /// Spans of one side with that value of an attribute, by what `key` says of them.
 fn count(spans: &[Span], server: bool, key: impl Fn(&Span) -> String) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
@@ -96,27 +136,14 @@ fn count(spans: &[Span], server: bool, key: impl Fn(&Span) -> String) -> BTreeMa
 #[test]
 fn a_thousand_streams() {
     let what = "a_thousand_streams";
-    if !able(what) {
+    let Some(load) = Load::start(what) else {
         return;
-    }
-    let (folder, port) = (Folder::new("h2"), free_port());
-    let Some(_nginx) = nginx(&folder, port) else {
-        return lacking(what, "nginx");
     };
-    let Some(h2load) = program("h2load") else {
-        return harness::skip!("{what}", "h2load", "apt-get install nghttp2-client");
-    };
-    let agent = Agent::start();
-    let url = |path: &str| format!("http://127.0.0.1:{port}/{path}");
-    let mut command = Command::new(h2load);
-    command.args(["-n", "1000", "-c", "10", "-m", "10"]);
-    command.args([
-        url("small.txt"),
-        url("broken"),
-        url("missing"),
-        url("small.txt?a=b"),
-    ]);
-    let said = run(&mut command);
+    let (agent, port) = (Agent::start(), load.port);
+    let said = load.send(
+        ["-n", "1000", "-c", "10", "-m", "10"],
+        &["small.txt", "broken", "missing", "small.txt?a=b"],
+    );
     assert!(said.contains("500 2xx, 0 3xx, 250 4xx, 250 5xx"), "{said}");
     let own = |span: &Span| span.port() == port;
     agent.wait_for(2000, own);
@@ -157,22 +184,14 @@ fn a_thousand_streams() {
 #[test]
 fn large_bodies_among_small_ones() {
     let what = "large_bodies_among_small_ones";
-    if !able(what) {
+    let Some(load) = Load::start(what) else {
         return;
-    }
-    let (folder, port) = (Folder::new("h2"), free_port());
-    let Some(_nginx) = nginx(&folder, port) else {
-        return lacking(what, "nginx");
     };
-    let Some(h2load) = program("h2load") else {
-        return harness::skip!("{what}", "h2load", "apt-get install nghttp2-client");
-    };
-    let agent = Agent::start();
-    let url = |path: &str| format!("http://127.0.0.1:{port}/{path}");
-    let mut command = Command::new(h2load);
-    command.args(["-n", "100", "-c", "2", "-m", "4"]);
-    command.args([url("large.txt"), url("small.txt")]);
-    run(&mut command);
+    let (agent, port) = (Agent::start(), load.port);
+    load.send(
+        ["-n", "100", "-c", "2", "-m", "4"],
+        &["large.txt", "small.txt"],
+    );
     // Heads of answers may be missing between bodies that were not copied, requests never.
     let asked = |span: &Span| span.is_server() && span.port() == port;
     agent.wait_for(100, asked);

@@ -19,9 +19,11 @@ const SECRET: &str = "c2VjcmV0LWNyZWRlbnRpYWw";
 pub(crate) struct Certificate(PathBuf);
 
 impl Certificate {
-    /// `None` when the host has no `openssl`; says so.
-    pub(crate) fn made(what: &str) -> Option<Self> {
-        if !tool(what, "openssl") {
+    /// `None` when no agent can be started here, or when `openssl` or one of `tools` is missing; says
+    /// so.
+    pub(crate) fn made(what: &str, tools: &[&str]) -> Option<Self> {
+        let has = |name: &&str| tool(what, name);
+        if !able(what) || !tools.iter().all(has) || !has(&"openssl") {
             return None;
         }
         let folder = fresh_path("tls");
@@ -156,10 +158,7 @@ type Start = fn(&Certificate, u16, u16) -> Option<Child>;
 #[test]
 fn services_of_every_library_are_joined_with_curl() {
     let what = "TLS services";
-    if !able(what) || !tool(what, "curl") || !tool(what, "nginx") {
-        return;
-    }
-    let Some(certificate) = Certificate::made(what) else {
+    let Some(certificate) = Certificate::made(what, &["curl", "nginx"]) else {
         return;
     };
     let starts: [(&str, Start); 4] = [
@@ -218,10 +217,7 @@ fn services_of_every_library_are_joined_with_curl() {
 #[test]
 fn wget_is_seen() {
     let what = "GnuTLS";
-    if !able(what) || !tool(what, "wget") || !tool(what, "nginx") {
-        return;
-    }
-    let Some(certificate) = Certificate::made(what) else {
+    let Some(certificate) = Certificate::made(what, &["wget", "nginx"]) else {
         return;
     };
     let port = free_port();
@@ -253,10 +249,7 @@ fn a_library_is_explained() {
     let Some(python) = python() else {
         return skip!("{what}", "python3", "install python3");
     };
-    if !able(what) {
-        return;
-    }
-    let Some(certificate) = Certificate::made(what) else {
+    let Some(certificate) = Certificate::made(what, &[]) else {
         return;
     };
     let service = certificate.serve(&python, "threads.py", free_port(), 0);

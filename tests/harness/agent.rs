@@ -79,6 +79,24 @@ impl Span {
         }
     }
 
+    /// What it is, in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self {
+            service,
+            kind,
+            name,
+            id,
+            parent,
+            ..
+        } = self;
+        let (port, target, status) = (self.port(), self.target(), self.status());
+        let evidence = self.text("weft.parent.evidence");
+        format!(
+            "{kind:?} {service} {name} :{port}{target} {status} {id} under {parent:?} {evidence}"
+        )
+    }
+
     /// Server side?
     #[must_use]
     pub fn is_server(&self) -> bool {
@@ -158,6 +176,9 @@ impl Agent {
         command
             .args(args)
             .env("WEFT_EXPORT__QUEUE__INTERVAL", "100ms");
+        // An agent that is not optimised sees all that runs beside the test: it may fall behind for
+        // longer than its users' does.
+        command.env("WEFT_CAPTURE__RING_BYTES", "32MiB");
         // Others of this host may be under load: what is waited for must not be moved away.
         command.env("WEFT_EXPORT__FILE__MAX_BYTES", "1GiB");
         // The ids of the tests stand in queries.
@@ -212,6 +233,7 @@ impl Agent {
             }
             if Instant::now() > end {
                 let total = all.len();
+                let found: Vec<String> = found.iter().map(Span::line).collect();
                 panic!(
                     "{} of {count} spans came ({total} of all): {found:#?}",
                     found.len()
@@ -250,8 +272,20 @@ impl Agent {
     }
 }
 
+/// How long an agent may take for its last words.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 impl Drop for Agent {
     fn drop(&mut self) {
+        if thread::panicking() && self.child.alive() {
+            // What it lost may be why.
+            self.child.signal("TERM");
+            let end = Instant::now() + LAST_WORDS;
+            while self.child.alive() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(10));
+            }
+            eprintln!("the agent said:\n{}", self.child.errors());
+        }
         let _ = fs::remove_file(&self.file);
     }
 }

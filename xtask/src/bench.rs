@@ -14,10 +14,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::process::{Group, free_port};
-use crate::{build, certificates, setup, step, workloads, workspace};
+use crate::{build, certificates, step, survey, workloads, workspace};
 use service::{Client, Service};
 
 /// What is not up by then will not be.
@@ -81,16 +81,7 @@ pub(crate) fn overhead(
     only: &[String],
     binary: Option<&Path>,
 ) -> Result<()> {
-    if !workspace::is_root() {
-        bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
-    }
-    setup::try_all(&[
-        setup::Part::Build,
-        setup::Part::Bpf,
-        setup::Part::Mounts,
-        setup::Part::Services,
-    ])?;
-    let weft = binary.map_or_else(build::release, |path| Ok(path.to_owned()))?;
+    let weft = survey::agent(binary.map(Path::to_owned), build::release)?;
     let certificates = certificates::make()?;
     let mut rows = Vec::new();
     for service in service::chosen(only) {

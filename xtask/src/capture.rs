@@ -1,6 +1,6 @@
 //! `cargo xtask capture`: records `tests/traffic/` anew from real clients and servers. Each
 //! protocol has a script, `tests/harness/capture/PROTOCOL/record.sh`, that starts them and puts
-//! the recording proxy between; what is expected of the traffic is rewritten afterwards.
+//! the recording proxy between (`prepare.sh` is what they share); what is expected of the traffic is rewritten afterwards.
 
 use std::fs;
 use std::process::Command;

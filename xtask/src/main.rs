@@ -18,6 +18,7 @@ mod process;
 mod protocols;
 mod setup;
 mod step;
+mod survey;
 mod test;
 mod tidy;
 mod truth;

@@ -93,7 +93,10 @@ fn handle_stream(ctx: &ProbeContext) -> Option<()> {
         read_user(stream)?
     };
     let id: u32 = read_user(stream.wrapping_add(offset & !at::BEHIND))?;
-    let conn = go::layer(runtime, object.wrapping_add(runtime.at[at::GRPC_SERVER_CONN]))?;
+    let conn = go::layer(
+        runtime,
+        object.wrapping_add(runtime.at[at::GRPC_SERVER_CONN]),
+    )?;
     go::tell(STREAM_SERVED, conn, id, fiber::goroutine(runtime, r14)?);
     Some(())
 }
@@ -126,7 +129,10 @@ fn new_stream(ctx: &ProbeContext) -> Option<()> {
     if streams != rbx {
         return None;
     }
-    let conn = go::layer(runtime, client.wrapping_add(runtime.at[at::GRPC_CLIENT_CONN]))?;
+    let conn = go::layer(
+        runtime,
+        client.wrapping_add(runtime.at[at::GRPC_CLIENT_CONN]),
+    )?;
     let asker = fiber::acting(fiber::goroutine(runtime, r14)?);
     go::tell(STREAM_ASKED, conn, rcx as u32, asker);
     Some(())

@@ -11,7 +11,9 @@ use rules::rules::{anchor, extend, without_fin};
 
 use crate::emit::{emit, header};
 use crate::kernel::{copy_kernel, fresh_id, offset, read};
-use crate::maps::{CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_ASKED, FLAG_CLIENT, FLAG_TCP, OPENING};
+use crate::maps::{
+    CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_ASKED, FLAG_CLIENT, FLAG_TCP, OPENING,
+};
 
 /// `SOCK_STREAM` of `linux/net.h`.
 const STREAM: u16 = 1;

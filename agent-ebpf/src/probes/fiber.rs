@@ -62,8 +62,10 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
     let found = match runtime.kind {
         GO => goroutine(runtime, call.r14).map(acting),
         PYTHON => python::current(runtime, moving.sent),
-        // Where nothing is known the socket stands for itself: it asks for nobody.
-        THREAD_LOCAL => Some(native::thread_local_word(runtime).unwrap_or(native::nobody(sk))),
+        THREAD_LOCAL => {
+            let asks = moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0;
+            Some(native::by_thread_local(runtime, sk, asks))
+        }
         NGINX => {
             Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
         }
@@ -117,7 +119,12 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
         }
         // Written by its task at once, also where a loop sends what is encrypted later.
         PYTHON => python::current(runtime, 0),
-        THREAD_LOCAL => Some(native::thread_local_word(runtime).unwrap_or(native::nobody(socket))),
+        // To whom a session leads is not looked at: what serves no client finds nothing.
+        THREAD_LOCAL => Some(native::by_thread_local(
+            runtime,
+            socket,
+            direction == SENT as u16,
+        )),
         NGINX if sk == 0 => Some(native::nobody(socket)),
         NGINX => Some(native::nginx_client(runtime, fd, sk).unwrap_or(native::nobody(socket))),
         RUBY => ruby::current(runtime),

@@ -232,12 +232,7 @@ pub fn filled(start: u64, words: u64) -> Option<()> {
 }
 
 #[inline(always)]
-fn allocates(
-    runtime: &Runtime,
-    (start, end): (u64, u64),
-    conn: u64,
-    flags: u32,
-) -> Option<()> {
+fn allocates(runtime: &Runtime, (start, end): (u64, u64), conn: u64, flags: u32) -> Option<()> {
     let count = collections(runtime)?;
     if start == 0 || end <= start {
         return None;

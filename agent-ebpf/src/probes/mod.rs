@@ -10,6 +10,7 @@ pub mod native;
 pub mod node;
 pub mod plain;
 pub mod process;
+pub mod proxied;
 pub mod python;
 pub mod ruby;
 pub mod socket_io;

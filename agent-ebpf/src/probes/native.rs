@@ -8,6 +8,7 @@ use agent_common::settings::ABSENT;
 use crate::kernel::{number, offset, read, read_user, task, task_id};
 use crate::maps::POLLERS;
 use crate::probes::fiber::runtime;
+use crate::probes::proxied;
 
 /// Stands for socket `sk`, where nothing else is known: no task is called so.
 #[inline(always)]
@@ -24,7 +25,24 @@ pub fn connector() -> Option<u64> {
     if runtime.at[thread_local::CONNECTS] != 1 {
         return None;
     }
-    thread_local_word(runtime)
+    let task = thread_local_word(runtime)?;
+    proxied::haproxy(runtime, task);
+    Some(task)
+}
+
+/// The task that moves bytes on socket `sk`, by thread-local storage; `asks`: to another server.
+/// Where nothing is known the socket stands for itself: it asks for nobody.
+#[inline(always)]
+pub fn by_thread_local(runtime: &Runtime, sk: u64, asks: bool) -> u64 {
+    match thread_local_word(runtime) {
+        Some(task) => {
+            if asks {
+                proxied::haproxy(runtime, task);
+            }
+            task
+        }
+        None => nobody(sk),
+    }
 }
 
 /// The number in thread-local storage that names the current task.
@@ -60,7 +78,14 @@ pub fn nginx_client(runtime: &Runtime, fd: u64, sk: u64) -> Option<u64> {
     if signature != HTTP && signature != STREAM {
         return Some(connection);
     }
-    read_user(request.wrapping_add(runtime.at[nginx::CLIENT]))
+    let client: u64 = read_user(request.wrapping_add(runtime.at[nginx::CLIENT]))?;
+    if signature == STREAM || runtime.at[nginx::STREAM] == NOWHERE {
+        return Some(client);
+    }
+    match read_user(request.wrapping_add(runtime.at[nginx::STREAM]))? {
+        0 => Some(client),
+        stream => proxied::nginx(runtime, stream, client),
+    }
 }
 
 /// What the process told epoll about socket `sk`; the first, if it waits for it in several places.

@@ -22,8 +22,8 @@ use crate::probes::{native, tls};
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
 pub const EAGAIN: i32 = 11;
 /// Most buffers of one call that are looked at: gRPC's C core gives a call one for each text of a
-/// head, two dozen for a request, and Node's writes the frames of all requests at once.
-pub const BUFFERS: u64 = 128;
+/// head, two dozen for a request, and 260 at most; Node's writes the frames of all requests at once.
+pub const BUFFERS: u64 = 260;
 /// The same where the verifier, of kernels before 6.3, follows each turn of the loop by itself.
 pub const FEW_BUFFERS: u64 = 8;
 /// Most bytes of one chunk, as the verifier's type.

@@ -8,6 +8,7 @@ use crate::discovery::procs::Proc;
 use crate::discovery::select::Rules;
 use crate::host::release_memory;
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
+use crate::probe::misses::missed;
 use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
 use crate::probe::runtime::{Part, Switches};
@@ -76,6 +77,8 @@ pub struct Capture {
     undecodable: u64,
     /// Records that the ring buffer had no room for, as last asked.
     lost: u64,
+    /// Runs of programs that the kernel left out, as last asked.
+    missed: u64,
     /// Bytes of the ring buffer.
     full: usize,
     /// Processes of the start that are watched, as far as the rules were asked.
@@ -129,6 +132,13 @@ impl Executed {
     }
 }
 
+/// TLS libraries that are probed for whoever comes.
+fn standard_libraries() -> Vec<Part> {
+    let libraries = Finder::default().standard(&Proc::at("/proc"));
+    let parts = libraries.into_iter();
+    parts.filter_map(|library| library.part.ok()).collect()
+}
+
 impl Capture {
     /// Attaches the hooks, then looks who is there already: nobody falls between.
     ///
@@ -136,6 +146,12 @@ impl Capture {
     /// When nothing can be captured on this host.
     pub fn start(plan: Plan) -> Result<Self, Error> {
         let full = plan.probes.ring_bytes as usize;
+        // Before any hook is there: it takes a while, in which nobody would read the ring.
+        let parts = if plan.probes.tls {
+            standard_libraries()
+        } else {
+            Vec::new()
+        };
         let mut loaded = object::load(&plan.probes)?;
         release_memory();
         if let Some(report) = loaded.missing().first() {
@@ -148,11 +164,6 @@ impl Capture {
                 reasons: refused.collect::<Vec<_>>().join("; "),
             });
         }
-        let libraries = Finder::default().standard(&Proc::at("/proc"));
-        let parts: Vec<Part> = libraries
-            .into_iter()
-            .filter_map(|library| library.part.ok())
-            .collect();
         loaded.probe_parts(ANYBODY, &parts);
         let reader = Reader::new(loaded.ring()?)?;
         let mut control = loaded.control()?;
@@ -181,7 +192,7 @@ impl Capture {
             reader,
             control,
             pipeline,
-            discoverer: Discoverer::start(discovery, known),
+            discoverer: Discoverer::start(discovery, known, plan.probes.tls),
             executed: Executed::default(),
             log: plan.log,
             next_clock: 0,
@@ -189,6 +200,7 @@ impl Capture {
             next_yield: 0,
             undecodable: 0,
             lost: 0,
+            missed: 0,
             full,
             watched,
             identified: false,
@@ -329,6 +341,12 @@ impl Capture {
         self.undecodable
     }
 
+    /// Runs of kernel programs that were left out.
+    #[must_use]
+    pub const fn missed(&self) -> u64 {
+        self.missed
+    }
+
     /// All processes that were there at the start are known by name and runtime.
     #[must_use]
     pub const fn identified(&self) -> bool {
@@ -355,6 +373,7 @@ impl Capture {
             return Ok(());
         }
         self.next_clock = now + CLOCK;
+        self.missed = missed();
         let clock = Clock::read();
         if let Some(log) = &mut self.log {
             log.write(&Frame::Clock(clock.offset))?;
@@ -384,7 +403,7 @@ impl Capture {
             }
             // Only then: an entry for a process that has just ended would stay for ever.
             if found.recalled
-                && let Err(error) = self.control.watch(found.tgid, WATCH)
+                && let Err(error) = self.control.watch_again(found.tgid)
             {
                 tracing::warn!(found.tgid, %error, "process not watched");
             }

@@ -3,14 +3,15 @@
 //! In: process ids, from the scan at start and from exec and fork records. Out: identities and
 //! decisions. The queue is bounded; what does not fit is asked for again by the next scan.
 
-use crate::discovery::procs::Proc;
+use crate::discovery::mapping::{Mapping, mappings};
+use crate::discovery::procs::{Proc, Process};
 use crate::discovery::select::{Decision, Rules, Selector};
 use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
 use crate::probe::runtime::{Part, Plan, Planner, Refusal, Switches};
-use crate::probe::tls::Finder;
+use crate::probe::tls::{Finder, Library};
 use crate::record::Nanos;
 use crate::stream::time::monotonic;
 use std::collections::HashMap;
@@ -27,11 +28,14 @@ const QUEUE: usize = 8192;
 const RESCAN: Duration = Duration::from_secs(1);
 
 /// What was found out about a process.
+#[derive(Clone)]
 pub struct Found {
     /// Which.
     pub tgid: u32,
     /// When it was looked at: it may have run another program by then.
     pub at: Nanos,
+    /// Its program, as it was then.
+    pub process: Arc<Process>,
     /// Who it is.
     pub service: Arc<Service>,
     /// Whether it is watched.
@@ -122,6 +126,7 @@ impl Discovery {
         Some(Found {
             tgid,
             at,
+            process: Arc::new(process),
             service,
             decision,
             recalled: false,
@@ -175,11 +180,13 @@ enum Request {
 }
 
 /// Plans for the tasks of processes, and their TLS libraries. Libraries that hold a runtime or a part of it are mapped a
-/// while after their program starts: such processes are looked at again, each time after a longer
-/// wait.
+/// while after their program starts: such processes are looked at again when their dynamic linker
+/// tells that they have loaded something, and anyhow, each time after a longer wait.
 struct Tasks {
     planner: Planner,
     finder: Finder,
+    /// Dynamic linkers are probed.
+    linkers: bool,
     early: Vec<Early>,
     /// Processes that have loaded libraries, and when to look at them.
     loading: HashMap<u32, Instant>,
@@ -189,12 +196,13 @@ struct Tasks {
 
 /// A process to look at again.
 struct Early {
-    tgid: u32,
-    /// Why it is watched: ports that rules ask for are not looked up again.
-    decision: Decision,
+    /// What is known of it, but for its plan and libraries: its identity is not looked up again.
+    found: Found,
+    /// When it was first asked for, and when to look at it.
+    since: Instant,
     due: Instant,
-    /// How long it was waited for until then.
-    waited: Duration,
+    /// How long it was waited for since the last look; before the first not at all.
+    wait: Duration,
     /// Files of the plan that it has already.
     files: usize,
 }
@@ -205,15 +213,15 @@ const LOADING: Duration = Duration::from_millis(50);
 /// What the thread that makes plans is asked for.
 enum Wanted {
     /// A plan for this process, which is watched.
-    Plan(u32, Decision),
+    Plan(Box<Found>),
     /// What this process has loaded.
     Loaded(u32),
     /// Those of the start have all been asked for.
     Last,
 }
 
-/// The first wait for a library; the longest while a program starts, and how long that takes; how
-/// long it is waited for at all.
+/// The first wait for a library; where nobody tells of libraries, the longest while a program
+/// starts, and how long that takes; how long it is waited for at all.
 const EARLY: Duration = Duration::from_millis(20);
 const SOON: Duration = Duration::from_millis(500);
 const START: Duration = Duration::from_secs(10);
@@ -227,6 +235,7 @@ impl Tasks {
         discovery: Discovery,
         outgoing: SyncSender<Found>,
         done: Arc<AtomicBool>,
+        linkers: bool,
     ) -> SyncSender<Wanted> {
         let (wanted, incoming) = sync_channel(QUEUE);
         let spawned = thread::Builder::new()
@@ -236,6 +245,7 @@ impl Tasks {
                 let mut tasks = Self {
                     planner: Planner::new(discovery.switches.clone()),
                     finder: Finder::default(),
+                    linkers,
                     early: Vec::new(),
                     loading: HashMap::new(),
                     told: HashMap::new(),
@@ -250,14 +260,14 @@ impl Tasks {
                     for wanted in first.into_iter().chain(incoming.try_iter()) {
                         match wanted {
                             Wanted::Last => last = true,
-                            Wanted::Plan(tgid, decision) => tasks.ask(tgid, decision),
+                            Wanted::Plan(found) => tasks.ask(*found),
                             Wanted::Loaded(tgid) => tasks.loaded(tgid),
                         }
                     }
                     if !tasks.again(&discovery, tell) || !tasks.look(&discovery, tell) {
                         return;
                     }
-                    let new = |early: &Early| early.waited == Duration::ZERO;
+                    let new = |early: &Early| early.wait == Duration::ZERO;
                     if last && !tasks.early.iter().any(new) {
                         done.store(true, Ordering::Release);
                     }
@@ -269,13 +279,17 @@ impl Tasks {
         wanted
     }
 
-    fn ask(&mut self, tgid: u32, decision: Decision) {
+    fn ask(&mut self, found: Found) {
+        // Of the program that it ran before.
+        self.told.remove(&found.tgid);
+        self.early.retain(|early| early.found.tgid != found.tgid);
         if self.early.len() < QUEUE {
+            let now = Instant::now();
             self.early.push(Early {
-                tgid,
-                decision,
-                due: Instant::now(),
-                waited: Duration::ZERO,
+                found,
+                since: now,
+                due: now,
+                wait: Duration::ZERO,
                 files: 0,
             });
         }
@@ -283,15 +297,20 @@ impl Tasks {
 
     /// Process `tgid` has loaded libraries.
     fn loaded(&mut self, tgid: u32) {
-        if self.loading.len() < QUEUE {
-            let due = Instant::now() + LOADING;
+        let due = Instant::now() + LOADING;
+        let early = self.early.iter_mut().find(|early| early.found.tgid == tgid);
+        if let Some(early) = early {
+            early.due = early.due.min(due);
+        } else if self.loading.len() < QUEUE {
             self.loading.entry(tgid).or_insert(due);
         }
     }
 
-    /// The TLS libraries of process `tgid`, if there are more than were told.
-    fn libraries(&mut self, discovery: &Discovery, tgid: u32) -> Vec<Part> {
-        let found = self.finder.of_process(&discovery.proc, tgid);
+    /// The TLS libraries of process `tgid`, if there are more than were told; and whether its
+    /// dynamic linker tells of more.
+    fn libraries(&mut self, proc: &Proc, tgid: u32, maps: &[Mapping]) -> (Vec<Part>, bool) {
+        let found = self.finder.of_process(proc, tgid, maps);
+        let tells = self.linkers && found.iter().any(Library::is_linker);
         let parts: Vec<Part> = found
             .into_iter()
             .filter_map(|library| library.part.ok())
@@ -300,11 +319,12 @@ impl Tasks {
             self.told.clear();
         }
         let told = self.told.insert(tgid, parts.len());
-        if told == Some(parts.len()) {
+        let news = if told == Some(parts.len()) {
             Vec::new()
         } else {
             parts
-        }
+        };
+        (news, tells)
     }
 
     /// Looks what processes have loaded whose time has come.
@@ -313,7 +333,8 @@ impl Tasks {
         let due = self.loading.extract_if(|_, due| *due <= now);
         let due: Vec<u32> = due.map(|(tgid, _)| tgid).collect();
         due.into_iter().all(|tgid| {
-            let tls = self.libraries(discovery, tgid);
+            let maps = mappings(&discovery.proc, tgid);
+            let (tls, _) = self.libraries(&discovery.proc, tgid, &maps);
             if tls.is_empty() {
                 return true;
             }
@@ -323,37 +344,46 @@ impl Tasks {
         })
     }
 
-    /// Completes `found` by a plan.
-    fn plan(&mut self, discovery: &Discovery, mut found: Found, waited: Duration) -> Found {
-        let Ok(process) = discovery.proc.read(found.tgid) else {
-            return found;
-        };
-        found.tls = self.libraries(discovery, found.tgid);
+    /// What `early` is known to be, with its plan and its libraries as far as they are new; `None`
+    /// when it is gone.
+    fn plan(&mut self, proc: &Proc, early: Early) -> Option<Found> {
+        let mut found = early.found.clone();
+        let maps = mappings(proc, found.tgid);
+        if maps.is_empty() {
+            return None;
+        }
+        let (tls, tells) = self.libraries(proc, found.tgid, &maps);
+        found.tls = tls;
         let runtime = found.service.runtime;
-        match self.planner.plan(&discovery.proc, &process, runtime) {
+        match self.planner.plan(proc, &found.process, &maps, runtime) {
             Ok(plan) => {
                 if plan.awaited {
-                    self.wait_for(&found, waited, plan.files.len());
+                    let files = plan.files.len();
+                    self.wait_for(Early { files, ..early }, tells);
                 }
                 found.tasks = Some(plan);
             }
             Err(Refusal::None | Refusal::Off(_)) => {}
-            Err(Refusal::Early) if waited < PATIENCE => self.wait_for(&found, waited, 0),
+            Err(Refusal::Early) if early.since.elapsed() < PATIENCE => {
+                self.wait_for(early, tells);
+            }
             Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
         }
-        found
+        Some(found)
     }
 
-    fn wait_for(&mut self, found: &Found, waited: Duration, files: usize) {
-        if waited < PATIENCE && self.early.len() < QUEUE {
-            let wait = (waited * 2).max(EARLY);
-            let wait = if waited < START { wait.min(SOON) } else { wait };
+    /// Looks at a process again; it `tells` itself when it has loaded something.
+    fn wait_for(&mut self, early: Early, tells: bool) {
+        let now = Instant::now();
+        let age = now - early.since;
+        if age < PATIENCE && self.early.len() < QUEUE {
+            let wait = (early.wait * 2).max(EARLY);
+            let often = age < START && !tells;
+            let wait = if often { wait.min(SOON) } else { wait };
             self.early.push(Early {
-                tgid: found.tgid,
-                decision: found.decision.clone(),
-                due: Instant::now() + wait,
-                waited: waited + wait,
-                files,
+                due: now + wait,
+                wait,
+                ..early
             });
         }
     }
@@ -376,13 +406,12 @@ impl Tasks {
             return true;
         };
         let early = self.early.swap_remove(index);
-        let Some(mut found) = discovery.find_one(early.tgid) else {
+        let before = early.files;
+        let Some(found) = self.plan(&discovery.proc, early) else {
             return true;
         };
-        found.decision = early.decision;
-        let found = self.plan(discovery, found, early.waited);
         let files = found.tasks.as_ref().map_or(0, |plan| plan.files.len());
-        (files <= early.files && found.tls.is_empty()) || tell(found)
+        (files <= before && found.tls.is_empty()) || tell(found)
     }
 }
 
@@ -396,9 +425,10 @@ pub struct Discoverer {
 }
 
 impl Discoverer {
-    /// Starts the thread; `known` is what is there already.
+    /// Starts the thread; `known` is what is there already. Where dynamic `linkers` are probed,
+    /// [`Self::loaded`] tells of what processes load.
     #[must_use]
-    pub fn start(discovery: Discovery, known: Vec<u32>) -> Self {
+    pub fn start(discovery: Discovery, known: Vec<u32>, linkers: bool) -> Self {
         let (requests, incoming) = sync_channel(QUEUE);
         let (outgoing, found) = sync_channel(QUEUE);
         let scanned = Arc::new(AtomicBool::new(false));
@@ -407,13 +437,13 @@ impl Discoverer {
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let tell = |found| outgoing.send(found).is_ok();
             let looked = Arc::clone(&done);
-            let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked);
+            let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked, linkers);
             let name = |found: Found| {
-                let (tgid, decision) = (found.tgid, found.decision.clone());
+                let watched = found.decision.watch.then(|| Box::new(found.clone()));
                 let heard = tell(found);
                 // A full queue: the process is one more whose threads stand for its tasks.
-                if decision.watch {
-                    let _ = tasks.try_send(Wanted::Plan(tgid, decision));
+                if let Some(found) = watched {
+                    let _ = tasks.try_send(Wanted::Plan(found));
                 }
                 heard
             };

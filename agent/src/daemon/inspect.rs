@@ -4,6 +4,7 @@ use super::discover::{Discovery, Found};
 use super::plan;
 use crate::cli::{Check, Exit, Fact, Hook, State, Target};
 use crate::config::{Config, Switch};
+use crate::discovery::mapping::mappings;
 use crate::discovery::procs::Proc;
 use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
@@ -231,7 +232,8 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     for note in decision.notes {
         tell("note", note);
     }
-    for library in Finder::default().of_process(&discovery.proc, pid) {
+    let maps = mappings(&discovery.proc, pid);
+    for library in Finder::default().of_process(&discovery.proc, pid, &maps) {
         if library.is_linker() {
             continue;
         }
@@ -246,7 +248,7 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
         );
     }
     let mut planner = Planner::new(discovery.switches.clone());
-    let tasks = planner.plan(&discovery.proc, &process, service.runtime);
+    let tasks = planner.plan(&discovery.proc, &process, &maps, service.runtime);
     if let Some(probed) = probed(service.runtime, process.program()) {
         tell("tasks", switched(config, probed));
     }

@@ -68,6 +68,7 @@ impl Meters {
         lost("connection_limit", counts.table.evicted);
         lost("span_limit", counts.assembly.evicted);
         lost("undecodable", capture.undecodable());
+        lost("program_missed", capture.missed());
         lost("unidentified_process", capture.unasked());
         if counts.assembly.hurried > 0 {
             let hurried = self.stats.counter(&SPANS_HURRIED, &[]);

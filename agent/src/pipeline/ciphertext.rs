@@ -1,18 +1,34 @@
 //! Connections of which only ciphertext is seen: from their handshakes to their spans.
 //!
-//! In: handshakes, pieces, and requests that leave. Out: spans. Not here: which connections leave
-//! and where they belong (`trace/secured.rs`).
+//! In: handshakes, pieces, and requests that leave. Out: spans, and ClientHellos, by which the
+//! sessions of TLS libraries find their connections (`stream/plain.rs`). Not here: which connections
+//! leave and where they belong (`trace/secured.rs`).
 
 use super::{Output, Pipeline, handler_of};
-use crate::protocol::tls::Handshake;
+use crate::protocol::exchange::Role;
+use crate::protocol::tls::{Handshake, Stage};
 use crate::record::{ConnId, Nanos, Opened};
 use crate::span::build::{self, Peer};
 use crate::span::{Parent, Span};
 use crate::stream::Piece;
+use crate::stream::plain::Hello;
 use crate::trace::assembly::{Assembly, Batch};
 use crate::trace::handlers::Threading;
 use crate::trace::secured::{Left, Place, Secured};
 use std::sync::Arc;
+
+/// The ClientHello that a handshake on `info` begins with, when that is all that is known of it.
+/// What a session carries is no connection of its own.
+pub(super) fn hello(info: &Opened, handshake: &Handshake) -> Option<Hello> {
+    let begins = handshake.stage == Stage::Offered && info.plain.is_none();
+    begins.then(|| Hello {
+        conn: info.conn,
+        client: handshake.role == Role::Client,
+        task: handshake.start.task,
+        fiber: handshake.start.fiber,
+        random: handshake.client.random,
+    })
+}
 
 /// More is known of a handshake on `info`.
 pub(super) fn secured(

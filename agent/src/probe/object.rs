@@ -10,16 +10,19 @@ use super::uprobes::Uprobes;
 use agent_common::loss::Loss;
 use agent_common::runtime::Runtime;
 use agent_common::settings::{Offsets, Settings};
-use agent_common::watch::{FIBERS, Policy};
-use aya::maps::{HashMap, MapData, PerCpuArray, RingBuf};
+use agent_common::watch::{FIBERS, Policy, WATCH};
+use aya::maps::{HashMap, MapData, MapError, PerCpuArray, RingBuf};
 use aya::{Btf, Ebpf, EbpfLoader};
 use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 /// Built by `build.rs`; empty where no BPF toolchain was found.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/weft-ebpf.o"));
 
+/// `BPF_NOEXIST` of `linux/bpf.h`: do not change an entry.
+const NEW: u64 = 1;
 /// `BPF_EXIST` of `linux/bpf.h`: do not make an entry.
 const EXISTING: u64 = 2;
 
@@ -52,7 +55,7 @@ pub enum Error {
     Refused(String, &'static str),
     /// Something else about maps.
     #[error("a map of the kernel object is unusable: {0}")]
-    Map(#[from] aya::maps::MapError),
+    Map(#[from] MapError),
 }
 
 /// What the caller chooses.
@@ -148,7 +151,7 @@ fn refusal(error: &aya::EbpfError) -> Error {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = cause {
         if let Some(io) = inner.downcast_ref::<io::Error>() {
-            denied |= io.kind() == io::ErrorKind::PermissionDenied;
+            denied |= io.kind() == ErrorKind::PermissionDenied;
         }
         let more = inner.to_string();
         if !text.contains(&more) {
@@ -249,6 +252,21 @@ impl Control {
         Ok(self.watched.insert(tgid, flags, 0)?)
     }
 
+    /// Watches a process that may have been given up; what is known of one that is watched stays.
+    ///
+    /// # Errors
+    /// When the map is full.
+    pub fn watch_again(&mut self, tgid: u32) -> Result<(), Error> {
+        match self.watched.insert(tgid, WATCH, NEW) {
+            Err(MapError::SyscallError(error))
+                if error.io_error.kind() == ErrorKind::AlreadyExists =>
+            {
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
     /// Tells how the tasks of a watched process are named.
     ///
     /// # Errors
@@ -259,6 +277,10 @@ impl Control {
             return Ok(());
         };
         self.runtimes.insert(tgid, runtime, 0)?;
+        if flags & FIBERS != 0 {
+            // The kernel side may write its own bits at any time.
+            return Ok(());
+        }
         Ok(self.watched.insert(tgid, flags | FIBERS, EXISTING)?)
     }
 

@@ -163,28 +163,13 @@ pub struct About {
 /// address is still in the same register.
 #[must_use]
 pub fn call_behind_reset(code: &[u8], address: u64, target: u64) -> Option<About> {
-    let mut reset: Option<(Register, u64)> = None;
-    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
-        if is_call(&found, target) && reset.is_some() {
-            let (register, field) = reset?;
-            let call = found.ip().wrapping_sub(address);
-            return Some(About {
-                call,
-                register,
-                field,
-            });
-        }
-        if found.code() == Code::Mov_rm64_imm32
+    let resets = |found: &Instruction| {
+        found.code() == Code::Mov_rm64_imm32
             && found.op0_kind() == OpKind::Memory
             && found.immediate32to64() == -1
             && found.memory_base() != Register::RSP
-        {
-            reset = Some((found.memory_base(), found.memory_displacement64()));
-        } else if is_any_call(&found) || reset.is_some_and(|(kept, _)| writes(&found, kept)) {
-            reset = None;
-        }
-    }
-    None
+    };
+    call_about(code, address, target, resets, |_| false)
 }
 
 /// The first call of `target` in `code` whose argument `argument` was loaded from a field of an
@@ -196,29 +181,44 @@ pub fn call_with_field(
     target: u64,
     argument: Register,
 ) -> Option<About> {
-    let mut loaded: Option<(Register, u64)> = None;
-    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
-        if is_call(&found, target) && loaded.is_some() {
-            let (register, field) = loaded?;
-            let call = found.ip().wrapping_sub(address);
-            return Some(About {
-                call,
-                register,
-                field,
-            });
-        }
-        if found.code() == Code::Mov_r64_rm64
+    let loads = |found: &Instruction| {
+        found.code() == Code::Mov_r64_rm64
             && found.op1_kind() == OpKind::Memory
             && found.op0_register() == argument
             && ![Register::RSP, Register::RIP, argument].contains(&found.memory_base())
             && found.memory_index() == Register::None
+    };
+    let replaces = |found: &Instruction| writes(found, argument);
+    call_about(code, address, target, loads, replaces)
+}
+
+/// The first call of `target` in `code` behind an instruction that `uses` a field of an object whose
+/// address is still in the same register: no call stands between, nor what `spoils` that use.
+fn call_about(
+    code: &[u8],
+    address: u64,
+    target: u64,
+    uses: impl Fn(&Instruction) -> bool,
+    spoils: impl Fn(&Instruction) -> bool,
+) -> Option<About> {
+    let mut used: Option<(Register, u64)> = None;
+    for found in Decoder::with_ip(64, code, address, DecoderOptions::NONE) {
+        if let Some((register, field)) = used
+            && is_call(&found, target)
         {
-            loaded = Some((found.memory_base(), found.memory_displacement64()));
+            return Some(About {
+                call: found.ip().wrapping_sub(address),
+                register,
+                field,
+            });
+        }
+        if uses(&found) {
+            used = Some((found.memory_base(), found.memory_displacement64()));
         } else if is_any_call(&found)
-            || writes(&found, argument)
-            || loaded.is_some_and(|(kept, _)| writes(&found, kept))
+            || spoils(&found)
+            || used.is_some_and(|(kept, _)| writes(&found, kept))
         {
-            loaded = None;
+            used = None;
         }
     }
     None
@@ -402,6 +402,77 @@ pub fn part_then_load(code: &[u8]) -> Option<[u64; 2]> {
     Some([part.memory_displacement64(), load(&word)?])
 }
 
+/// Fields of `bytes` bytes that `code`, a function of C, loads from what its `argument` points to
+/// before it first calls another: their offsets, each once.
+#[must_use]
+pub fn fields_of(code: &[u8], argument: Register, bytes: usize) -> Vec<u64> {
+    let mut fields = Vec::new();
+    follow(code, argument, |found, held| {
+        let loads = found.op1_kind() == OpKind::Memory
+            && found.op0_kind() == OpKind::Register
+            && matches!(found.mnemonic(), Mnemonic::Mov | Mnemonic::Movsxd)
+            && found.segment_prefix() == Register::None
+            && found.memory_index() == Register::None
+            && held.contains(&found.memory_base())
+            && found.memory_size().size() == bytes;
+        if loads && !fields.contains(&found.memory_displacement64()) {
+            fields.push(found.memory_displacement64());
+        }
+    });
+    fields
+}
+
+/// The offset at which `code`, a function of C, stores its second argument in what the first one
+/// points to, before it first calls another.
+#[must_use]
+pub fn second_kept_in_first(code: &[u8]) -> Option<u64> {
+    let mut place = None;
+    follow(code, Register::RDI, |found, held| {
+        let stores = found.code() == Code::Mov_rm64_r64
+            && found.op0_kind() == OpKind::Memory
+            && found.op1_register() == Register::RSI
+            && found.memory_index() == Register::None
+            && held.contains(&found.memory_base());
+        if stores && place.is_none() {
+            place = Some(found.memory_displacement64());
+        }
+    });
+    place
+}
+
+/// Shows `each` the instructions of `code` until its first call, with the registers that hold
+/// `argument` before each, whatever it jumps over.
+fn follow(code: &[u8], argument: Register, mut each: impl FnMut(&Instruction, &[Register])) {
+    let mut held = vec![argument];
+    let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
+    for found in decoder {
+        let ends = matches!(found.mnemonic(), Mnemonic::Call | Mnemonic::Ret);
+        if found.is_invalid() || ends || held.is_empty() {
+            return;
+        }
+        each(&found, &held);
+        if found.op0_kind() != OpKind::Register || is_only_read(&found) {
+            continue;
+        }
+        let to = found.op0_register().full_register();
+        let copies = found.mnemonic() == Mnemonic::Mov
+            && found.op1_kind() == OpKind::Register
+            && held.contains(&found.op1_register());
+        held.retain(|register| *register != to);
+        if copies {
+            held.push(to);
+        }
+    }
+}
+
+/// The first operand is not written.
+fn is_only_read(found: &Instruction) -> bool {
+    matches!(
+        found.mnemonic(),
+        Mnemonic::Cmp | Mnemonic::Test | Mnemonic::Push
+    )
+}
+
 /// The offset of the word that the instruction loads through a register.
 fn load(found: &Instruction) -> Option<u64> {
     let loads = found.code() == Code::Mov_r64_rm64
@@ -466,241 +537,5 @@ fn keeps_arguments(instruction: &Instruction) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Beginnings of functions as compilers made them, and the offset of the first push.
-    #[test]
-    fn the_first_push_is_found() {
-        for (code, offset) in [
-            // Go: cmp rsp, [r14+16]; jbe; push rbp
-            (
-                &[0x49, 0x3b, 0x66, 0x10, 0x76, 0x53, 0x55, 0x48, 0x89, 0xe5][..],
-                6,
-            ),
-            // gcc: endbr64; push r15
-            (&[0xf3, 0x0f, 0x1e, 0xfa, 0x41, 0x57], 4),
-            // sub rsp, 8; mov eax, 1: nothing to emulate
-            (&[0x48, 0x83, 0xec, 0x08, 0xb8, 1, 0, 0, 0, 0x55], 0),
-            // mov rax, rdi changes rax, which is an argument in Go
-            (&[0x48, 0x89, 0xf8, 0x55], 0),
-            (&[], 0),
-        ] {
-            assert_eq!(entry(code), offset, "{code:x?}");
-        }
-        assert_eq!(before_stack(&[0xf3, 0x0f, 0x1e, 0xfa, 0x55]), 4);
-        assert_eq!(before_stack(&[0x55, 0x90]), 0);
-    }
-
-    /// Functions of tokio as rustc made them.
-    #[test]
-    fn the_first_branch_is_found_in_c() {
-        for (code, offset) in [
-            // mov rax, [rdi]; test rax, rax; je
-            (&[0x48, 0x8b, 0x07, 0x48, 0x85, 0xc0, 0x74, 0x1d][..], 6),
-            // mov rax, [rdi+16]; mov rcx, rax; or rcx, 2; lock cmpxchg [rdi+16], rcx; jne
-            (
-                &[
-                    0x48, 0x8b, 0x47, 0x10, 0x48, 0x89, 0xc1, 0x48, 0x83, 0xc9, 0x02, 0xf0, 0x48,
-                    0x0f, 0xb1, 0x4f, 0x10, 0x75, 0xf1,
-                ],
-                17,
-            ),
-            // xor edi, edi changes an argument
-            (&[0x31, 0xff, 0x74, 0x01], 0),
-            (&[], 0),
-        ] {
-            assert_eq!(entry_of_c(code), offset, "{code:x?}");
-        }
-    }
-
-    #[test]
-    fn thread_local_places_are_read_from_code() {
-        let words = |words: &[i64]| Stores {
-            words: words.to_vec(),
-            cleared: Vec::new(),
-        };
-        for (code, expected) in [
-            // mov rbx, rdi; mov rax, fs:[0]; lea rax, [rax-0x268]; mov rcx, [rax+0x30];
-            // mov [rax+0x30], rbx
-            (
-                &[
-                    0x48, 0x89, 0xfb, 0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0, 0x48, 0x8d, 0x80,
-                    0x98, 0xfd, 0xff, 0xff, 0x48, 0x8b, 0x48, 0x30, 0x48, 0x89, 0x58, 0x30,
-                ][..],
-                words(&[-0x238]),
-            ),
-            // mov fs:[-8], rdi
-            (
-                &[0x64, 0x48, 0x89, 0x3c, 0x25, 0xf8, 0xff, 0xff, 0xff],
-                words(&[-8]),
-            ),
-            // mov rax, fs:[r15]; mov qword [rax+0x20], 0
-            (
-                &[0x64, 0x49, 0x8b, 0x07, 0x48, 0xc7, 0x40, 0x20, 0, 0, 0, 0],
-                Stores {
-                    words: Vec::new(),
-                    cleared: vec![0x20],
-                },
-            ),
-            // mov rax, [rbx]; mov [rax+8], rdi: not thread-local
-            (&[0x48, 0x8b, 0x03, 0x48, 0x89, 0x78, 0x08], words(&[])),
-            (&[], words(&[])),
-        ] {
-            assert_eq!(thread_local_stores(code), expected, "{code:x?}");
-        }
-    }
-
-    #[test]
-    fn every_way_is_covered_once() {
-        for (code, offsets) in [
-            // push rbp
-            (&[0x55][..], &[0][..]),
-            // mov edi, [rax+35]; test edi, edi; jne +1; push rbp; mov rax, rbx
-            (
-                &[
-                    0x8b, 0x78, 0x23, 0x85, 0xff, 0x75, 0x01, 0x55, 0x48, 0x89, 0xd8,
-                ],
-                &[7, 8],
-            ),
-            // cmp rbx, [r13+400]; jne +0; push rbp: both ways meet
-            (&[0x49, 0x39, 0x9d, 0x90, 1, 0, 0, 0x75, 0, 0x55], &[9]),
-            // mov rax, rbx changes an argument
-            (&[0x48, 0x89, 0xd8, 0x55], &[0]),
-            // mov edi, eax; jne back
-            (&[0x89, 0xc7, 0x75, 0xfc], &[2]),
-            (&[], &[0]),
-        ] {
-            assert_eq!(covering(code), offsets, "{code:x?}");
-        }
-        // test edi, edi, too often; then bytes that are no instruction
-        assert_eq!(covering(&[0x85, 0xff].repeat(LOOKED_AT)), [0]);
-        assert_eq!(covering(&[0x85, 0xff, 0x06]), [0]);
-    }
-
-    #[test]
-    fn the_jump_behind_a_call_is_found() {
-        // call [rax+0x138]; mov r12, rax; test rax, rax; je +0
-        let code = [
-            0x90, 0xff, 0x90, 0x38, 1, 0, 0, 0x49, 0x89, 0xc4, 0x48, 0x85, 0xc0, 0x0f, 0x84, 0, 0,
-            0, 0,
-        ];
-        assert_eq!(answered(&code, 0x138), Some(13));
-        assert_eq!(answered(&code, 0x130), None);
-        assert_eq!(answered(&code[..13], 0x138), None);
-        // xor eax, eax between them
-        let code = [0xff, 0x90, 0x38, 1, 0, 0, 0x31, 0xc0, 0x74, 0];
-        assert_eq!(answered(&code, 0x138), None);
-    }
-
-    /// `(*Conn).Read` of crypto/tls, as Go 1.26 made it: mov qword [rsi+0x2e8], -1; mov rdi,
-    /// [rsi+0x2d0]; mov rax, [rsp+0x70]; call +0.
-    const READ: [u8; 28] = [
-        0x48, 0xc7, 0x86, 0xe8, 0x02, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x48, 0x8b, 0xbe, 0xd0, 0x02,
-        0, 0, 0x48, 0x8b, 0x44, 0x24, 0x70, 0xe8, 0, 0, 0, 0,
-    ];
-
-    #[test]
-    fn an_object_is_found_where_it_is_reset() {
-        let found = About {
-            call: 23,
-            register: Register::RSI,
-            field: 0x2e8,
-        };
-        assert_eq!(call_behind_reset(&READ, 0x1000, 0x101c), Some(found));
-        assert_eq!(call_behind_reset(&READ, 0x1000, 0x2000), None);
-        // mov esi, ecx; another call
-        for between in [&[0x89, 0xce][..], &[0xe8, 0, 1, 0, 0]] {
-            let code = [&READ[..11], between, &READ[11..]].concat();
-            let target = 0x1000 + code.len() as u64;
-            assert_eq!(call_behind_reset(&code, 0x1000, target), None);
-        }
-        assert_eq!(calls(&READ, 0x1000, 0x101c), [23]);
-    }
-
-    /// The end of a literal in `(*http2Client).NewStream`: mov rbx, [rsi+0x1c0]; mov ecx,
-    /// [rdi+0x6c]; lea rax, [rip]; call +0.
-    const ASSIGN: [u8; 22] = [
-        0x48, 0x8b, 0x9e, 0xc0, 0x01, 0, 0, 0x8b, 0x4f, 0x6c, 0x48, 0x8d, 0x05, 0, 0, 0, 0, 0xe8,
-        0, 0, 0, 0,
-    ];
-
-    #[test]
-    fn an_object_is_found_by_its_field_in_an_argument() {
-        let found = About {
-            call: 17,
-            register: Register::RSI,
-            field: 0x1c0,
-        };
-        let look = |code: &[u8]| {
-            let target = 0x1000 + code.len() as u64;
-            call_with_field(code, 0x1000, target, Register::RBX)
-        };
-        assert_eq!(look(&ASSIGN), Some(found));
-        // The object's register changes; the argument changes.
-        for between in [&[0x31, 0xf6][..], &[0x48, 0x89, 0xc3], &[0xb3, 1]] {
-            let code = [&ASSIGN[..7], between, &ASSIGN[7..]].concat();
-            assert_eq!(look(&code), None, "{between:x?}");
-        }
-        // mov rbx, [rbx+8] leaves nothing of the object.
-        let code = [&[0x48, 0x8b, 0x5b, 0x08][..], &ASSIGN[7..]].concat();
-        assert_eq!(look(&code), None);
-    }
-
-    /// Functions of CRuby as gcc made them.
-    #[test]
-    fn offsets_are_read_from_loads() {
-        for (code, expected) in [
-            // sub rsp, 8; mov rax, [rax]; mov rax, [rax+0x30]; mov rax, [rax+0x10]; add rsp, 8; ret
-            (
-                &[
-                    0x48, 0x83, 0xec, 8, 0x48, 0x8b, 0, 0x48, 0x8b, 0x40, 0x30, 0x48, 0x8b, 0x40,
-                    0x10, 0x48, 0x83, 0xc4, 8, 0xc3, 0x48, 0x8b, 0x40, 8,
-                ][..],
-                Some(0x30),
-            ),
-            // mov rax, [rax+0x10]; ret
-            (&[0x48, 0x8b, 0x40, 0x10, 0xc3], None),
-            // mov rax, [rsp+8]; mov rax, [rax+0x10]; ret
-            (
-                &[0x48, 0x8b, 0x44, 0x24, 8, 0x48, 0x8b, 0x40, 0x10, 0xc3],
-                None,
-            ),
-            (&[], None),
-        ] {
-            assert_eq!(last_but_one_load(code), expected, "{code:x?}");
-        }
-        // lea rsi, [rip+0]; mov rax, [rbx+8]; lea r12, [rbx+0xd0]; mov rax, [rcx]; mov rax, [rbx+0x28]
-        let code = [
-            0x48, 0x8d, 0x35, 0, 0, 0, 0, 0x48, 0x8b, 0x43, 8, 0x4c, 0x8d, 0xa3, 0xd0, 0, 0, 0,
-            0x48, 0x8b, 1, 0x48, 0x8b, 0x43, 0x28,
-        ];
-        assert_eq!(part_then_load(&code), Some([0xd0, 0x28]));
-        assert_eq!(part_then_load(&code[..21]), None);
-        assert_eq!(part_then_load(&code[..11]), None);
-    }
-
-    #[test]
-    fn an_object_is_found_on_the_stack() {
-        // mov rcx, [rsp+0x20]; mov rbx, [rcx+0x1b8]; mov ebx, -1; mov ecx, [rdx]; call +0
-        let code = [
-            0x48, 0x8b, 0x4c, 0x24, 0x20, 0x48, 0x8b, 0x99, 0xb8, 0x01, 0, 0, 0xbb, 0xff, 0xff,
-            0xff, 0xff, 0x8b, 0x0a, 0xe8, 0, 0, 0, 0,
-        ];
-        let look =
-            |target, field| call_with_field_of_stack(&code, 0x1000, target, Register::RBX, field);
-        assert_eq!(look(0x1018, 0x1b8), Some((19, 0x20)));
-        assert_eq!(look(0x1018, 0x1b0), None);
-        assert_eq!(look(0x2000, 0x1b8), None);
-        assert_eq!(call_with_field(&code, 0x1000, 0x1018, Register::RBX), None);
-    }
-
-    #[test]
-    fn calls_are_found_by_their_target() {
-        // nop; call +0x10; call +0x20
-        let code = [0x90, 0xe8, 0x10, 0, 0, 0, 0xe8, 0x20, 0, 0, 0];
-        assert_eq!(call(&code, 0x1000, 0x1016), Some(1));
-        assert_eq!(call(&code, 0x1000, 0x102b), Some(6));
-        assert_eq!(call(&code, 0x1000, 0x1000), None);
-    }
-}
+#[path = "site_tests.rs"]
+mod tests;

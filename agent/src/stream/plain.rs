@@ -6,7 +6,7 @@
 //! that crossed the connection in the same process: 28 bytes at least that no other one has; or, of
 //! old ones, by the lengths of their records (`lengths`). What
 //! comes before that waits, bounded; what is never bound is given up and counted. Not here: what
-//! TLS records say, beyond the ClientHello's number (`protocol`).
+//! TLS records say (`protocol`).
 
 use super::lengths::Lengths;
 use super::table::{Each, Table};
@@ -29,11 +29,6 @@ const LINGER: Nanos = 100_000_000;
 /// How long a session without any bytes is remembered that is not bound, ns.
 const IDLE: Nanos = 900_000_000_000;
 
-/// `legacy_version` of records and the place of the random number: RFC 8446, 4.1.2 and 5.1.
-const HANDSHAKE: u8 = 22;
-const CLIENT_HELLO: u8 = 1;
-const RANDOM: std::ops::Range<usize> = 11..43;
-
 /// What went wrong, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -41,6 +36,21 @@ pub struct Counts {
     pub bound: u64,
     /// Chunks whose session was not bound in time.
     pub unbound: u64,
+}
+
+/// A ClientHello that crossed a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Which connection.
+    pub conn: ConnId,
+    /// The process sent it.
+    pub client: bool,
+    /// Who moved its first byte.
+    pub task: Task,
+    /// The runtime's task that did.
+    pub fiber: u64,
+    /// Its number.
+    pub random: [u8; 32],
 }
 
 /// A random number of a ClientHello, in a process.
@@ -130,33 +140,48 @@ impl Layers {
         ]
     }
 
-    /// Bytes of a connection itself, not yet of a session: a ClientHello among them is remembered.
+    /// What stands for connection `conn` in the table: the session that it carries, or itself.
+    #[must_use]
+    pub fn uppermost(&self, conn: ConnId) -> ConnId {
+        self.carried.get(&conn).copied().unwrap_or(conn)
+    }
+
+    /// Bytes of a connection itself, not of a session.
     pub fn carried(&mut self, task: Task, chunk: &Chunk<'_>) {
-        if chunk.direction == Direction::Received {
-            self.lengths.read(task, chunk.conn, chunk.len);
-        }
-        if let Some(known) = self.connections.get_mut(&chunk.conn) {
-            if chunk.direction == Direction::Received {
-                known.received = chunk.fiber;
+        match chunk.direction {
+            Direction::Received => {
+                self.lengths.read(task, chunk.conn, chunk.len);
+                if let Some(known) = self.connections.get_mut(&chunk.conn) {
+                    known.received = chunk.fiber;
+                }
             }
+            Direction::Sent => {
+                let free = free(&self.carried, &self.connections);
+                self.lengths.sent(task, chunk.conn, chunk.len, free);
+            }
+        }
+    }
+
+    /// A ClientHello crossed a connection: the first of each is remembered. Plain bytes come a
+    /// round trip later at least, so a session is bound by what it moves, not here.
+    pub fn greeted(&mut self, hello: &Hello) {
+        let full = self.connections.len() >= SESSIONS;
+        if full || self.connections.contains_key(&hello.conn) {
             return;
         }
-        let Some(random) = client_hello(chunk.bytes) else {
-            return;
+        let direction = match hello.client {
+            true => Direction::Sent,
+            false => Direction::Received,
         };
-        if self.connections.len() >= SESSIONS {
-            return;
-        }
-        let random = (task.tgid, random);
+        let random = (hello.task.tgid, hello.random);
         let ends = self.randoms.entry(random).or_default();
-        ends[chunk.direction.index()] = Some(chunk.conn);
-        let client = chunk.direction == Direction::Sent;
+        ends[direction.index()] = Some(hello.conn);
         let secure = Secure {
-            client,
-            connector: if client { chunk.fiber } else { 0 },
+            client: hello.client,
+            connector: if hello.client { hello.fiber } else { 0 },
             received: 0,
         };
-        self.connections.insert(chunk.conn, secure);
+        self.connections.insert(hello.conn, secure);
     }
 
     /// By what the connection of a session is found.
@@ -209,12 +234,12 @@ impl Layers {
 
     /// The connection that the lengths of the session's records prove.
     fn by_length(&mut self, task: Task, chunk: &Chunk<'_>) -> Option<ConnId> {
-        if chunk.direction == Direction::Sent {
-            return None;
+        let free = free(&self.carried, &self.connections);
+        match chunk.direction {
+            Direction::Sent => self.lengths.taken(task, chunk.conn, chunk.len),
+            Direction::Received => self.lengths.given(task, chunk.conn, chunk.len, &free),
         }
-        let (carried, connections) = (&self.carried, &self.connections);
-        let free = |conn| !carried.contains_key(&conn) && !connections.contains_key(&conn);
-        self.lengths.given(task, chunk.conn, chunk.len, free)
+        self.lengths.proven(chunk.conn, free)
     }
 
     /// What is known of session `id`; `None` when there are too many.
@@ -480,12 +505,12 @@ impl Secure {
     }
 }
 
-/// The random number of the ClientHello that `bytes` begin with.
-fn client_hello(bytes: &[u8]) -> Option<[u8; 32]> {
-    let [HANDSHAKE, 3, _, _, _, CLIENT_HELLO, ..] = bytes else {
-        return None;
-    };
-    bytes.get(RANDOM)?.try_into().ok()
+/// Connections of which it is not known what they carry, nor how to find out.
+fn free(
+    carried: &HashMap<ConnId, ConnId>,
+    connections: &HashMap<ConnId, Secure>,
+) -> impl Fn(ConnId) -> bool {
+    |conn| !carried.contains_key(&conn) && !connections.contains_key(&conn)
 }
 
 #[cfg(test)]

@@ -110,9 +110,13 @@ impl Fixture {
     }
 
     fn hello_on(&mut self, conn: ConnId, direction: Direction, fiber: u64) {
-        let mut bytes = vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
-        bytes.extend(NUMBER);
-        self.raw(conn, direction, fiber, &bytes);
+        self.layers.greeted(&Hello {
+            conn,
+            client: direction == Direction::Sent,
+            task: TASK,
+            fiber,
+            random: NUMBER,
+        });
     }
 
     fn raw(&mut self, conn: ConnId, direction: Direction, fiber: u64, bytes: &[u8]) {
@@ -363,20 +367,5 @@ fn whoever_connected_speaks_first_behind_the_handshake() {
         fixture.with(|_, table, each| table.tick(later, each));
         let said = format!("Sent ask by {speaker}");
         assert!(fixture.seen.contains(&said), "{:?}", fixture.seen);
-    }
-}
-
-#[test]
-fn a_client_hello_is_whole_or_none() {
-    let mut bytes = vec![22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3];
-    bytes.extend(NUMBER);
-    assert_eq!(client_hello(&bytes), Some(NUMBER));
-    for end in 0..bytes.len() {
-        assert_eq!(client_hello(&bytes[..end]), None);
-    }
-    for at in [0, 1, 5] {
-        let mut other = bytes.clone();
-        other[at] ^= 0xff;
-        assert_eq!(client_hello(&other), None);
     }
 }

@@ -343,11 +343,15 @@ impl Assembly {
         }
         match role {
             Role::Server => {
+                let told = Self::is_told(threading, reader.fiber);
                 match stream {
-                    Some(stream) if Self::is_told(threading, reader.fiber) => {
+                    Some(stream) if told => {
                         self.begin_shared(node, info.conn, stream);
                     }
                     _ => self.handlers.begin(node, id, self.served, reader),
+                }
+                if let Some(stream) = stream.filter(|_| !told) {
+                    self.begin_tellable(node, info.conn, stream);
                 }
                 if pipelined && reader.is_event() {
                     self.handlers.brought(reader, Purpose::Several);
@@ -551,24 +555,6 @@ impl Assembly {
     /// A connection is gone.
     pub fn closed_connection(&mut self, info: &Opened) {
         self.ends.remove(&(info.local, info.remote));
-    }
-
-    fn set_lonely(&mut self, node: NodeId, lonely: bool) {
-        let Some(entry) = self.node_mut(node) else {
-            return;
-        };
-        if entry.lonely == lonely {
-            return;
-        }
-        entry.lonely = lonely;
-        let tree = entry.tree;
-        if let Some(tree) = self.trees.get_mut(&tree) {
-            if lonely {
-                tree.lonely += 1;
-            } else {
-                tree.lonely -= 1;
-            }
-        }
     }
 
     fn meet(&mut self, node: NodeId, role: Role) -> Option<NodeId> {

@@ -3,7 +3,7 @@
 //! In: what tasks and threads of the runtimes do, and requests that were seen. Out: parents with
 //! their evidence, or refusals. Not here: the trees themselves.
 
-use super::{Assembly, NodeId};
+use super::{Assembly, Node, NodeId, Tree, TreeId};
 use crate::protocol::exchange::{Moment, Role};
 use crate::record::{ConnId, Nanos, Task};
 use crate::span::{Evidence, SpanId};
@@ -165,23 +165,49 @@ impl Assembly {
         true
     }
 
+    /// The parent of `node` may still be told, or no longer.
     pub(super) fn set_waiting(&mut self, node: NodeId, waiting: bool) {
-        let Some(entry) = self.node_mut(node) else {
-            return;
-        };
-        if entry.waiting == waiting {
-            return;
+        let tree = self.mark(
+            node,
+            waiting,
+            |entry| &mut entry.waiting,
+            |tree| &mut tree.waiting,
+        );
+        if let Some(tree) = tree.filter(|_| !waiting) {
+            self.schedule(tree);
         }
-        entry.waiting = waiting;
+    }
+
+    /// The other end of `node` may still be reported, or no longer.
+    pub(super) fn set_lonely(&mut self, node: NodeId, lonely: bool) {
+        self.mark(
+            node,
+            lonely,
+            |entry| &mut entry.lonely,
+            |tree| &mut tree.lonely,
+        );
+    }
+
+    /// Sets a flag of `node`, which its tree counts; answers the tree if that is a change.
+    fn mark(
+        &mut self,
+        node: NodeId,
+        value: bool,
+        flag: fn(&mut Node) -> &mut bool,
+        count: fn(&mut Tree) -> &mut usize,
+    ) -> Option<TreeId> {
+        let entry = self.node_mut(node)?;
+        if std::mem::replace(flag(entry), value) == value {
+            return None;
+        }
         let id = entry.tree;
-        if let Some(tree) = self.trees.get_mut(&id) {
-            if waiting {
-                tree.waiting += 1;
-            } else {
-                tree.waiting -= 1;
-                self.schedule(id);
-            }
+        let count = count(self.trees.get_mut(&id)?);
+        if value {
+            *count += 1;
+        } else {
+            *count -= 1;
         }
+        Some(id)
     }
 
     /// Chooses the parent of a client's request.

@@ -17,8 +17,9 @@ impl Assembly {
             self.streams.push(of, told);
             return;
         };
-        // What its maker does is none of its business any more.
-        self.handlers.fibers.works(task.tgid, fiber, 0, None, at);
+        // What its maker does is none of its business any more, nor is what it handled before: it
+        // is as good as a new one, also while its stream is still to come.
+        self.handlers.made(task.tgid, fiber, 0, at);
         match self.streams.find(conn, stream) {
             Some((node, _)) => self.handled(node, told),
             None => self.streams.push(of, told),
@@ -50,15 +51,36 @@ impl Assembly {
         }
     }
 
+    /// The server's request `node`, of stream `stream` on `conn`, begins in a process whose tasks or
+    /// threads are believed, unless it is told otherwise.
+    pub(super) fn begin_tellable(&mut self, node: NodeId, conn: ConnId, stream: u32) {
+        let Some(entry) = self.node(node) else {
+            return;
+        };
+        self.streams.opened(conn, stream, (node, entry.id));
+        if let Some(told) = self.streams.take(Of::Served(conn, stream)) {
+            self.handled(node, told);
+        }
+    }
+
     /// The server's request `node` is handled as was told.
     fn handled(&mut self, node: NodeId, told: Told) {
         let born = self.handlers.fibers.born(told.task.tgid, told.fiber);
-        let Some(entry) = self.node_mut(node) else {
+        let Some(entry) = self.node(node) else {
             return;
         };
         if entry.tgid != told.task.tgid {
             return;
         }
+        let (number, reader) = (entry.number, entry.handler);
+        if !entry.told {
+            // Who read it did so for others.
+            self.handlers.finish(node, number, reader);
+        }
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
+        entry.told = true;
         entry.handler = Handler {
             task: told.task,
             fiber: told.fiber,

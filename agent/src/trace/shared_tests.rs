@@ -122,6 +122,54 @@ fn a_task_handles_what_it_was_told_last() {
     check(&ends(&steps), "[1] [2 3<2:task]");
 }
 
+/// The bytes of the second stream are late.
+#[test]
+fn a_task_handles_nothing_of_what_it_was_told_before() {
+    let steps = [read(1), handles(1, 7), handles(2, 7), call(3, 7), read(2)];
+    assert_eq!(check(&ends(&steps), "[3] [1] [2]").refused[1], 1);
+}
+
+/// A request on a stream that the loop of a process reads, which is believed to be the one handler
+/// of what it reads.
+fn looped(conn: u64) -> Step {
+    Ask(on_stream(server(conn, conn as u16, 100).on(READER)))
+}
+
+/// A loop asks another server, on behalf of this task.
+fn passed_on(conn: u64, fiber: u64) -> Step {
+    Ask(client(conn, conn as u16, 100).on(fiber))
+}
+
+#[test]
+fn a_loop_serves_the_streams_that_it_tells() {
+    let tells = |conn, fiber| [Made(fiber, 0), handles(conn, fiber)];
+    let (one, other) = (tells(1, 7), tells(2, 8));
+    let begun = [looped(1), looped(2)];
+    for steps in [
+        [&begun[..], &one, &other].concat(),
+        // Bytes before the requests were late.
+        [&one[..], &other, &begun].concat(),
+    ] {
+        for (fiber, expected) in [(7, "[1 3<1:task] [2]"), (8, "[1] [2 3<2:task]")] {
+            let steps = [&steps[..], &[passed_on(3, fiber)]].concat();
+            check(&ends(&steps), expected);
+        }
+        // Who was not told of is not believed.
+        let steps = [&steps[..], &[passed_on(3, 9)]].concat();
+        assert_eq!(check(&ends(&steps), "[1] [3] [2]").refused[1], 1);
+    }
+}
+
+/// The address of a stream that is over is another's at once.
+#[test]
+fn a_stream_at_the_address_of_another_is_not_that_one() {
+    let first = [looped(1), Made(7, 0), handles(1, 7)];
+    let steps = [&first[..], &[Made(7, 0), passed_on(3, 7)]].concat();
+    assert_eq!(check(&ends(&steps), "[3] [1]").refused[1], 1);
+    let next = [looped(2), Made(7, 0), handles(2, 7), passed_on(3, 7)];
+    check(&ends(&[&first[..], &next].concat()), "[1] [2 3<2:task]");
+}
+
 /// The record of a call comes when its task has gone on.
 #[test]
 fn a_call_from_before_is_not_of_the_next_stream() {

@@ -1,4 +1,6 @@
-"""client.py URL COUNT CONCURRENCY MARK: by http.client, requests, aiohttp or httpx (CLIENT)."""
+"""client.py URL COUNT CONCURRENCY MARK: by http.client, requests, pycurl, aiohttp or httpx (CLIENT).
+
+libcurl speaks the version of HTTP that is in HTTP."""
 
 import asyncio
 import http.client
@@ -88,6 +90,33 @@ def by_requests(url, mark, count, many):
     each_thread(mark, count, many, opened)
 
 
+def by_pycurl(url, mark, count, many):
+    import pycurl
+
+    version = {
+        "1": pycurl.CURL_HTTP_VERSION_1_1,
+        "2": pycurl.CURL_HTTP_VERSION_2,
+    }[os.environ["HTTP"]]
+
+    def opened():
+        connection = pycurl.Curl()
+        connection.setopt(pycurl.CAINFO, CA)
+        connection.setopt(pycurl.HTTP_VERSION, version)
+        connection.setopt(pycurl.WRITEFUNCTION, lambda _: None)
+
+        def send(method, path):
+            connection.setopt(pycurl.URL, url + path)
+            if method == "POST":
+                connection.setopt(pycurl.POSTFIELDS, "name=new")
+            else:
+                connection.setopt(pycurl.HTTPGET, 1)
+            connection.perform()
+
+        return send
+
+    each_thread(mark, count, many, opened)
+
+
 async def each_task(mark, count, many, send):
     numbers = iter(range(count))
 
@@ -132,6 +161,7 @@ target, total, concurrency, ids = sys.argv[1:]
 client = {
     "http.client": by_http_client,
     "requests": by_requests,
+    "pycurl": by_pycurl,
     "aiohttp": by_aiohttp,
     "httpx": by_httpx,
 }[os.environ["CLIENT"]]

@@ -11,26 +11,25 @@ mod table;
 
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use clap::Args;
 
 use crate::libtest::Counts;
+use crate::survey::{self, Survey};
 use crate::truth::agent::Agent;
 use crate::truth::rows::family;
-use crate::{build, certificates, setup, step, workloads, workspace};
+use crate::workloads::manifest;
+use crate::{build, certificates, step, workspace};
 use judge::{Families, Verdict, judge};
 use peers::{Client, Services};
 use plan::Plan;
 use rows::Row;
 
-/// How long the last spans may keep us waiting without a new one.
-const QUIET: Duration = Duration::from_millis(2500);
-/// How often the spans are counted meanwhile.
-const POLL: Duration = Duration::from_millis(100);
 /// Requests before the first run, so that runtimes have loaded what they need.
 const WARM_UP: usize = 10;
+/// So many at once in the run with connections that are older than weft.
+const KEPT_CONCURRENCY: usize = 8;
 /// The run of `cargo xtask test`: so many requests, so many at once.
 const TEST_REQUESTS: usize = 40;
 const TEST_CONCURRENCY: usize = 8;
@@ -67,7 +66,10 @@ struct Run {
 struct Measured {
     row: Row,
     versions: String,
+    /// Each with a service of its own, whose connections to others weft sees from the beginning.
     runs: Vec<Run>,
+    /// One more, of a service that calls others, by connections that are older than weft.
+    kept: Option<Run>,
 }
 
 /// Measures, prints, and writes when asked to.
@@ -79,31 +81,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         table::writable(&options.concurrency)?;
     }
     let bench = Bench::new(options.binary.clone(), build::release)?;
-    let mut all = Vec::new();
-    let mut failed = Vec::new();
-    for row in rows::chosen(&options.only)? {
-        if let Err(error) = ensure(&row) {
-            step::warn(format!("{} is left out: {error:#}", row.peer.name));
-            continue;
-        }
-        match bench.measure(&row, &options.concurrency, options.requests) {
-            Ok(measured) => {
-                all.push(measured);
-                if options.write {
-                    table::write(&all)?;
-                }
-            }
-            Err(error) => {
-                step::warn(format!("{}: {error:#}", row.peer.name));
-                failed.push(row.peer.name);
-            }
-        }
-    }
-    table::print(&all);
-    if !failed.is_empty() {
-        bail!("could not be measured: {}", failed.join(", "));
-    }
-    Ok(())
+    let rows = rows::chosen(&options.only)?;
+    let one = |row: &Row| bench.measure(row, &options.concurrency, options.requests);
+    let survey = Survey::of(rows, one, |all| match options.write {
+        true => table::write(all),
+        false => Ok(()),
+    })?;
+    table::print(&survey.measured);
+    survey.whole()
 }
 
 /// The layer of `cargo xtask test`: the rows that are marked for it, and few requests.
@@ -116,25 +101,11 @@ pub(crate) fn test(only: &[String]) -> Result<Counts> {
         return Ok(Counts::skip("protocols: root: run the tests as root"));
     }
     let bench = Bench::new(None, build::debug)?;
-    let mut counts = Counts::default();
-    for row in rows::chosen(only)?
-        .into_iter()
-        .filter(|row| row.peer.tested)
-    {
-        let name = &row.peer.name;
-        if let Err(error) = ensure(&row) {
-            let why = format!("{error:#}").replace('\n', ": ");
-            counts.add(Counts::skip(format!("protocols {name}: {why}")));
-            continue;
-        }
-        let measured = bench.measure(&row, &[TEST_CONCURRENCY], TEST_REQUESTS);
-        counts.add(match measured.and_then(|measured| holds(&measured)) {
-            Ok(()) => Counts::pass(),
-            Err(error) => Counts::fail(format!("protocols {name}: {error:#}")),
-        });
-    }
-    step::note(format!("protocols: {}", counts.summary()));
-    Ok(counts)
+    let rows = rows::chosen(only)?.into_iter();
+    let rows = rows.filter(|row| row.peer.tested);
+    Ok(survey::test("protocols", rows, |row| {
+        holds(&bench.measure(row, &[TEST_CONCURRENCY], TEST_REQUESTS)?)
+    }))
 }
 
 fn holds(measured: &Measured) -> Result<()> {
@@ -142,7 +113,12 @@ fn holds(measured: &Measured) -> Result<()> {
         true => opaque,
         false => whole,
     };
-    measured.runs.iter().try_for_each(|run| check(&run.verdict))
+    measured
+        .runs
+        .iter()
+        .try_for_each(|run| check(&run.verdict))?;
+    let kept = measured.kept.iter();
+    kept.map(|run| &run.verdict).try_for_each(no_wrong_link)
 }
 
 /// Both sides saw connections, and took nothing in them for a request.
@@ -155,20 +131,25 @@ fn opaque(verdict: &Verdict) -> Result<()> {
     Ok(())
 }
 
-/// Everything sent was seen on both sides as what it was, and no link is wrong.
+/// Everything sent was seen on both sides as what it was, every call has its parent, and no link is
+/// wrong.
 fn whole(verdict: &Verdict) -> Result<()> {
     let whole = [&verdict.server, &verdict.client, &verdict.calls];
     if whole.iter().any(|seen| !seen.is_whole()) {
         bail!("not all was seen: {verdict:?}");
     }
-    if verdict.pairs.wrong + verdict.parents.wrong > 0 {
-        bail!("links are wrong: {}", verdict.links.join("; "));
+    no_wrong_link(verdict)?;
+    if verdict.parents.right < verdict.parents.expected {
+        bail!("calls have no parent: {verdict:?}");
     }
     Ok(())
 }
 
-fn ensure(row: &Row) -> Result<()> {
-    row.folders().into_iter().try_for_each(workloads::ensure)
+fn no_wrong_link(verdict: &Verdict) -> Result<()> {
+    if verdict.pairs.wrong + verdict.parents.wrong > 0 {
+        bail!("links are wrong: {}", verdict.links.join("; "));
+    }
+    Ok(())
 }
 
 /// What all rows share.
@@ -180,14 +161,10 @@ struct Bench {
 
 impl Bench {
     fn new(binary: Option<PathBuf>, build: fn() -> Result<PathBuf>) -> Result<Self> {
-        if !workspace::is_root() {
-            bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
-        }
-        use setup::Part;
-        setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Services])?;
+        let weft = survey::agent(binary, build)?;
         let dir = workspace::kept().join("protocols");
         Ok(Self {
-            weft: binary.map_or_else(build, Ok)?,
+            weft,
             certificates: certificates::make()?,
             dir,
         })
@@ -195,19 +172,33 @@ impl Bench {
 
     fn measure(&self, row: &Row, concurrency: &[usize], requests: usize) -> Result<Measured> {
         step::say(format!("{}: {}", row.peer.name, row.peer.what));
-        let services = Services::start(row, &self.dir, &self.certificates)?;
-        let warm = (WARM_UP, 2, "warm");
-        Client::start(row, &services, &self.dir, &self.certificates, warm)?.send()?;
         let mut runs = Vec::new();
+        let mut kept = None;
         for concurrency in concurrency {
+            let services = Services::start(row, &self.dir, &self.certificates)?;
+            let warm = (WARM_UP, 2, "warm");
+            let quiet = Row {
+                peer: manifest::Peer {
+                    upstream: None,
+                    ..row.peer.clone()
+                },
+                ..row.clone()
+            };
+            Client::start(&quiet, &services, &self.dir, &self.certificates, warm)?.send()?;
             let run = self.run(row, &services, *concurrency, requests)?;
             table::note(&run);
             runs.push(run);
+            if row.calls() && *concurrency == KEPT_CONCURRENCY {
+                let run = self.run(row, &services, KEPT_CONCURRENCY, requests)?;
+                table::note_kept(&run);
+                kept = Some(run);
+            }
         }
         Ok(Measured {
             row: row.clone(),
             versions: table::versions(row),
             runs,
+            kept,
         })
     }
 
@@ -233,17 +224,10 @@ impl Bench {
             mark: mark.clone(),
         };
         let judge = |spans: &[_]| judge(spans, &plan, row.peer.proxy, &families);
-        let (mut last, mut since) = (0, Instant::now());
-        while since.elapsed() < QUIET {
+        survey::until_quiet(|| {
             let verdict = judge(&agent.spans());
-            if verdict.spans() >= verdict.expected() {
-                break;
-            }
-            if verdict.spans() > last {
-                (last, since) = (verdict.spans(), Instant::now());
-            }
-            std::thread::sleep(POLL);
-        }
+            (verdict.spans(), verdict.expected())
+        });
         // what is open at the client ends with it
         drop(client);
         let (spans, summary) = agent.stop();

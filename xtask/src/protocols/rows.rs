@@ -1,10 +1,10 @@
 //! The rows of the bench: manifests of the services come in, rows in the order of the table go out.
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::plan::Kind;
-use crate::workloads::{self, manifest};
-use crate::workspace;
+use crate::survey;
+use crate::workloads::manifest;
 
 /// A server and its client.
 #[derive(Debug, Clone)]
@@ -20,9 +20,14 @@ impl Row {
     pub(super) const fn calls(&self) -> bool {
         self.peer.upstream.is_some() && !self.peer.proxy
     }
+}
 
-    /// The folders of all that the row needs.
-    pub(super) fn folders(&self) -> Vec<&str> {
+impl survey::Row for Row {
+    fn name(&self) -> &str {
+        &self.peer.name
+    }
+
+    fn folders(&self) -> Vec<&str> {
         let upstream = self.peer.upstream.iter();
         let others = upstream.map(|upstream| upstream.folder.as_str());
         [self.folder.as_str(), self.peer.client.folder.as_str()]
@@ -37,18 +42,7 @@ impl Row {
 /// # Errors
 /// When a manifest is wrong, or nothing is left.
 pub(super) fn chosen(only: &[String]) -> Result<Vec<Row>> {
-    let mut rows = all()?;
-    let names: Vec<String> = rows.iter().map(|row| row.peer.name.clone()).collect();
-    if !only.is_empty() {
-        rows.retain(|row| {
-            only.iter()
-                .any(|part| row.peer.name.contains(part.as_str()))
-        });
-    }
-    if rows.is_empty() {
-        bail!("no row is called so\nhint: there are {}", names.join(", "));
-    }
-    Ok(rows)
+    survey::chosen(all()?, only)
 }
 
 /// All rows in their order.
@@ -56,14 +50,8 @@ pub(super) fn chosen(only: &[String]) -> Result<Vec<Row>> {
 /// # Errors
 /// When a manifest is wrong.
 pub(super) fn all() -> Result<Vec<Row>> {
-    let mut manifests = Vec::new();
-    for folder in workloads::names()? {
-        let manifest = manifest::read(&workspace::workload_sources().join(&folder))?;
-        manifests.push((manifest.order, folder, manifest));
-    }
-    manifests.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     let mut rows = Vec::new();
-    for (_, folder, manifest) in manifests {
+    for (folder, manifest) in survey::services()? {
         for peer in manifest.peers {
             rows.push(Row {
                 folder: folder.clone(),
@@ -78,6 +66,8 @@ pub(super) fn all() -> Result<Vec<Row>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::survey::Row as _;
+    use crate::workspace;
 
     #[test]
     fn every_row_can_be_run() -> Result<()> {

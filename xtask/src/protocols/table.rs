@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use super::judge::{Links, Seen};
+use super::judge::{Links, Seen, Verdict};
 use super::rows::{self, Row};
 use super::{Measured, Run};
 use crate::workloads::manifest;
@@ -36,9 +36,18 @@ pub(super) fn writable(concurrency: &[usize]) -> Result<()> {
 
 /// One run on the terminal.
 pub(super) fn note(run: &Run) {
+    say(run, "");
+}
+
+/// The same of connections that are older than weft.
+pub(super) fn note_kept(run: &Run) {
+    say(run, ", connections of before");
+}
+
+fn say(run: &Run, how: &str) {
     let verdict = &run.verdict;
     step::note(format!(
-        "{:>3} at once: {}; right {}; pairs {}; parents {}",
+        "{:>3} at once{how}: {}; right {}; pairs {}; parents {}",
         run.concurrency,
         seen(run),
         share(&[&verdict.server, &verdict.client]),
@@ -104,7 +113,7 @@ fn head(runs: &[Run]) -> String {
         .collect();
     let rules = "---|".repeat(runs.len());
     format!(
-        "| row | server ← client | versions |{columns} right, % | pairs, % | parents, % |\n|---|---|---|{rules}---|---|---|"
+        "| row | server ← client | versions |{columns} right, % | pairs, % | parents, % | older |\n|---|---|---|{rules}---|---|---|---|"
     )
 }
 
@@ -113,6 +122,7 @@ fn line(measured: &Measured) -> String {
         row,
         versions,
         runs,
+        kept,
     } = measured;
     let cells: String = runs.iter().map(|run| format!(" {} |", seen(run))).collect();
     let sides: Vec<&Seen> = runs
@@ -121,13 +131,21 @@ fn line(measured: &Measured) -> String {
         .collect();
     let of = |pick: fn(&Run) -> &Links| links(&runs.iter().map(pick).collect::<Vec<_>>());
     format!(
-        "| {} | {} | {versions} |{cells} {} | {} | {} |\n",
+        "| {} | {} | {versions} |{cells} {} | {} | {} | {} |\n",
         row.peer.name,
         row.peer.what,
         share(&sides),
         of(|run| &run.verdict.pairs),
         of(|run| &run.verdict.parents),
+        kept.as_ref().map_or_else(|| "–".to_owned(), older),
     )
+}
+
+/// The service's own calls by connections of before: sent, seen, parents.
+fn older(run: &Run) -> String {
+    let Verdict { calls, parents, .. } = &run.verdict;
+    let links = links(&[parents]);
+    format!("{}: {}, {links}", calls.sent, spans(calls))
 }
 
 /// Requests sent, the server's spans, the client's, and the service's own calls with their spans.

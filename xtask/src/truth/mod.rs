@@ -29,7 +29,8 @@ use clap::Args;
 
 use crate::libtest::Counts;
 use crate::process::{Group, free_port};
-use crate::{build, setup, step, workloads, workspace};
+use crate::survey::{self, QUIET, Survey};
+use crate::{build, step, workspace};
 use agent::{Agent, Recorder};
 use judge::Verdict;
 use plan::Plan;
@@ -41,10 +42,8 @@ use spans::Span;
 const START_LIMIT: Duration = Duration::from_secs(240);
 /// Requests before the first run, so that runtimes have loaded what they need.
 const WARM_UP: usize = 24;
-/// How long the last spans may keep us waiting without a new one.
-const QUIET: Duration = Duration::from_millis(2500);
-/// How often the spans are counted meanwhile.
-const POLL: Duration = Duration::from_millis(100);
+/// How long a service that is not ready is left alone.
+const PAUSE: Duration = Duration::from_millis(100);
 /// The run of `cargo xtask test`: so many requests over so many connections.
 const TEST_REQUESTS: usize = 60;
 const TEST_CONNECTIONS: usize = 16;
@@ -106,35 +105,19 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         table::writable(&options.concurrency)?;
     }
     let mut bench = Bench::new(options.binary.clone(), build::release)?;
-    let mut all = Vec::new();
-    let mut failed = Vec::new();
-    for row in rows::chosen(&options.only)? {
-        if let Err(error) = workloads::ensure(&row.folder) {
-            step::warn(format!("{} is left out: {error:#}", row.name));
-            continue;
-        }
-        if let Some(dir) = &options.record {
-            bench.record(&row, &options.concurrency, options.requests, dir)?;
-            continue;
-        }
-        match bench.measure(&row, &options.concurrency, options.requests) {
-            Ok(measured) => {
-                all.push(measured);
-                if options.write {
-                    table::write(&all)?;
-                }
-            }
-            Err(error) => {
-                step::warn(format!("{}: {error:#}", row.name));
-                failed.push(row.name);
-            }
-        }
+    let rows = rows::chosen(&options.only)?;
+    let (concurrency, requests) = (&options.concurrency, options.requests);
+    if let Some(dir) = &options.record {
+        return survey::installed(rows)
+            .try_for_each(|row| bench.record(&row, concurrency, requests, dir));
     }
-    report::print(&all);
-    if !failed.is_empty() {
-        bail!("could not be measured: {}", failed.join(", "));
-    }
-    Ok(())
+    let one = |row: &Row| bench.measure(row, concurrency, requests);
+    let survey = Survey::of(rows, one, |all| match options.write {
+        true => table::write(all),
+        false => Ok(()),
+    })?;
+    report::print(&survey.measured);
+    survey.whole()
 }
 
 /// The layer of `cargo xtask test`: every row that has a least recall, and few requests.
@@ -147,27 +130,12 @@ pub(crate) fn test(only: &[String]) -> Result<Counts> {
         return Ok(Counts::skip("truth: root: run the tests as root"));
     }
     let mut bench = Bench::new(None, build::debug)?;
-    let mut counts = Counts::default();
-    for row in rows::chosen(only)? {
-        let Some(least) = row.recall else {
-            continue;
-        };
-        let name = row.name.clone();
-        if let Err(error) = workloads::ensure(&row.folder) {
-            let why = format!("{error:#}").replace('\n', ": ");
-            counts.add(Counts::skip(format!("truth {name}: {why}")));
-            continue;
-        }
-        let measured = bench.measure(&row, &[TEST_CONNECTIONS], TEST_REQUESTS);
-        counts.add(
-            match measured.and_then(|measured| holds(&measured, least)) {
-                Ok(()) => Counts::pass(),
-                Err(error) => Counts::fail(format!("truth {name}: {error:#}")),
-            },
-        );
-    }
-    step::note(format!("truth: {}", counts.summary()));
-    Ok(counts)
+    let rows = rows::chosen(only)?.into_iter();
+    let rows = rows.filter(|row| row.recall.is_some());
+    Ok(survey::test("truth", rows, |row| {
+        let measured = bench.measure(row, &[TEST_CONNECTIONS], TEST_REQUESTS)?;
+        holds(&measured, row.recall.unwrap_or_default())
+    }))
 }
 
 /// What the ids of a run begin with. The upstream remembers all paths that it was asked for: no two
@@ -212,12 +180,7 @@ struct Bench {
 
 impl Bench {
     fn new(binary: Option<PathBuf>, build: fn() -> Result<PathBuf>) -> Result<Self> {
-        if !workspace::is_root() {
-            bail!("weft watches the kernel, and for that it must be root\nhint: run this as root");
-        }
-        use setup::Part;
-        setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Services])?;
-        Self::with(binary.map_or_else(build, Ok)?)
+        Self::with(survey::agent(binary, build)?)
     }
 
     /// With this agent; nothing is installed.
@@ -277,17 +240,10 @@ impl Bench {
         let sent = load::send(port, plan, connections);
         let judge =
             |spans: &[Span]| judge::judge(spans, plan, (self.calls(plan), hops), self.leaf_pid);
-        let (mut last, mut since) = (0, Instant::now());
-        while since.elapsed() < QUIET {
+        survey::until_quiet(|| {
             let verdict = judge(&agent.spans());
-            if verdict.seen >= verdict.expected {
-                break;
-            }
-            if verdict.seen > last {
-                (last, since) = (verdict.seen, Instant::now());
-            }
-            std::thread::sleep(POLL);
-        }
+            (verdict.seen, verdict.expected)
+        });
         let (spans, summary) = agent.stop();
         sent?;
         let run = Run {
@@ -347,7 +303,7 @@ impl Bench {
                     step::print_tail(&services.errors(&row.name));
                     return Err(error);
                 }
-                Err(_) => std::thread::sleep(POLL),
+                Err(_) => std::thread::sleep(PAUSE),
             }
         }
         Ok((services, port, pid))

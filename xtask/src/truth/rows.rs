@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::workloads::{self, manifest};
-use crate::workspace;
+use crate::{survey, workspace};
 
 /// A service in one configuration.
 #[derive(Debug, Clone, Default)]
@@ -33,20 +32,22 @@ pub(super) struct Row {
     pub(super) recall: Option<f64>,
 }
 
+impl survey::Row for Row {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn folders(&self) -> Vec<&str> {
+        vec![&self.folder]
+    }
+}
+
 /// All rows whose names contain one of `only`, or all.
 ///
 /// # Errors
 /// When a manifest is wrong, or nothing is left.
 pub(super) fn chosen(only: &[String]) -> Result<Vec<Row>> {
-    let mut rows = all()?;
-    if !only.is_empty() {
-        rows.retain(|row| only.iter().any(|part| row.name.contains(part.as_str())));
-    }
-    if rows.is_empty() {
-        let names: Vec<String> = all()?.into_iter().map(|row| row.name).collect();
-        bail!("no row is called so\nhint: there are {}", names.join(", "));
-    }
-    Ok(rows)
+    survey::chosen(all()?, only)
 }
 
 /// All rows in their order.
@@ -54,14 +55,8 @@ pub(super) fn chosen(only: &[String]) -> Result<Vec<Row>> {
 /// # Errors
 /// When a manifest is wrong.
 pub(super) fn all() -> Result<Vec<Row>> {
-    let mut manifests = Vec::new();
-    for folder in workloads::names()? {
-        let manifest = manifest::read(&workspace::workload_sources().join(&folder))?;
-        manifests.push((manifest.order, folder, manifest));
-    }
-    manifests.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     let mut rows = Vec::new();
-    for (_, folder, manifest) in manifests {
+    for (folder, manifest) in survey::services()? {
         rows.extend(manifest.rows.iter().map(|row| Row {
             name: row.name.clone(),
             folder: folder.clone(),

@@ -26,6 +26,7 @@ pub(crate) fn install_all() -> usize {
             failed += 1;
         }
     };
+    report(remove_gone());
     report(python_environment());
     match chosen(false) {
         Ok(names) => names.iter().for_each(|name| report(install(name))),
@@ -118,6 +119,32 @@ pub(crate) fn names() -> Result<Vec<String>> {
         .collect();
     names.sort();
     Ok(names)
+}
+
+/// Removes the copies of services that are no more.
+fn remove_gone() -> Result<()> {
+    let installed = workspace::workloads();
+    for gone in gone(&installed, &names()?) {
+        fs::remove_dir_all(&gone).with_context(|| format!("cannot remove {}", gone.display()))?;
+    }
+    Ok(())
+}
+
+/// The copies below `installed` that are of none of `names`: every folder with a stamp is a copy.
+fn gone(installed: &Path, names: &[String]) -> Vec<PathBuf> {
+    let mut gone = Vec::new();
+    let mut left = vec![installed.to_path_buf()];
+    while let Some(dir) = left.pop() {
+        if !dir.join(STAMP).is_file() {
+            // a folder of services, as far as it can be read
+            let entries = fs::read_dir(&dir).into_iter().flatten().flatten();
+            let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+            left.extend(folders.map(|entry| entry.path()));
+        } else if !names.iter().any(|name| installed.join(name) == dir) {
+            gone.push(dir);
+        }
+    }
+    gone
 }
 
 fn install(name: &str) -> Result<()> {
@@ -360,6 +387,21 @@ fn files_below(dir: &Path) -> Result<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn copies_of_services_that_are_no_more_are_found() -> Result<()> {
+        let dir = std::env::temp_dir().join(format!("xtask-gone-{}", std::process::id()));
+        for copy in ["here", "maze/one", "maze/other"] {
+            fs::create_dir_all(dir.join(copy).join("packages"))?;
+            fs::write(dir.join(copy).join(STAMP), "")?;
+        }
+        fs::create_dir_all(dir.join("nobody's"))?;
+        let names = ["here", "maze/one"].map(str::to_owned);
+        assert_eq!(gone(&dir, &names), [dir.join("maze/other")]);
+        assert!(gone(&dir.join("missing"), &names).is_empty());
+        fs::remove_dir_all(dir)?;
+        Ok(())
+    }
 
     #[test]
     fn packages_are_known_by_their_folders() {

@@ -73,12 +73,8 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     let found = symbols::find(sections, &names);
     let structs = found.get(STRUCTS).ok_or("it is no HotSpot")?;
     let mut plan = Found {
-        runtime: by_names(),
-        sites: [].into(),
-        addresses: &[],
-        lowest: sections.lowest(),
         lacks: Some(STRIPPED),
-        own: false,
+        ..Found::new(sections, JAVA, by_names().at)
     };
     let fill = found
         .get(FILL)

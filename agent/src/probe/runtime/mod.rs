@@ -18,12 +18,12 @@ pub use switches::{Extent, Probed, Switches};
 
 use super::site;
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, mappings, sibling};
+use crate::discovery::mapping::{FileId, Mapping, sibling};
 use crate::discovery::procs::{Proc, Process};
 use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
-use agent_common::runtime::{NOWHERE, Runtime};
+use agent_common::runtime::{FIELDS, NOWHERE, Runtime};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -177,7 +177,7 @@ impl Planner {
         }
     }
 
-    /// The plan for `process`, which runs `runtime`.
+    /// The plan for `process`, which runs `runtime` and has the files of `maps` mapped.
     ///
     /// # Errors
     /// When there is none, with the reason.
@@ -185,6 +185,7 @@ impl Planner {
         &mut self,
         proc: &Proc,
         process: &Process,
+        maps: &[Mapping],
         runtime: metadata::Runtime,
     ) -> Result<Plan, Refusal> {
         let (probed, way) = way(runtime, process.program()).ok_or(Refusal::None)?;
@@ -194,7 +195,6 @@ impl Planner {
         {
             return Err(Refusal::Off(off));
         }
-        let maps = mappings(proc, process.tgid);
         let library = way
             .library
             .and_then(|is| maps.iter().find(|mapping| is(mapping)));
@@ -213,11 +213,11 @@ impl Planner {
             lacks: found.lacks.iter().map(|why| (*why).to_owned()).collect(),
         };
         if let Some(check) = way.check {
-            let lacks = check(proc, &maps, process.tgid, &mut plan.runtime)?;
+            let lacks = check(proc, maps, process.tgid, &mut plan.runtime)?;
             plan.lacks.extend(lacks.map(str::to_owned));
         }
         for module in way.modules {
-            plan.awaited |= !self.add(&mut plan, module, proc, process, &maps);
+            plan.awaited |= !self.add(&mut plan, module, proc, process, maps);
         }
         if let Some(probed) = probed {
             plan.reduce(probed, extent);
@@ -313,6 +313,23 @@ impl Module {
 }
 
 impl Found {
+    /// Tasks of this kind are told by `at` alone: no address of the file is among it, and nothing is
+    /// probed.
+    fn new(sections: &Sections, kind: u32, at: [u64; FIELDS]) -> Self {
+        Self {
+            runtime: Runtime {
+                kind,
+                reserved: 0,
+                at,
+            },
+            sites: [].into(),
+            addresses: &[],
+            lowest: sections.lowest(),
+            lacks: None,
+            own: false,
+        }
+    }
+
     /// Its addresses in a process that has the file mapped at `start`.
     fn placed(&self, start: u64) -> Runtime {
         let mut runtime = self.runtime;
@@ -382,34 +399,39 @@ fn code_of(sections: &Sections, symbol: Symbol) -> Vec<u8> {
 }
 
 /// A site at the beginning of the function `symbol`, where its arguments are still there.
-fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
+pub(super) fn at_entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
     Some(Site {
         program,
-        offset: offset + skip,
+        offset: offset_of(sections, symbol, site::entry)?,
         returns: false,
     })
 }
 
 /// The same for a function with C's calling convention of which the first two arguments matter.
 fn at_entry_of_c(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::entry_of_c(&sections.bytes(offset, site::PROLOGUE));
     Some(Site {
         program,
-        offset: offset + skip,
+        offset: offset_of(sections, symbol, site::entry_of_c)?,
         returns: false,
     })
 }
 
-/// A site for the return of the function `symbol`.
-fn at_return(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::before_stack(&sections.bytes(offset, site::PROLOGUE));
+/// A site for the return of the function `symbol`, which is known by the stack pointer at its
+/// beginning.
+pub(super) fn at_return(
+    sections: &Sections,
+    symbol: Symbol,
+    program: &'static str,
+) -> Option<Site> {
     Some(Site {
         program,
-        offset: offset + skip,
+        offset: offset_of(sections, symbol, site::before_stack)?,
         returns: true,
     })
+}
+
+/// Offset in the file of the function `symbol`, and what `skip` says of its first bytes.
+fn offset_of(sections: &Sections, symbol: Symbol, skip: fn(&[u8]) -> u64) -> Option<u64> {
+    let offset = sections.file_offset(symbol.address)?;
+    Some(offset + skip(&sections.bytes(offset, site::PROLOGUE)))
 }

@@ -104,16 +104,9 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         .sites()
         .ok_or("the code of its promises is not as known")?;
     Ok(Found {
-        runtime: Runtime {
-            kind: NODE,
-            reserved: 0,
-            at,
-        },
         sites: sites.into(),
-        addresses: &[],
-        lowest: sections.lowest(),
-        lacks: None,
         own: true,
+        ..Found::new(sections, NODE, at)
     })
 }
 

@@ -103,18 +103,12 @@ fn look(sections: &Sections, process: &Process) -> Result<Found, String> {
     // Some builds hold all modules of the standard library themselves.
     let queue = modules::queue_sites(sections, &Pointers::of(sections)).unwrap_or_default();
     Ok(Found {
-        runtime: Runtime {
-            kind: PYTHON,
-            reserved: 0,
-            at,
-        },
         sites: site.into_iter().chain(queue).collect(),
         addresses: &[python::KEY],
-        lowest: sections.lowest(),
         lacks: copied
             .is_none()
             .then_some("who makes which task: it has no PyContext_CopyCurrent"),
-        own: false,
+        ..Found::new(sections, PYTHON, at)
     })
 }
 

@@ -15,7 +15,7 @@ use crate::discovery::pointers::Pointers;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols;
 use crate::probe::site;
-use agent_common::runtime::{FIELDS, NOWHERE, RUBY, Runtime, ruby};
+use agent_common::runtime::{FIELDS, NOWHERE, RUBY, ruby};
 
 pub(super) const WAY: Way = Way {
     library: Some(is_library),
@@ -71,19 +71,12 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         site.ok_or_else(|| format!("the code of {name} is not in the file"))
     };
     Ok(Found {
-        runtime: Runtime {
-            kind: RUBY,
-            reserved: 0,
-            at,
-        },
         sites: [
             site(INITIALIZE, "ruby_lock_made")?,
             site(DESTROY, "ruby_lock_destroyed")?,
         ]
         .into(),
         addresses,
-        lowest: sections.lowest(),
-        lacks: None,
-        own: false,
+        ..Found::new(sections, RUBY, at)
     })
 }

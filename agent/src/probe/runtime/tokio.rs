@@ -13,7 +13,7 @@ use crate::discovery::elf::Sections;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols::{self, Symbol};
 use crate::probe::site;
-use agent_common::runtime::{FIELDS, NOWHERE, Runtime, THREAD_LOCAL, thread_local};
+use agent_common::runtime::{FIELDS, NOWHERE, THREAD_LOCAL, thread_local};
 use std::collections::HashMap;
 
 pub(super) const WAY: Way = Way {
@@ -52,16 +52,9 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         &[]
     };
     Ok(Found {
-        runtime: Runtime {
-            kind: THREAD_LOCAL,
-            reserved: 0,
-            at,
-        },
         sites: sites(sections, &found).into(),
         addresses,
-        lowest: sections.lowest(),
-        lacks: None,
-        own: false,
+        ..Found::new(sections, THREAD_LOCAL, at)
     })
 }
 

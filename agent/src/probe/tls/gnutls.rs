@@ -4,9 +4,10 @@
 //! Its objects are freed by one function alone. Programs give it functions of their own that move
 //! bytes; these make their system calls within its calls.
 
-use super::{Sites, call, entry};
+use super::{Sites, call};
 use crate::discovery::elf::Sections;
 use crate::discovery::symbols::Symbol;
+use crate::probe::runtime::at_entry;
 use std::collections::HashMap;
 
 const RECEIVE: &str = "gnutls_record_recv";
@@ -41,7 +42,7 @@ pub(super) fn look(sections: &Sections, found: &HashMap<String, Symbol>) -> Opti
     if let Some(init) = symbol(INIT) {
         sites.extend(call(sections, init.address, "tls_init", "tls_inited")?);
     }
-    sites.extend(symbol(DEINIT).and_then(|deinit| entry(sections, deinit, "tls_freed")));
+    sites.extend(symbol(DEINIT).and_then(|deinit| at_entry(sections, deinit, "tls_freed")));
     Some(Sites {
         name: "GnuTLS".to_owned(),
         sites: sites.into(),

@@ -8,10 +8,9 @@
 mod gnutls;
 mod openssl;
 
-use super::runtime::{Part, Site};
-use super::site;
+use super::runtime::{Part, Site, at_return};
 use crate::discovery::elf::Sections;
-use crate::discovery::mapping::{FileId, Mapping, entries, mappings};
+use crate::discovery::mapping::{FileId, Mapping, entries};
 use crate::discovery::procs::Proc;
 use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::{self, Symbol};
@@ -140,9 +139,8 @@ impl Finder {
         found
     }
 
-    /// Libraries that process `tgid` has mapped, and its own.
-    pub fn of_process(&mut self, proc: &Proc, tgid: u32) -> Vec<Library> {
-        let maps = mappings(proc, tgid);
+    /// Libraries among the files `maps` of process `tgid`, and its own.
+    pub fn of_process(&mut self, proc: &Proc, tgid: u32, maps: &[Mapping]) -> Vec<Library> {
         let all = maps.iter().enumerate().filter_map(|(index, mapping)| {
             let kind = kind_of(mapping.name()).or((index == 0).then_some(Kind::Program))?;
             let path = mapping.host_path(proc, tgid);
@@ -319,33 +317,21 @@ fn hidden(sections: &Sections) -> Option<&'static str> {
     None
 }
 
-/// Both probes of a function: at its beginning `entry`, and at its return `back`.
+/// Both probes of a function, in one place: at its beginning `entry`, and at its return `back`.
 fn call(
     sections: &Sections,
     address: u64,
     entry: &'static str,
     back: &'static str,
 ) -> Option<[Site; 2]> {
-    // The return is known by the stack pointer at the beginning.
-    let offset = sections.file_offset(address)?;
-    let offset = offset + site::before_stack(&sections.bytes(offset, site::PROLOGUE));
-    let at = |program, returns| Site {
-        program,
-        offset,
-        returns,
-    };
-    Some([at(entry, false), at(back, true)])
-}
-
-/// A probe at the beginning of function `symbol`, of which only the first argument matters.
-fn entry(sections: &Sections, symbol: Symbol, program: &'static str) -> Option<Site> {
-    let offset = sections.file_offset(symbol.address)?;
-    let skip = site::entry(&sections.bytes(offset, site::PROLOGUE));
-    Some(Site {
-        program,
-        offset: offset + skip,
+    let function = Symbol { address, size: 0 };
+    let back = at_return(sections, function, back)?;
+    let entry = Site {
+        program: entry,
         returns: false,
-    })
+        ..back
+    };
+    Some([entry, back])
 }
 
 impl Mapping {
@@ -358,6 +344,7 @@ impl Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::discovery::mapping::mappings;
 
     #[test]
     fn libraries_are_known_by_their_names() {
@@ -397,7 +384,8 @@ mod tests {
     #[test]
     fn the_dynamic_linker_tells_of_libraries() {
         let proc = Proc::at("/proc");
-        let found = Finder::default().of_process(&proc, std::process::id());
+        let own = std::process::id();
+        let found = Finder::default().of_process(&proc, own, &mappings(&proc, own));
         let linker = found.iter().find(|library| library.is_linker()).unwrap();
         assert_eq!(linker.part.as_ref().unwrap().sites.len(), 1);
     }

@@ -4,9 +4,10 @@
 //! exported ones call it with their arguments as they got them, it is probed in their place: it
 //! begins with a push, which the kernel emulates, and they mostly do not.
 
-use super::{Sites, call, entry};
+use super::{Sites, call};
 use crate::discovery::elf::Sections;
 use crate::discovery::symbols::Symbol;
+use crate::probe::runtime::at_entry;
 use crate::probe::site::PROLOGUE;
 use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
 use memchr::memmem;
@@ -78,7 +79,7 @@ pub(super) fn look(
     }
     let made = symbol(NEW).and_then(|new| call(sections, new.address, "tls_made", "tls_made"));
     sites.extend(made.map(|[_, back]| back));
-    sites.extend(symbol(CLEAR).and_then(|clear| entry(sections, clear, "tls_cleared")));
+    sites.extend(symbol(CLEAR).and_then(|clear| at_entry(sections, clear, "tls_cleared")));
     let random = symbol(RANDOM).map(|random| code(sections, random.address));
     Some(Sites {
         name: version(sections, path),

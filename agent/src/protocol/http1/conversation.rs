@@ -15,7 +15,7 @@
 //! none of them can be told, so they and as many answers are dropped and counted.
 //!
 //! Behind a switch to a protocol that is known, that protocol's conversation goes on with the
-//! exchange, and this one only passes on what comes.
+//! exchange ([`Conversation::successor`]).
 
 mod answer;
 mod ask;
@@ -26,7 +26,6 @@ use super::body::Body;
 use super::head::{AnswerHead, RequestHead};
 use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report, Role};
 use crate::protocol::http::{not_before, outcome, put_size, rpc};
-use crate::protocol::http2::{self, Upgraded};
 use crate::protocol::{Conversation, Limits, Progress, Successor};
 use crate::record::Direction;
 use crate::semconv;
@@ -47,10 +46,8 @@ pub(super) struct Http1Conversation {
     answers_ended: bool,
     /// No request is open that was not seen.
     aligned: bool,
-    /// What the connection was handed over to.
-    successor: Option<Box<dyn Conversation>>,
-    /// The request that is answered in HTTP/2, which follows.
-    upgraded: Option<Upgraded>,
+    /// What the connection is handed over to, until it is taken.
+    successor: Option<Successor>,
 }
 
 /// A request whose answer has not begun.
@@ -133,7 +130,6 @@ impl Http1Conversation {
             answers_ended: false,
             aligned: true,
             successor: None,
-            upgraded: None,
         }
     }
 
@@ -203,9 +199,6 @@ impl Conversation for Http1Conversation {
     }
 
     fn leaves_requests(&self) -> bool {
-        if let Some(successor) = &self.successor {
-            return successor.leaves_requests();
-        }
         let begun = usize::from(matches!(self.answering, Answering::Head(_)));
         let asking = matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none());
         !self.aligned || asking || self.pending.len() > begun
@@ -219,9 +212,7 @@ impl Conversation for Http1Conversation {
         last: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if let Some(successor) = &mut self.successor {
-            successor.feed(direction, bytes, moment, last, out)
-        } else if bytes.is_empty() {
+        if bytes.is_empty() {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask(bytes, moment, out)
@@ -237,9 +228,7 @@ impl Conversation for Http1Conversation {
         moment: Moment,
         out: &mut Vec<Report>,
     ) -> Progress {
-        if let Some(successor) = &mut self.successor {
-            successor.gap(direction, missing, moment, out)
-        } else if missing == 0 {
+        if missing == 0 {
             Progress::Took(0)
         } else if self.is_request(direction) {
             self.ask_gap(missing, out)
@@ -249,9 +238,7 @@ impl Conversation for Http1Conversation {
     }
 
     fn end(&mut self, direction: Direction, moment: Moment, out: &mut Vec<Report>) {
-        if let Some(successor) = &mut self.successor {
-            successor.end(direction, moment, out);
-        } else if self.is_request(direction) {
+        if self.is_request(direction) {
             self.end_of_requests(moment, out);
         } else {
             self.end_of_answers(moment, out);
@@ -259,9 +246,6 @@ impl Conversation for Http1Conversation {
     }
 
     fn abandon(&mut self, moment: Moment, out: &mut Vec<Report>) {
-        if let Some(successor) = &mut self.successor {
-            return successor.abandon(moment, out);
-        }
         if matches!(&self.asking, Asking::Head(asking) if asking.reported.is_none()) {
             out.push(Report::Dropped("request_head_cut"));
         }
@@ -270,17 +254,10 @@ impl Conversation for Http1Conversation {
     }
 
     fn successor(&mut self) -> Option<Successor> {
-        let request = self.upgraded.take()?;
-        Some(Successor {
-            conversation: http2::upgraded(self.role, self.limits, request),
-            capture: http2::CAPTURE,
-        })
+        self.successor.take()
     }
 
     fn skippable(&self, direction: Direction) -> u64 {
-        if let Some(successor) = &self.successor {
-            return successor.skippable(direction);
-        }
         if self.is_request(direction) {
             match &self.asking {
                 Asking::Body { body, .. } => body.skippable(),
@@ -295,9 +272,6 @@ impl Conversation for Http1Conversation {
     }
 
     fn at_boundary(&self, direction: Direction) -> bool {
-        if let Some(successor) = &self.successor {
-            return successor.at_boundary(direction);
-        }
         if self.is_request(direction) {
             matches!(self.asking, Asking::Boundary)
         } else {

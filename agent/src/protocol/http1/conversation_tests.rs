@@ -21,7 +21,7 @@ const LIMITS: Limits = Limits {
 
 /// A server's conversation, the bytes that it has not taken, and the offsets of both directions.
 struct Talk {
-    conversation: Http1Conversation,
+    conversation: Box<dyn Conversation>,
     kept: [Vec<u8>; 2],
     offsets: [u64; 2],
     clock: u64,
@@ -64,9 +64,20 @@ impl Talk {
                     self.offsets[place] += len as u64;
                 }
                 Progress::Want => break,
+                Progress::Switched(len) if self.follow() => {
+                    self.kept[place].drain(..len);
+                    self.offsets[place] += len as u64;
+                }
                 other => self.end = Some(other),
             }
         }
+    }
+
+    /// The connection's next conversation goes on, if there is one.
+    fn follow(&mut self) -> bool {
+        let next = self.conversation.successor();
+        next.map(|next| self.conversation = next.conversation)
+            .is_some()
     }
 
     fn gap(&mut self, direction: Direction, missing: u64) {
@@ -97,7 +108,7 @@ impl Talk {
 
 fn talk(calls: &[Call<'_>]) -> Talk {
     let mut talk = Talk {
-        conversation: Http1Conversation::new(Role::Server, LIMITS),
+        conversation: Box::new(Http1Conversation::new(Role::Server, LIMITS)),
         kept: [Vec::new(), Vec::new()],
         offsets: [0; 2],
         clock: 0,

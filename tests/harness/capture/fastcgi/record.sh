@@ -1,45 +1,29 @@
 #!/usr/bin/env bash
 # Records tests/traffic/fastcgi: nginx as the client, php-fpm as the server, on loopback.
 # Needs: nginx, php-fpm, curl. Then: UPDATE=1 cargo test --test protocols
-set -euo pipefail
-PATH=$PATH:/usr/sbin
-here=$(cd "$(dirname "$0")" && pwd)
-tests=$(cd "$here/../../.." && pwd)
+. "$(dirname "$0")/../prepare.sh"
 out=$tests/traffic/fastcgi
-capture=${CAPTURE:?set CAPTURE to the built program, e.g. target/debug/capture}
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 
-# The workers are another user.
-chmod 755 "$work"
 mkdir -p "$out" "$work/html"
 cp "$here/index.php" "$work/html/"
 fpm=$(command -v php-fpm8.2 || command -v php-fpm)
 "$fpm" -y "$here/php-fpm.conf" &
 sed "s|listen 127.0.0.1:28081;|&\n        root $work/html;|" "$here/nginx.conf" >"$work/nginx.conf"
 nginx -p "$work" -c "$work/nginx.conf" &
-for port in 28081 28082; do
-    for _ in $(seq 1 60); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
-        sleep 0.5
-    done
-done
+listening 28081 28082
 
 php="PHP $("$fpm" -v | sed -n '1s/^PHP \([^ ]*\).*/\1/p')"
-nginx=nginx/$(nginx -v 2>&1 | sed 's|.*/||')
+nginx=$(version_of nginx)
 url=http://127.0.0.1:28081
 
 # NAME KEEP SHOWS COMMAND
-record() {
-    echo "$1"
-    "$capture" "$out/$1.traffic" 127.0.0.1:28080 127.0.0.1:28082 "$2" "$3" "$php" "$nginx" "$4" >/dev/null
-}
+served() { record "$1" 28082 "$2" "$3" "$php" "$nginx" "$4"; }
 
-record get 8192 "one request and its answer" "curl -s '$url/shop/cart?page=2'"
-record kept 8192 "two requests on one connection" "curl -s $url/kept/1 $url/kept/2"
-record post 8192 "a body both ways" "curl -s -d hello=world $url/echo"
-record not_found 8192 "404: an error for the client only" "curl -s $url/missing"
-record server_error 8192 "500: an error for both" "curl -s $url/broken"
-record trace_context 8192 "trace headers" "curl -s -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' $url/"
-record large_body 600 "a large answer, mostly not seen" "curl -s $url/large"
-record aborted_answer 8192 "the server goes in the middle of its answer" "curl -s $url/abort"
+served get 8192 "one request and its answer" "curl -s '$url/shop/cart?page=2'"
+served kept 8192 "two requests on one connection" "curl -s $url/kept/1 $url/kept/2"
+served post 8192 "a body both ways" "curl -s -d hello=world $url/echo"
+served not_found 8192 "404: an error for the client only" "curl -s $url/missing"
+served server_error 8192 "500: an error for both" "curl -s $url/broken"
+served trace_context 8192 "trace headers" "curl -s -H 'traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01' $url/"
+served large_body 600 "a large answer, mostly not seen" "curl -s $url/large"
+served aborted_answer 8192 "the server goes in the middle of its answer" "curl -s $url/abort"

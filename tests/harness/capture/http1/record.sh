@@ -1,48 +1,27 @@
 #!/usr/bin/env bash
 # Records tests/traffic/http1 from real clients and servers on loopback.
 # Needs: nginx, node, python3 with requests, go, java, curl. Then: UPDATE=1 cargo test --test protocols
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-tests=$(cd "$here/../../.." && pwd)
+. "$(dirname "$0")/../prepare.sh"
 out=$tests/traffic/http1
-capture=${CAPTURE:?set CAPTURE to the built program, e.g. target/debug/capture}
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 
-# nginx's workers are another user.
-chmod 755 "$work"
-mkdir -p "$work/www" "$out"
-echo "a small file" >"$work/www/small.txt"
-for number in $(seq 1 20000); do echo "line $number"; done >"$work/www/large.txt"
-head -c 4000 "$work/www/large.txt" >"$work/www/medium.txt"
-touch -d '2024-01-01 00:00:00 UTC' "$work"/www/*
+mkdir -p "$out"
+pages
 go build -o "$work/server" "$here/server.go"
 nginx -p "$work" -c "$here/nginx.conf" &
 node "$here/server.js" &
 "$work/server" &
 java "$here/Server.java" &
 python3 -m http.server --bind 127.0.0.1 --directory "$work/www" 28085 2>/dev/null &
-for port in 28081 28082 28083 28084 28085; do
-    for _ in $(seq 1 60); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
-        sleep 0.5
-    done
-done
+listening 28081 28082 28083 28084 28085
 
-nginx=nginx/$(nginx -v 2>&1 | sed 's|.*/||')
-node="node $(node --version)"
-go=$(go env GOVERSION)
-java="openjdk $(java -version 2>&1 | sed -n 's/.*version "\(.*\)".*/\1/p')"
-python="python $(python3 -c 'import platform; print(platform.python_version())')"
-curl=$(curl --version | sed -n 's/^curl \([^ ]*\).*/curl \1/p')
+nginx=$(version_of nginx)
+node=$(version_of node)
+go=$(version_of go)
+java=$(version_of java)
+python=$(version_of python)
+curl=$(version_of curl)
 requests="requests $(python3 -c 'import requests; print(requests.__version__)') on $python"
 url=http://127.0.0.1:28080
-
-# NAME PORT KEEP SHOWS SERVER CLIENT COMMAND
-record() {
-    echo "$1"
-    (cd "$here" && "$capture" "$out/$1.traffic" 127.0.0.1:28080 "127.0.0.1:$2" "$3" "$4" "$5" "$6" "$7" >/dev/null)
-}
 
 record get 28081 8192 "one request and its answer" "$nginx" "$curl" "curl -s $url/small.txt"
 record get_empty 28081 8192 "204 has no body and no length" "$nginx" "$curl" "curl -s $url/nothing"

@@ -2,50 +2,25 @@
 # Records tests/traffic/http2, and the upgrade in tests/traffic/http1, from real clients and
 # servers on loopback. Needs: nginx, node, go, curl, h2load and nghttp (nghttp2-client).
 # Then: UPDATE=1 cargo test --test protocols
-set -euo pipefail
-PATH=$PATH:/usr/sbin
-here=$(cd "$(dirname "$0")" && pwd)
-tests=$(cd "$here/../../.." && pwd)
+. "$(dirname "$0")/../prepare.sh"
 out=$tests/traffic/http2
-capture=${CAPTURE:?set CAPTURE to the built program, e.g. target/debug/capture}
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 
-# nginx's workers are another user.
-chmod 755 "$work"
-mkdir -p "$work/www" "$out"
-echo "a small file" >"$work/www/small.txt"
-for number in $(seq 1 20000); do echo "line $number"; done >"$work/www/large.txt"
-head -c 4000 "$work/www/large.txt" >"$work/www/medium.txt"
-touch -d '2024-01-01 00:00:00 UTC' "$work"/www/*
+mkdir -p "$out"
+pages
 (cd "$here" && go build -o "$work/server" .)
 nginx -p "$work" -c "$here/nginx.conf" &
 node "$here/server.js" &
 "$work/server" &
-for port in 28081 28082 28083; do
-    for _ in $(seq 1 60); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
-        sleep 0.5
-    done
-done
+listening 28081 28082 28083
 
-nginx=nginx/$(nginx -v 2>&1 | sed 's|.*/||')
-node="node $(node --version)"
-go=$(go env GOVERSION)
-curl=$(curl --version | sed -n 's/^curl \([^ ]*\).*/curl \1/p')
+nginx=$(version_of nginx)
+node=$(version_of node)
+go=$(version_of go)
+curl=$(version_of curl)
 h2load=$(h2load --version)
 nghttp=$(nghttp --version)
 url=http://127.0.0.1:28080
 h2="curl -s --http2-prior-knowledge"
-
-# Only the named ones, if any are named.
-only=" $* "
-# NAME PORT KEEP SHOWS SERVER CLIENT COMMAND
-record() {
-    [ "$only" = "  " ] || [[ "$only" == *" $1 "* ]] || return 0
-    echo "$1"
-    (cd "$here" && PATH="$PATH:$work" "$capture" "$out/$1.traffic" 127.0.0.1:28080 "127.0.0.1:$2" "$3" "$4" "$5" "$6" "$7" >/dev/null)
-}
 
 record get 28081 8192 "one request and its answer" "$nginx" "$curl" "$h2 $url/small.txt"
 record get_empty 28081 8192 "204 has no body" "$nginx" "$curl" "$h2 $url/nothing"

@@ -2,24 +2,15 @@
 # Records calls: gRPC into tests/traffic/http2, gRPC-Web and Connect there and into http1, from
 # real clients and servers on loopback. Needs: go, python3 with grpcio, node with @grpc/grpc-js.
 # Then: UPDATE=1 cargo test --test protocols
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-tests=$(cd "$here/../../.." && pwd)
-capture=${CAPTURE:?set CAPTURE to the built program, e.g. target/debug/capture}
+. "$(dirname "$0")/../prepare.sh"
+out=$tests/traffic
 export NODE_PATH=${NODE_PATH:-$tests/../target/xtask/workloads/grpc-node/node_modules}
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
 
 (cd "$here" && go build -o "$work/rpc" .)
 "$work/rpc" &
 python3 "$here/serve.py" 28086 >/dev/null &
 node "$here/node.js" serve 28087 &
-for port in 28084 28085 28086 28087; do
-    for _ in $(seq 1 60); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
-        sleep 0.5
-    done
-done
+listening 28084 28085 28086 28087
 
 version() { sed -n "s|^\s*$1 v|v|p" "$here/go.mod"; }
 go="grpc-go $(version google.golang.org/grpc)"
@@ -27,15 +18,7 @@ connect="connect-go $(version connectrpc.com/connect)"
 python="grpcio $(python3 -c 'import grpc; print(grpc.__version__)')"
 node="grpc-js $(node -p "require('@grpc/grpc-js/package.json').version")"
 
-# Only the named ones, if any are named.
-only=" $* "
-# FOLDER/NAME PORT KEEP SHOWS SERVER CLIENT COMMAND
-record() {
-    [ "$only" = "  " ] || [[ "$only" == *" $1 "* ]] || return 0
-    echo "$1"
-    (cd "$here" && PATH="$work:$PATH" timeout 30 "$capture" "$tests/traffic/$1.traffic" 127.0.0.1:28080 "127.0.0.1:$2" "$3" "$4" "$5" "$6" "$7" >/dev/null)
-}
-
+# Names have their folders before them.
 all="world missing broken watch unknown late cancel world"
 record http2/grpc_go 28084 8192 "calls, errors, streams both ways, a deadline, a cancellation" "$go" "$go" "rpc grpc $all"
 record http2/grpc_python 28086 8192 "the same from grpcio to grpcio" "$python" "$python" "python3 call.py 28080 $all"

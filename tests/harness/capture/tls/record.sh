@@ -2,16 +2,11 @@
 # Records tests/traffic/tls from real clients and servers on loopback.
 # Needs: nginx, openssl, curl, go, java with keytool, node, python3. Then:
 # UPDATE=1 cargo test --test protocols
-set -euo pipefail
-here=$(cd "$(dirname "$0")" && pwd)
-tests=$(cd "$here/../../.." && pwd)
+. "$(dirname "$0")/../prepare.sh"
 out=$tests/traffic/tls
-capture=${CAPTURE:?set CAPTURE to the built program, e.g. target/debug/capture}
-work=$(mktemp -d)
-trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$work"' EXIT
+proxy=127.0.0.1:28090
+from=$work
 
-# nginx's workers are another user.
-chmod 755 "$work"
 mkdir -p "$work/www" "$out"
 echo "a small file" >"$work/www/small.txt"
 head -c 20000 /dev/zero | tr '\0' x >"$work/www/large.txt"
@@ -31,46 +26,38 @@ sleep 600 | $server -accept 28094 -early_data -groups P-384 >/dev/null 2>&1 &
 $server -accept 28095 -tls1_2 -www >/dev/null 2>&1 &
 ./peer serve 127.0.0.1:28096 weft-test &
 python3 "$here/raw.py" 28097 &
-for port in 28091 28092 28093 28094 28095 28096 28097; do
-    for _ in $(seq 1 60); do
-        (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
-        sleep 0.5
-    done
-done
+listening 28091 28092 28093 28094 28095 28096 28097
 
-nginx="nginx/$(nginx -v 2>&1 | sed 's|.*/||')"
+nginx=$(version_of nginx)
 openssl="OpenSSL $(openssl version | sed 's/^OpenSSL \([^ ]*\).*/\1/')"
-node="node $(node --version)"
-go="$(go env GOVERSION) crypto/tls"
-java="openjdk $(java -version 2>&1 | sed -n 's/.*version "\(.*\)".*/\1/p') JSSE"
-python="sockets of python $(python3 -c 'import platform; print(platform.python_version())')"
-curl=$(curl --version | sed -n 's/^curl \([^ ]*\).*/curl \1/p')
+node=$(version_of node)
+go="$(version_of go) crypto/tls"
+java="$(version_of java) JSSE"
+python="sockets of $(version_of python)"
+curl=$(version_of curl)
 url=https://localhost:28090
 client="openssl s_client -connect 127.0.0.1:28090 -servername localhost -quiet -no_ign_eof"
 
-# NAME PORT SHOWS SERVER CLIENT COMMAND
-record() {
-    echo "$1"
-    "$capture" "$out/$1.traffic" 127.0.0.1:28090 "127.0.0.1:$2" 2048 "$3" "$4" "$5" "$6" >/dev/null 2>&1
-}
+# NAME PORT SHOWS SERVER CLIENT COMMAND; clients tell what they do not trust.
+greet() { record "$1" "$2" 2048 "$3" "$4" "$5" "$6" 2>/dev/null; }
 
-record tls13 28091 "TLS 1.3; what the server chose of ALPN is encrypted" "$nginx" "$curl" "curl -sk $url/small.txt"
-record tls12 28091 "TLS 1.2 with ALPN" "$nginx" "$curl" "curl -sk --tls-max 1.2 $url/large.txt"
-record refused13 28091 "a client that does not trust the server; before it sends anything encrypted" "$nginx" "$curl" "curl -s $url/small.txt"
-record refused12 28091 "a client that does not trust the server: an alert in the clear" "$nginx" "$curl" "curl -s --tls-max 1.2 $url/small.txt"
-record no_version 28093 "no version in common" "$nginx" "$curl" "curl -sk --tls-max 1.2 $url/small.txt"
-record no_tls 28092 "a server that does not speak TLS" "$nginx" "$curl" "curl -sk $url/small.txt"
-record closed 28097 "the server closes without a hello" "$python" "$curl" "curl -sk $url/small.txt"
-record retried 28094 "another hello wanted: the client guessed the wrong group" "$openssl" "$openssl" "sleep 1 | $client -groups X25519:P-384"
+greet tls13 28091 "TLS 1.3; what the server chose of ALPN is encrypted" "$nginx" "$curl" "curl -sk $url/small.txt"
+greet tls12 28091 "TLS 1.2 with ALPN" "$nginx" "$curl" "curl -sk --tls-max 1.2 $url/large.txt"
+greet refused13 28091 "a client that does not trust the server; before it sends anything encrypted" "$nginx" "$curl" "curl -s $url/small.txt"
+greet refused12 28091 "a client that does not trust the server: an alert in the clear" "$nginx" "$curl" "curl -s --tls-max 1.2 $url/small.txt"
+greet no_version 28093 "no version in common" "$nginx" "$curl" "curl -sk --tls-max 1.2 $url/small.txt"
+greet no_tls 28092 "a server that does not speak TLS" "$nginx" "$curl" "curl -sk $url/small.txt"
+greet closed 28097 "the server closes without a hello" "$python" "$curl" "curl -sk $url/small.txt"
+greet retried 28094 "another hello wanted: the client guessed the wrong group" "$openssl" "$openssl" "sleep 1 | $client -groups X25519:P-384"
 direct="openssl s_client -servername localhost"
 sleep 1 | $direct -connect 127.0.0.1:28094 -groups P-384 -sess_out session >/dev/null 2>&1
 echo early >early
-record early_data 28094 "a session goes on, data before the server has answered" "$openssl" "$openssl" "sleep 1 | $client -groups P-384 -sess_in session -early_data early"
+greet early_data 28094 "a session goes on, data before the server has answered" "$openssl" "$openssl" "sleep 1 | $client -groups P-384 -sess_in session -early_data early"
 sleep 1 | $direct -connect 127.0.0.1:28095 -sess_out session12 >/dev/null 2>&1
-record resumed12 28095 "a session of TLS 1.2 goes on" "$openssl" "$openssl" "sleep 1 | $client -sess_in session12"
-record no_name 28091 "a client that names no server" "$nginx" "$openssl" "sleep 1 | openssl s_client -connect 127.0.0.1:28090 -noservername"
-record java 28091 "the JDK's client" "$nginx" "$java" "java -cp . -Djavax.net.ssl.trustStore=trust -Djavax.net.ssl.trustStorePassword=changeit Client $url/small.txt"
-record go 28096 "Go at both ends" "$go" "$go" "./peer call 127.0.0.1:28090 weft-test"
-record go_refused 28096 "a client that does not trust the server: its alert is encrypted" "$go" "$go" "./peer verify 127.0.0.1:28090 weft-test"
-record go_no_protocol 28096 "no application protocol in common" "$go" "$go" "./peer call 127.0.0.1:28090 other"
-record node 28091 "node's client" "$nginx" "$node" "NODE_TLS_REJECT_UNAUTHORIZED=0 node -e \"require('https').get('$url/small.txt', (r) => r.resume())\""
+greet resumed12 28095 "a session of TLS 1.2 goes on" "$openssl" "$openssl" "sleep 1 | $client -sess_in session12"
+greet no_name 28091 "a client that names no server" "$nginx" "$openssl" "sleep 1 | openssl s_client -connect 127.0.0.1:28090 -noservername"
+greet java 28091 "the JDK's client" "$nginx" "$java" "java -cp . -Djavax.net.ssl.trustStore=trust -Djavax.net.ssl.trustStorePassword=changeit Client $url/small.txt"
+greet go 28096 "Go at both ends" "$go" "$go" "./peer call 127.0.0.1:28090 weft-test"
+greet go_refused 28096 "a client that does not trust the server: its alert is encrypted" "$go" "$go" "./peer verify 127.0.0.1:28090 weft-test"
+greet go_no_protocol 28096 "no application protocol in common" "$go" "$go" "./peer call 127.0.0.1:28090 other"
+greet node 28091 "node's client" "$nginx" "$node" "NODE_TLS_REJECT_UNAUTHORIZED=0 node -e \"require('https').get('$url/small.txt', (r) => r.resume())\""

@@ -22,14 +22,15 @@ const METHODS: usize = 100;
 type Codec = ProstCodec<(), ()>;
 type Items = BoxStream<'static, Result<(), Status>>;
 
-async fn connect(url: &str) -> Result<Channel, Failure> {
+/// Connects when it is first asked for something.
+fn connect(url: &str) -> Result<Channel, Failure> {
     let mut endpoint = Channel::from_shared(url.to_owned())?;
     if url.starts_with("https") {
         let trusted = Certificate::from_pem(read("ca.pem")?);
         let tls = ClientTlsConfig::new().ca_certificate(trusted).domain_name("localhost");
         endpoint = endpoint.tls_config(tls)?;
     }
-    Ok(endpoint.connect().await?)
+    Ok(endpoint.connect_lazy())
 }
 
 async fn unary(channel: Channel, path: String) -> Result<(), Status> {
@@ -110,7 +111,7 @@ where
 pub async fn serve() -> Result<(), Failure> {
     let stock = match variable("UPSTREAM") {
         none if none.is_empty() => None,
-        url => Some(connect(&url).await?),
+        url => Some(connect(&url)?),
     };
     let mut server = Server::builder();
     if !variable("TLS").is_empty() {
@@ -144,7 +145,7 @@ async fn send(channel: Channel, name: &str, number: usize) -> Result<(), Status>
 }
 
 pub async fn ask(url: &str, count: usize, many: usize) -> Result<(), Failure> {
-    let channel = connect(url).await?;
+    let channel = connect(url)?;
     let last = if variable("CALLS").is_empty() { "Chat" } else { "Call" };
     let names = ["Get", "List", "Find", "Fail", last];
     each(count, many, move |number| {

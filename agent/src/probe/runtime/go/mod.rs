@@ -18,7 +18,7 @@ use crate::discovery::pclntab;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols::Symbol;
 use crate::probe::site;
-use agent_common::runtime::{FIELDS, GO, NOWHERE, Runtime, go};
+use agent_common::runtime::{FIELDS, GO, NOWHERE, go};
 use iced_x86::Register;
 use std::collections::HashMap;
 
@@ -63,7 +63,7 @@ struct Program<'a> {
 /// What one part of a program adds to its plan.
 #[derive(Default)]
 struct Parts {
-    /// Indices and values of [`Runtime::at`].
+    /// Indices and values of what the kernel side is told (`Runtime::at`).
     at: Vec<(usize, u64)>,
     sites: Vec<Site>,
     lacks: Option<&'static str>,
@@ -101,16 +101,10 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         at[*index] = *value;
     }
     Ok(Found {
-        runtime: Runtime {
-            kind: GO,
-            reserved: 0,
-            at,
-        },
         lacks: all.iter().find_map(|parts| parts.lacks),
         sites: all.into_iter().flat_map(|parts| parts.sites).collect(),
         addresses: ADDRESSES,
-        lowest: sections.lowest(),
-        own: false,
+        ..Found::new(sections, GO, at)
     })
 }
 

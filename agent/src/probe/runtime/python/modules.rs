@@ -9,7 +9,7 @@ use crate::discovery::pointers::Pointers;
 use crate::discovery::procs::Process;
 use crate::discovery::symbols::{self, Symbol};
 use crate::probe::site;
-use agent_common::runtime::{FIELDS, NOWHERE, PYTHON, Runtime, python};
+use agent_common::runtime::{FIELDS, NOWHERE, PYTHON, python};
 
 /// Bytes of a `PyMethodDef { ml_name, ml_meth, ml_flags, ml_doc }`.
 const METHOD: u64 = 32;
@@ -113,15 +113,7 @@ fn module(sections: &Sections, sites: Vec<Site>, known: &[(usize, u64)]) -> Foun
         at[*index] = *value;
     }
     Found {
-        runtime: Runtime {
-            kind: PYTHON,
-            reserved: 0,
-            at,
-        },
         sites: sites.into(),
-        addresses: &[],
-        lowest: sections.lowest(),
-        lacks: None,
-        own: false,
+        ..Found::new(sections, PYTHON, at)
     }
 }

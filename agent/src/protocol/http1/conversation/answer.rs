@@ -11,7 +11,6 @@ use crate::protocol::http::rpc::{ANSWERED, Call};
 use crate::protocol::http1::body::{Body, Framing};
 use crate::protocol::http1::head::AnswerHead;
 use crate::protocol::http1::line::{self, Start};
-use crate::protocol::http2::Upgraded;
 
 impl Open {
     /// The call that it answers.
@@ -146,13 +145,7 @@ impl Http1Conversation {
             && self.pending.is_empty()
             && let Some(request) = &request
         {
-            // Its answer follows as HTTP/2.
-            self.answering = Answering::Boundary;
-            self.upgraded = Some(Upgraded {
-                number: request.number,
-                start: request.start,
-                bodiless: request.bodiless,
-            });
+            self.switch_to_http2(request);
             return false;
         }
         let changes = head.status == 101
@@ -178,7 +171,7 @@ impl Http1Conversation {
             && switch.websocket
         {
             self.switch_to_websocket(open, switch, out);
-            return true;
+            return false;
         }
         let over = framing.is_none();
         self.answering = Answering::Body(AnsweringBody {

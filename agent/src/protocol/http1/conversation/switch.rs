@@ -1,13 +1,30 @@
 //! What a connection becomes behind a 101.
 
-use super::{Answering, Asking, Http1Conversation, Open};
+use super::{Answering, Asking, Http1Conversation, Open, Pending};
 use crate::protocol::exchange::{Attribute, Outcome, Report, Role};
+use crate::protocol::http1::Http1;
 use crate::protocol::http1::switch::Switch;
+use crate::protocol::http2;
 use crate::protocol::websocket::{Upgraded, WebSocket};
+use crate::protocol::{Protocol, Successor};
 use crate::record::Direction;
 use crate::semconv;
 
 impl Http1Conversation {
+    /// The answer to `request` follows as HTTP/2.
+    pub(super) fn switch_to_http2(&mut self, request: &Pending) {
+        self.answering = Answering::Boundary;
+        let upgraded = http2::Upgraded {
+            number: request.number,
+            start: request.start,
+            bodiless: request.bodiless,
+        };
+        self.successor = Some(Successor {
+            conversation: http2::upgraded(self.role, self.limits, upgraded),
+            capture: http2::CAPTURE,
+        });
+    }
+
     /// The exchange `open` goes on as a WebSocket.
     pub(super) fn switch_to_websocket(
         &mut self,
@@ -43,6 +60,9 @@ impl Http1Conversation {
         out.push(Report::Switched(open.request.number));
         // No other request can be answered on this connection.
         self.give_up(Outcome::Unknown, open.last, out);
-        self.successor = Some(Box::new(successor));
+        self.successor = Some(Successor {
+            conversation: Box::new(successor),
+            capture: Http1.capture(),
+        });
     }
 }

@@ -2,19 +2,11 @@ package main
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log"
-	"math/big"
-	"net"
 	"net/http"
-	"os"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -24,40 +16,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
-
-// certificate makes one for this host, and those who trust it.
-func certificate() (tls.Certificate, *x509.CertPool) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		log.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber:          big.NewInt(1),
-		NotAfter:              time.Now().Add(24 * time.Hour),
-		IPAddresses:           []net.IP{net.IPv4(127, 0, 0, 1)},
-		IsCA:                  true,
-		BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		log.Fatal(err)
-	}
-	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		log.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(parsed)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
-
-func listen(address string) net.Listener {
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		log.Fatal(err)
-	}
-	return listener
-}
 
 // passOn serves every method of the service `hop`: each request has one of its own.
 func passOn(fetch fetcher) grpc.StreamHandler {
@@ -86,11 +44,11 @@ func called(conn *grpc.ClientConn) fetcher {
 	}
 }
 
-func main() {
-	plain := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
-	options := []grpc.ServerOption{grpc.UnknownServiceHandler(passOn(over(plain, os.Getenv("UPSTREAM"))))}
+// grpcWay calls by gRPC: in the clear, over TLS, or to streams that a pool of goroutines handles.
+func grpcWay(onward fetcher, style string) fetcher {
+	options := []grpc.ServerOption{grpc.UnknownServiceHandler(passOn(onward))}
 	client := insecure.NewCredentials()
-	switch os.Getenv("STYLE") {
+	switch style {
 	case "tls":
 		own, trusted := certificate()
 		options = append(options, grpc.Creds(credentials.NewServerTLSFromCert(&own)))
@@ -105,7 +63,5 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	listener := listen("127.0.0.1:" + os.Getenv("PORT"))
-	fmt.Printf("listening on %s\n", listener.Addr())
-	log.Fatal(http.Serve(listener, front(called(conn))))
+	return called(conn)
 }
