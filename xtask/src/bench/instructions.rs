@@ -68,8 +68,12 @@ struct Rounds {
     service: f64,
     /// Of weft.
     agent: f64,
+    /// Of weft, in as long a time without requests.
+    quiet: f64,
+    /// That time, s.
+    seconds: f64,
     /// weft's resident memory before and after, MiB; the most of all rounds.
-    idle: f64,
+    before: f64,
     loaded: f64,
 }
 
@@ -92,8 +96,14 @@ impl Rounds {
         self.per_request(self.service)
     }
 
+    /// What requests cost weft: it does some things whether there are any or not.
     fn agent(&self) -> f64 {
-        self.per_request(self.agent)
+        self.per_request(self.agent - self.quiet)
+    }
+
+    /// What weft costs in a second without any.
+    fn idle(&self) -> f64 {
+        self.quiet / self.seconds / THOUSAND
     }
 }
 
@@ -191,7 +201,9 @@ fn gathered(text: &str) -> Vec<Measured> {
         sum.requests += rounds.requests;
         sum.service += rounds.service;
         sum.agent += rounds.agent;
-        sum.idle = sum.idle.max(rounds.idle);
+        sum.quiet += rounds.quiet;
+        sum.seconds += rounds.seconds;
+        sum.before = sum.before.max(rounds.before);
         sum.loaded = sum.loaded.max(rounds.loaded);
     }
     all
@@ -204,17 +216,22 @@ fn parse(line: &str) -> Option<(&str, &str, Rounds)> {
         return None;
     };
     let numbers: Vec<f64> = numbers.iter().map_while(|word| word.parse().ok()).collect();
-    let (requests, service_sum, agent, idle, loaded) = match numbers[..] {
-        [requests, service] => (requests, service, 0.0, 0.0, 0.0),
-        [requests, service, agent, idle, loaded] => (requests, service, agent, idle, loaded),
+    let rounds = match numbers[..] {
+        [requests, service] => Rounds {
+            requests,
+            service,
+            ..Rounds::default()
+        },
+        [requests, service, agent, before, loaded, quiet, seconds] => Rounds {
+            requests,
+            service,
+            agent,
+            quiet,
+            seconds,
+            before: before / 1024.0,
+            loaded: loaded / 1024.0,
+        },
         _ => return None,
-    };
-    let rounds = Rounds {
-        requests,
-        service: service_sum,
-        agent,
-        idle: idle / 1024.0,
-        loaded: loaded / 1024.0,
     };
     Some((service, kind, rounds))
 }
@@ -226,9 +243,9 @@ fn print(rows: &[(&str, Measured)]) -> bool {
     println!();
     println!(
         "| service | kernel | service without weft | with weft | of it, probes in runtimes | \
-         weft itself | weft's memory MiB, idle → loaded |"
+         weft itself | weft without requests, a second | weft's memory MiB, idle → loaded |"
     );
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut good = true;
     for (kernel, row) in rows {
         let bound = bound_of(kernel, &row.service);
@@ -238,12 +255,13 @@ fn print(rows: &[(&str, Measured)]) -> bool {
         let of = |bound: Option<f64>| bound.map_or(String::new(), |most| format!(" of {most:.1}"));
         println!(
             "| {} | {kernel} | {without:.1} | {added:+.1}{} | {probes:+.1} ({:+.1} %) | \
-             {agent:.1}{} | {:.0} → {:.0} |",
+             {agent:.1}{} | {:.0} | {:.0} → {:.0} |",
             row.service,
             of(bound.map(|bound| bound.added)),
             100.0 * probes / without,
             of(bound.map(|bound| bound.agent)),
-            row.with.idle,
+            row.with.idle(),
+            row.with.before,
             row.with.loaded,
         );
         // A figure that is no number was not measured.
@@ -264,15 +282,17 @@ mod tests {
     #[test]
     fn gathers_what_the_guest_prints() {
         let text = "MEASURED a no 1000 50000000\r\nweft: ready\n\
-                    MEASURED a on 500 30000000 20000000 10240 20480\nMEASURED a on 500 5\n\
-                    MEASURED b off 1 2 3 4 5\nMEASURED a no 1000 70000000\nMEASURED a no 7\n";
+                    MEASURED a on 500 30000000 25000000 10240 20480 5000000 5\n\
+                    MEASURED a on 500 5\nMEASURED b off 1 2 3 4 5 1 1\n\
+                    MEASURED a no 1000 70000000\nMEASURED a no 7\n";
         let all = gathered(text);
         let [a, b] = &all[..] else {
             panic!("{all:?}");
         };
         assert_eq!((a.service.as_str(), a.without.service()), ("a", 60.0));
         assert_eq!((a.with.requests, a.with.agent()), (1000.0, 20.0));
-        assert_eq!((a.with.idle, a.with.loaded), (10.0, 20.0));
+        assert_eq!((a.with.before, a.with.loaded), (10.0, 20.0));
+        assert_eq!(a.with.idle(), 1000.0);
         assert_eq!((b.off.requests, b.off.agent), (1.0, 3.0));
     }
 

@@ -185,11 +185,12 @@ impl Bench {
                 ..row.clone()
             };
             Client::start(&quiet, &services, &self.dir, &self.certificates, warm)?.send()?;
-            let run = self.run(row, &services, *concurrency, requests)?;
+            let run = self.run(row, &services, *concurrency, requests, "c")?;
             table::note(&run);
             runs.push(run);
             if row.calls() && *concurrency == KEPT_CONCURRENCY {
-                let run = self.run(row, &services, KEPT_CONCURRENCY, requests)?;
+                // Paths of before would stand in tables of fields.
+                let run = self.run(row, &services, KEPT_CONCURRENCY, requests, "k")?;
                 table::note_kept(&run);
                 kept = Some(run);
             }
@@ -202,8 +203,15 @@ impl Bench {
         })
     }
 
-    fn run(&self, row: &Row, services: &Services, concurrency: usize, count: usize) -> Result<Run> {
-        let mark = format!("p{}c{concurrency}", services.server);
+    fn run(
+        &self,
+        row: &Row,
+        services: &Services,
+        concurrency: usize,
+        count: usize,
+        letter: &str,
+    ) -> Result<Run> {
+        let mark = format!("p{}{letter}{concurrency}", services.server);
         let asked = (count, concurrency, mark.as_str());
         let mut client = Client::start(row, services, &self.dir, &self.certificates, asked)?;
         let families = Families {
@@ -214,7 +222,7 @@ impl Bench {
         if let Some(upstream) = services.upstream {
             watched.extend(family(upstream)?);
         }
-        let name = format!("{}-{concurrency}", row.peer.name);
+        let name = format!("{}-{letter}{concurrency}", row.peer.name);
         let agent = Agent::start(&self.weft, &self.dir, &name, &watched, None)?;
         client.send()?;
         let plan = Plan {

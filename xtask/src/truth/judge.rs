@@ -20,7 +20,7 @@ pub(super) struct Links {
     pub(super) right: usize,
     /// They do not.
     pub(super) wrong: usize,
-    /// The parent never left the agent.
+    /// The parent never left the agent, or its path was not seen.
     pub(super) lost: usize,
     /// Spans without a parent.
     pub(super) none: usize,
@@ -157,6 +157,11 @@ impl Links {
                 self.lost += 1;
                 "a span that is not there"
             }
+            // Nothing tells to whom it belongs: of HTTP/2 whose table began before weft.
+            Found::Ancestor(parent) if parent.path.is_empty() => {
+                self.lost += 1;
+                "a span without a path"
+            }
             Found::Ancestor(parent) => {
                 self.wrong += 1;
                 parent.path.as_str()
@@ -269,6 +274,18 @@ mod tests {
         assert_eq!(verdict.expected, 5);
         assert_eq!((verdict.calls.right, verdict.calls.expected), (2, 2));
         assert_eq!((verdict.pairs.right, verdict.pairs.wrong), (2, 1));
+    }
+
+    #[test]
+    fn a_parent_without_a_path_is_neither_right_nor_wrong() {
+        let spans = [
+            span("a", "", Side::Server, SERVICE, "/work/xn0"),
+            span("d", "a", Side::Client, SERVICE, ""),
+            span("e", "d", Side::Server, UPSTREAM, "/leaf/xn0/1"),
+        ];
+        let plan = Plan::new(&["work".to_owned()], 1, "x").expect("there is such a kind");
+        let pairs = judge(&spans, &plan, (1, 0), UPSTREAM).pairs;
+        assert_eq!((pairs.right, pairs.wrong, pairs.lost), (0, 0, 1));
     }
 
     #[test]
