@@ -191,7 +191,10 @@ impl Pipeline {
                     self.assembly.closed_connection(info);
                 }
             }
-            Input::Lost(at) => self.assembly.lost(at),
+            Input::Lost(at) => {
+                self.table.lost(at);
+                self.assembly.lost(at);
+            }
             Input::Clock(clock) => self.clock = clock,
             Input::Tick(now) => self.tick(now, out),
             Input::Stop => {

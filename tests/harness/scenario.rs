@@ -371,6 +371,7 @@ pub fn small() -> Options {
             held: 4,
             held_bytes: 4096,
             patience: 100_000_000,
+            haste: 100_000_000,
             idle: 10_000_000_000,
         },
         protocol: protocol::Limits {

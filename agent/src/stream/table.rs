@@ -16,8 +16,10 @@ pub struct Limits {
     /// Most bytes of chunks that wait, over all connections.
     pub held_bytes: usize,
     /// Longest wait for the other direction, ns. A sender may be off its CPU between handing
-    /// bytes to the network and reporting them.
+    /// bytes to the network and reporting them, for long on a busy host.
     pub patience: Nanos,
+    /// The same after records were lost: what is waited for may be among them.
+    pub haste: Nanos,
     /// A connection without records for that long is forgotten, ns.
     pub idle: Nanos,
 }
@@ -26,13 +28,17 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 65_536,
-            held: 64,
+            held: 1024,
             held_bytes: 16 * 1024 * 1024,
-            patience: 100_000_000,
+            patience: 1_000_000_000,
+            haste: 100_000_000,
             idle: 900_000_000_000,
         }
     }
 }
+
+/// How long records are missing after some were lost, ns.
+const LOSSY: Nanos = 5_000_000_000;
 
 /// What went wrong, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +99,8 @@ pub struct Table<T> {
     waiting: Vec<ConnId>,
     /// Bytes of chunks that wait.
     held_bytes: usize,
+    /// When records were lost last.
+    lost: Option<Nanos>,
     /// What went wrong.
     pub counts: Counts,
 }
@@ -106,7 +114,21 @@ impl<T: Default> Table<T> {
             connections: HashMap::new(),
             waiting: Vec::new(),
             held_bytes: 0,
+            lost: None,
             counts: Counts::default(),
+        }
+    }
+
+    /// Records were lost, as was noticed at `at`.
+    pub fn lost(&mut self, at: Nanos) {
+        self.lost = Some(at);
+    }
+
+    /// How long is waited for the other direction now.
+    fn patience(&self, now: Nanos) -> Nanos {
+        match self.lost {
+            Some(at) if at.saturating_add(LOSSY) > now => self.limits.haste,
+            _ => self.limits.patience,
         }
     }
 
@@ -306,7 +328,7 @@ impl<T: Default> Table<T> {
 
     /// Time went on: what waited too long goes on without the other direction.
     pub fn tick(&mut self, now: Nanos, each: &mut Each<'_, T>) {
-        let patience = self.limits.patience;
+        let patience = self.patience(now);
         let counts = &mut self.counts;
         let connections = &mut self.connections;
         let held_bytes = &mut self.held_bytes;

@@ -10,6 +10,7 @@ const LIMITS: Limits = Limits {
     held: 3,
     held_bytes: 64,
     patience: 100,
+    haste: 10,
     idle: 1000,
 };
 
@@ -44,10 +45,11 @@ enum Step {
     /// Directions that ended and offsets behind the last bytes.
     End([bool; 2], [u64; 2]),
     Exit(u32),
+    Lost(Nanos),
     Tick(Nanos),
     Expire(Nanos),
 }
-use Step::{End, Exit, Expire, Move, On, Open, OpenUnix, Tick};
+use Step::{End, Exit, Expire, Lost, Move, On, Open, OpenUnix, Tick};
 
 const TASK: Task = Task { tgid: 1, tid: 1 };
 
@@ -122,6 +124,7 @@ fn run(steps: &[Step]) -> (String, Table<()>) {
                 table.ended(at, TASK, &ended, &mut tell);
             }
             Exit(tgid) => table.exited(at, tgid, &mut tell),
+            Lost(at) => table.lost(at),
             Tick(now) => table.tick(now, &mut tell),
             Expire(now) => table.expire(now, &mut tell),
         }
@@ -204,6 +207,25 @@ fn patience_ends() {
     steps.push(Tick(103));
     let counts = check(&steps, "wait wait >gap3@200 <a@100 >gap2@203 <b@101");
     assert_eq!((counts.impatient, counts.gap_bytes), (2, 5));
+}
+
+#[test]
+fn what_may_be_lost_is_not_waited_for_long() {
+    let steps = |lost| {
+        [
+            Open(7),
+            Move(Sent, 100, 203, "a", 1),
+            Lost(lost),
+            Tick(LOSSY + 13),
+        ]
+    };
+    check(&steps(LOSSY), "wait >gap3@200 <a@100");
+    let mut late = steps(0);
+    late[3] = Tick(99);
+    check(&late, "wait >gap3@200 <a@100");
+    // That was soon after a loss.
+    let [open, moved, _, tick] = late;
+    check(&[open, moved, tick], "wait");
 }
 
 #[test]
