@@ -125,9 +125,10 @@ fn service_restarts() {
             return lacking(what, "node-http");
         };
         sent.extend(keep_alive(port, &targets(&["/?id=*", "/none/*"], life, 20)));
+        // By then it is known by name, which is found out while it lives.
+        agent.wait_for(sent.len(), server_at(port));
         service.stop();
     }
-    agent.wait_for(sent.len(), server_at(port));
     let (spans, _) = agent.stop();
     check_servers(&spans, port, "catalog", &sent);
     let ours = spans.iter().filter(|span| server_at(port)(span));

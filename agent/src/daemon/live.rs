@@ -6,7 +6,7 @@ use super::{plan, replay as replaying};
 use crate::cli::{Exit, RecordJob, ReplayJob, RunJob};
 use crate::config::Tasks;
 use crate::discovery::procs::Proc;
-use crate::host::return_memory_soon;
+use crate::host::{return_memory_soon, use_small_pages};
 use crate::metadata::ResourceValue;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
@@ -40,6 +40,7 @@ pub(super) fn run(job: RunJob, log: Option<RecordLog>) -> Result<(), Exit> {
     let host = Host::of(&Proc::at("/proc"));
     let mut exports = Exports::open(&job.config, &own_resource(&host), &stats)?;
     let mut command = start_command(&job.command)?;
+    use_small_pages();
     let only = command.as_ref().map(|command| vec![command.id()]);
     let mut capture = match Capture::start(plan::capture(&job.config, only, log)?) {
         Ok(capture) => capture,

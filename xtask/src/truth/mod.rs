@@ -133,8 +133,15 @@ pub(crate) fn test(only: &[String]) -> Result<Counts> {
     let rows = rows::chosen(only)?.into_iter();
     let rows = rows.filter(|row| row.recall.is_some());
     Ok(survey::test("truth", rows, |row| {
+        let least = row.recall.unwrap_or_default();
         let measured = bench.measure(row, &[TEST_CONNECTIONS], TEST_REQUESTS)?;
-        holds(&measured, row.recall.unwrap_or_default())
+        right(&measured)?;
+        // Another load on this machine costs records, which are counted: once more, then.
+        if found(&measured, least).is_err() && lossy(&measured) {
+            let again = bench.measure(row, &[TEST_CONNECTIONS], TEST_REQUESTS)?;
+            return holds(&again, least);
+        }
+        found(&measured, least)
     }))
 }
 
@@ -144,8 +151,8 @@ fn mark(pid: u32, number: usize, connections: usize) -> String {
     format!("p{pid}r{number}c{connections}")
 }
 
-/// No link is wrong, and no fewer are made than were before.
-fn holds(measured: &Measured, least: f64) -> Result<()> {
+/// No link is wrong.
+fn right(measured: &Measured) -> Result<()> {
     for run in &measured.runs {
         for links in [&run.verdict.calls, &run.verdict.pairs] {
             if links.wrong > 0 {
@@ -156,6 +163,13 @@ fn holds(measured: &Measured, least: f64) -> Result<()> {
                 );
             }
         }
+    }
+    Ok(())
+}
+
+/// No fewer links are made than were before.
+fn found(measured: &Measured, least: f64) -> Result<()> {
+    for run in &measured.runs {
         let recall = run.verdict.calls.recall();
         if recall < least {
             bail!(
@@ -166,6 +180,18 @@ fn holds(measured: &Measured, least: f64) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Both.
+fn holds(measured: &Measured, least: f64) -> Result<()> {
+    right(measured)?;
+    found(measured, least)
+}
+
+/// weft told of records that the ring had no room for.
+fn lossy(measured: &Measured) -> bool {
+    let mut runs = measured.runs.iter();
+    runs.any(|run| run.summary.contains("ring_full"))
 }
 
 /// What all rows share: the agent's binary, the upstream, the receiver of its metrics.
