@@ -14,7 +14,7 @@ use crate::probe::runtime::{Part, Plan, Planner, Refusal, Switches};
 use crate::probe::tls::{Finder, Library};
 use crate::record::Nanos;
 use crate::stream::time::monotonic;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -143,7 +143,16 @@ struct Listening {
     /// What was told of processes that listen on ports which rules name.
     told: HashMap<u32, bool>,
     last: Option<Instant>,
+    /// Sockets that listen on such ports, and processes that were asked for them.
+    sockets: Vec<u64>,
+    asked: HashSet<u32>,
+    /// When all processes were asked.
+    whole: Option<Instant>,
 }
+
+/// Who holds a socket is asked of all processes when there is another one, and at this interval:
+/// sockets may be passed on.
+const WHOLE: Duration = Duration::from_secs(10);
 
 impl Listening {
     /// Looks if rules ask for ports and it is time; tells what changed. Answers whether all was
@@ -157,16 +166,36 @@ impl Listening {
         let ignored = discovery.ignored();
         let mut pids = discovery.scan();
         pids.retain(|tgid| !ignored.contains(tgid));
-        let listeners = Listeners::read(&discovery.proc, &pids);
-        pids.retain(|tgid| discovery.selector.ports_matter(&listeners.ports(*tgid)));
-        self.told.retain(|tgid, _| pids.contains(tgid));
-        let mut found = pids.iter().filter_map(|tgid| {
+        let named = |port| discovery.selector.ports_matter(&[port]);
+        let mut listeners = Listeners::on_ports(&discovery.proc, &pids, named);
+        let asked = self.unasked(&pids, listeners.inodes());
+        listeners.hold(&discovery.proc, &asked);
+        let (listening, idle): (Vec<u32>, Vec<u32>) = asked
+            .into_iter()
+            .partition(|tgid| !listeners.ports(*tgid).is_empty());
+        self.told
+            .retain(|tgid, _| self.asked.contains(tgid) && !idle.contains(tgid));
+        let mut found = listening.iter().filter_map(|tgid| {
             let mut found = discovery.find(*tgid, &listeners.ports(*tgid))?;
             found.recalled = true;
             let watch = found.decision.watch;
             (self.told.insert(*tgid, watch) != Some(watch)).then_some(found)
         });
         found.all(tell)
+    }
+
+    /// Which of `pids` are to be asked whether they hold one of `sockets`.
+    fn unasked(&mut self, pids: &[u32], sockets: Vec<u64>) -> Vec<u32> {
+        let recent = self.whole.is_some_and(|whole| whole.elapsed() < WHOLE);
+        if !recent || sockets != self.sockets {
+            self.sockets = sockets;
+            self.whole = Some(Instant::now());
+            self.asked.clear();
+        }
+        let present: HashSet<u32> = pids.iter().copied().collect();
+        self.asked.retain(|tgid| present.contains(tgid));
+        let new = pids.iter().filter(|tgid| self.asked.insert(**tgid));
+        new.copied().collect()
     }
 }
 
@@ -513,5 +542,26 @@ impl Discoverer {
     /// What was found out since the last call.
     pub fn found(&self) -> impl Iterator<Item = Found> + '_ {
         self.found.try_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn processes_are_asked_once_for_the_same_sockets() {
+        let mut listening = Listening::default();
+        for (pids, sockets, asked) in [
+            (vec![1, 2], vec![10], vec![1, 2]),
+            (vec![1, 2], vec![10], vec![]),
+            (vec![1, 2, 3], vec![10], vec![3]),
+            (vec![1, 2, 3], vec![10, 11], vec![1, 2, 3]),
+            (vec![1, 3], vec![10, 11], vec![]),
+            // another process of that number
+            (vec![1, 2, 3], vec![10, 11], vec![2]),
+        ] {
+            assert_eq!(listening.unasked(&pids, sockets), asked, "{pids:?}");
+        }
     }
 }

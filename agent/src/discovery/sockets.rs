@@ -57,6 +57,43 @@ pub struct Listener {
     pub tgids: Vec<u32>,
 }
 
+impl Listener {
+    /// Its TCP port.
+    fn port(&self) -> Option<u16> {
+        match &self.address {
+            Address::Tcp(address) => Some(address.port()),
+            Address::Unix(_) => None,
+        }
+    }
+}
+
+/// A table of sockets.
+struct Table {
+    /// Below `/proc/PID`.
+    path: &'static str,
+    parse: fn(&str) -> Line,
+    /// Lines of no interest after which it is left.
+    patience: usize,
+}
+
+const TCP: Table = Table {
+    path: "net/tcp",
+    parse: parse_tcp,
+    patience: IDLE_LINES,
+};
+
+const TCP6: Table = Table {
+    path: "net/tcp6",
+    ..TCP
+};
+
+/// UNIX sockets stand in no order.
+const UNIX: Table = Table {
+    path: "net/unix",
+    parse: parse_unix,
+    patience: usize::MAX,
+};
+
 /// All listening sockets of the host.
 #[derive(Clone, Debug, Default)]
 pub struct Listeners {
@@ -69,19 +106,47 @@ impl Listeners {
     /// Reads the sockets that `pids` hold. Processes that end meanwhile are left out.
     #[must_use]
     pub fn read(proc: &Proc, pids: &[u32]) -> Self {
+        let mut listeners = Self::of_tables(proc, pids, &[TCP, TCP6, UNIX]);
+        listeners.hold(proc, pids);
+        listeners
+    }
+
+    /// The sockets on TCP ports that are `wanted`, in the network namespaces of `pids`. Nothing is
+    /// known yet of who holds them, which takes far longer to find out ([`Self::hold`]).
+    #[must_use]
+    pub fn on_ports(proc: &Proc, pids: &[u32], wanted: impl Fn(u16) -> bool) -> Self {
+        let mut listeners = Self::of_tables(proc, pids, &[TCP, TCP6]);
+        listeners
+            .all
+            .retain(|listener| listener.port().is_some_and(&wanted));
+        listeners
+    }
+
+    /// Finds out which of the sockets `pids` hold.
+    pub fn hold(&mut self, proc: &Proc, pids: &[u32]) {
+        self.add_holders(proc, pids);
+        self.index();
+    }
+
+    /// Inodes of all of them, in order.
+    #[must_use]
+    pub fn inodes(&self) -> Vec<u64> {
+        let inodes: BTreeSet<u64> = self.all.iter().map(|listener| listener.inode).collect();
+        inodes.into_iter().collect()
+    }
+
+    fn of_tables(proc: &Proc, pids: &[u32], tables: &[Table]) -> Self {
         let mut listeners = Self::default();
         let mut seen = BTreeSet::new();
         for pid in pids {
             let Some(netns) = proc.net_namespace(*pid) else {
                 continue;
             };
-            if seen.insert(netns) && !listeners.add_namespace(proc, *pid, netns) {
+            if seen.insert(netns) && !listeners.add_namespace(proc, *pid, netns, tables) {
                 // It ended before its tables were read: another one of the namespace may not.
                 seen.remove(&netns);
             }
         }
-        listeners.add_holders(proc, pids);
-        listeners.index();
         listeners
     }
 
@@ -98,12 +163,7 @@ impl Listeners {
     /// TCP ports that a process listens on, in order, each once.
     #[must_use]
     pub fn ports(&self, tgid: u32) -> Vec<u16> {
-        let ports = self
-            .of_process(tgid)
-            .filter_map(|listener| match &listener.address {
-                Address::Tcp(address) => Some(address.port()),
-                Address::Unix(_) => None,
-            });
+        let ports = self.of_process(tgid).filter_map(Listener::port);
         ports.collect::<BTreeSet<_>>().into_iter().collect()
     }
 
@@ -121,25 +181,15 @@ impl Listeners {
     }
 
     /// Whether any of the tables could be read.
-    fn add_namespace(&mut self, proc: &Proc, pid: u32, netns: u32) -> bool {
+    fn add_namespace(&mut self, proc: &Proc, pid: u32, netns: u32, tables: &[Table]) -> bool {
         let mut read = false;
-        for (table, parse) in [
-            ("net/tcp", parse_tcp as fn(&str) -> Line),
-            ("net/tcp6", parse_tcp),
-            ("net/unix", parse_unix),
-        ] {
-            let Ok(file) = File::open(proc.path(pid, table)) else {
+        for table in tables {
+            let Ok(file) = File::open(proc.path(pid, table.path)) else {
                 continue;
             };
             read = true;
-            // UNIX sockets stand in no order.
-            let patience = if table == "net/unix" {
-                usize::MAX
-            } else {
-                IDLE_LINES
-            };
-            let table = BufReader::new(file.take(TABLE_BYTES));
-            for (inode, address) in listening(table, parse, patience) {
+            let lines = BufReader::new(file.take(TABLE_BYTES));
+            for (inode, address) in listening(lines, table.parse, table.patience) {
                 if self.all.len() >= LISTENERS {
                     return true;
                 }
@@ -272,7 +322,7 @@ mod tests {
     use super::*;
     use crate::discovery::fixture::{Fixture, PID, Spec};
 
-    const TCP: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    const TCP_HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
 
     #[test]
     fn lines_of_tcp() {
@@ -293,7 +343,7 @@ mod tests {
                 "   1: 0100007F:1F90 0100007F:C350 01 00000000:00000000 00:00000000 00000000  1000        0 12346 1",
                 "",
             ),
-            (TCP.trim_end(), ""),
+            (TCP_HEAD.trim_end(), ""),
             ("   0: 0100007F:1F90 00000000:0000 0A", ""),
             ("   0: 0100007F 00000000:0000 0A 0 0 0 0 0 12345", ""),
             (
@@ -361,7 +411,7 @@ mod tests {
         }
         fixture.link("101/fd/5", "socket:[99]");
         let line = "   0: 0100007F:1F90 00000000:0000 0A 0:0 00:0 0  1000        0 12345 1\n";
-        fixture.write("100/net/tcp", format!("{TCP}{line}").as_bytes());
+        fixture.write("100/net/tcp", format!("{TCP_HEAD}{line}").as_bytes());
         let unix = b"Num\nffff: 2 0 00010000 0001 01 99 /run/\xff.sock\n\xff\xfe\n";
         fixture.write("100/net/unix", unix);
         let listeners = Listeners::read(&fixture.proc(), &[PID, 101, 102, 555]);
@@ -373,6 +423,14 @@ mod tests {
         assert_eq!(listeners.ports(PID), [8080]);
         assert_eq!(listeners.of_process(101).count(), 2);
         assert!(listeners.ports(555).is_empty());
+
+        let on = |port| Listeners::on_ports(&fixture.proc(), &[PID, 101, 102], move |p| p == port);
+        assert!(on(80).inodes().is_empty());
+        let mut wanted = on(8080);
+        assert_eq!(wanted.inodes(), [12345]);
+        wanted.hold(&fixture.proc(), &[101]);
+        assert_eq!(wanted.ports(101), [8080]);
+        assert!(wanted.ports(PID).is_empty(), "it was not asked for");
     }
 
     #[test]
