@@ -18,7 +18,8 @@ pub struct Limits {
     /// Longest wait for the other direction, ns. A sender may be off its CPU between handing
     /// bytes to the network and reporting them, for long on a busy host.
     pub patience: Nanos,
-    /// The same after records were lost: what is waited for may be among them.
+    /// The same after records were lost, as what is waited for may be among them; and on a connection
+    /// on which it was waited in vain before: another process, not watched, may hold it, too.
     pub haste: Nanos,
     /// A connection without records for that long is forgotten, ns.
     pub idle: Nanos,
@@ -83,6 +84,8 @@ pub struct Connection<T> {
     held_bytes: usize,
     /// It stands in [`Table::waiting`].
     waiting: bool,
+    /// It was waited for the other direction in vain.
+    vain: bool,
     ended: [bool; 2],
     /// An end that was reported, and what stands before it is still to come.
     ending: Option<(Nanos, Task, Ended)>,
@@ -180,6 +183,7 @@ impl<T: Default> Table<T> {
                 held: VecDeque::new(),
                 held_bytes: 0,
                 waiting: false,
+                vain: false,
                 ended: [false; 2],
                 ending: None,
                 tgid: task.tgid,
@@ -329,6 +333,7 @@ impl<T: Default> Table<T> {
     /// Time went on: what waited too long goes on without the other direction.
     pub fn tick(&mut self, now: Nanos, each: &mut Each<'_, T>) {
         let patience = self.patience(now);
+        let haste = self.limits.haste;
         let counts = &mut self.counts;
         let connections = &mut self.connections;
         let held_bytes = &mut self.held_bytes;
@@ -338,11 +343,13 @@ impl<T: Default> Table<T> {
                 return false;
             };
             *held_bytes -= connection.held_bytes;
+            let patience = if connection.vain { haste } else { patience };
             while connection
                 .held
                 .front()
                 .is_some_and(|held| held.at.saturating_add(patience) < now)
             {
+                connection.vain = true;
                 connection.release(true, counts, each);
             }
             *held_bytes += connection.held_bytes;

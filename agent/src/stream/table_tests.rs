@@ -229,6 +229,18 @@ fn what_may_be_lost_is_not_waited_for_long() {
 }
 
 #[test]
+fn a_direction_that_never_came_is_not_waited_for_long() {
+    let steps = [
+        Open(7),
+        Move(Sent, 100, 203, "a", 1),
+        Tick(103),
+        Move(Sent, 101, 205, "b", 1),
+        Tick(104),
+    ];
+    check(&steps, "wait >gap3@200 <a@100 wait >gap2@203 <b@101");
+}
+
+#[test]
 fn few_chunks_and_bytes_wait() {
     let many = [
         Open(7),
