@@ -16,6 +16,7 @@ mod libtest;
 mod mounts;
 mod process;
 mod protocols;
+mod runtimes;
 mod setup;
 mod step;
 mod survey;
@@ -196,8 +197,12 @@ fn dispatch(verb: Verb) -> Result<ExitCode> {
 }
 
 fn main() -> ExitCode {
-    dispatch(Arguments::parse().command).unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
-        ExitCode::FAILURE
-    })
+    let command = Arguments::parse().command;
+    let ready = runtimes::first_in_path();
+    ready
+        .and_then(|()| dispatch(command))
+        .unwrap_or_else(|error| {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        })
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{apt, setup, step, workspace};
+use crate::{apt, runtimes, setup, step, workspace};
 
 pub(crate) mod manifest;
 
@@ -233,7 +233,7 @@ fn pip_here() -> Command {
     command
 }
 
-/// Installs the Debian packages of a service when something of it is missing.
+/// Installs the Debian packages of a service when something of it is missing, and what is newer.
 fn packages(name: &str, manifest: &manifest::Manifest) -> Result<()> {
     let missing = || {
         let programs = manifest.programs.iter();
@@ -246,7 +246,7 @@ fn packages(name: &str, manifest: &manifest::Manifest) -> Result<()> {
     };
     let before = missing();
     if before.is_empty() {
-        return Ok(());
+        return runtimes::ensure(&manifest.programs);
     }
     let packages: Vec<&str> = manifest.packages.iter().map(String::as_str).collect();
     if let Some(reason) = apt::unavailable().or(packages.is_empty().then_some("no package has it"))
@@ -259,7 +259,7 @@ fn packages(name: &str, manifest: &manifest::Manifest) -> Result<()> {
     }
     apt::install(&packages)?;
     match missing() {
-        left if left.is_empty() => Ok(()),
+        left if left.is_empty() => runtimes::ensure(&manifest.programs),
         left => bail!(
             "service {name} still lacks {}\nhint: get it from your system",
             left.join(", ")
