@@ -145,8 +145,9 @@ fn agent_restarts() {
     if !able(what) {
         return;
     }
-    let Some(service) = Service::start("node-http", None) else {
-        return lacking(what, "node-http");
+    // It keeps idle connections for as long as an agent takes to start.
+    let Some(service) = Service::start("go-http", None) else {
+        return lacking(what, "go-http");
     };
     let port = service.port;
     let mut http = Http::connect(port).expect("it listens");
@@ -158,7 +159,7 @@ fn agent_restarts() {
         }
         agent.wait_for(sent.len(), server_at(port));
         let (spans, _) = agent.stop();
-        check_servers(&spans, port, "catalog", &sent);
+        check_servers(&spans, port, "inventory", &sent);
         http.get("/?id=unseen").expect("it answers");
     }
 }
