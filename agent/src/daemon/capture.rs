@@ -231,6 +231,7 @@ impl Capture {
         } = self;
         let mut failed = None;
         let mut backlog = 0;
+        let mut newest = 0;
         loop {
             // The ring was full only if much more than this waited. What was lost lies behind a
             // whole ring of older records, so no record that follows the loss is taken before
@@ -261,6 +262,7 @@ impl Capture {
                     *undecodable += 1;
                     return;
                 };
+                newest = newest.max(record.at);
                 match &record.event {
                     Event::Executed { .. } => {
                         loaded.uprobes.gone(record.task.tgid);
@@ -276,7 +278,9 @@ impl Capture {
                 }
                 pipeline.handle(Input::Record(record), &mut give);
             });
-            let now = monotonic();
+            // While more waits, it is as late as the records say: what a record waits for may stand
+            // right behind it, however long ago both were made.
+            let now = if count < BATCH { monotonic() } else { newest };
             if let Some(log) = log {
                 log.write(&Frame::Tick(now))?;
             }
