@@ -188,10 +188,10 @@ fn holds(measured: &Measured, least: f64) -> Result<()> {
     found(measured, least)
 }
 
-/// weft told of records that the ring had no room for.
+/// weft told that it missed something.
 fn lossy(measured: &Measured) -> bool {
     let mut runs = measured.runs.iter();
-    runs.any(|run| run.summary.contains("ring_full"))
+    runs.any(|run| run.summary.contains("capture.lost"))
 }
 
 /// What all rows share: the agent's binary, the upstream, the receiver of its metrics.
