@@ -93,13 +93,26 @@ impl Discovery {
         pids
     }
 
+    /// Sockets on ports that rules name, in the network namespaces of `tgids`; it is not known yet who
+    /// holds them.
+    fn named_sockets(&self, tgids: &[u32]) -> Listeners {
+        let named = |port| self.selector.ports_matter(&[port]);
+        Listeners::on_ports(&self.proc, tgids, named)
+    }
+
+    /// Those of them that `tgids` hold; nothing is looked for if no rule asks for ports.
+    fn named_ports(&self, tgids: &[u32]) -> Listeners {
+        if !self.selector.needs_ports() {
+            return Listeners::default();
+        }
+        let mut listeners = self.named_sockets(tgids);
+        listeners.hold(&self.proc, tgids);
+        listeners
+    }
+
     /// Finds `tgids` until `tell` has heard enough; answers whether it heard all.
     fn find_all(&self, tgids: &[u32], tell: impl FnMut(Found) -> bool) -> bool {
-        let listeners = if self.selector.needs_ports() {
-            Listeners::read(&self.proc, tgids)
-        } else {
-            Listeners::default()
-        };
+        let listeners = self.named_ports(tgids);
         let mut found = tgids
             .iter()
             .filter_map(|tgid| self.find(*tgid, &listeners.ports(*tgid)));
@@ -108,11 +121,7 @@ impl Discovery {
 
     /// The same for one of which the ports are not known.
     fn find_one(&self, tgid: u32) -> Option<Found> {
-        let listeners = if self.selector.needs_ports() {
-            Listeners::read(&self.proc, &[tgid])
-        } else {
-            Listeners::default()
-        };
+        let listeners = self.named_ports(&[tgid]);
         self.find(tgid, &listeners.ports(tgid))
     }
 
@@ -166,8 +175,7 @@ impl Listening {
         let ignored = discovery.ignored();
         let mut pids = discovery.scan();
         pids.retain(|tgid| !ignored.contains(tgid));
-        let named = |port| discovery.selector.ports_matter(&[port]);
-        let mut listeners = Listeners::on_ports(&discovery.proc, &pids, named);
+        let mut listeners = discovery.named_sockets(&pids);
         let asked = self.unasked(&pids, listeners.inodes());
         listeners.hold(&discovery.proc, &asked);
         let (listening, idle): (Vec<u32>, Vec<u32>) = asked

@@ -45,6 +45,15 @@ struct Found {
 }
 
 impl Found {
+    const fn new(conn: ConnId, added: u32, [read, sent]: [u32; 2]) -> Self {
+        Self {
+            conn,
+            added,
+            read,
+            sent,
+        }
+    }
+
     const fn is_proven(&self) -> bool {
         self.read >= PROOF || (self.read > 0 && self.sent > 0)
     }
@@ -137,16 +146,7 @@ impl Lengths {
         read.left = read.left.saturating_sub(len);
         let conn = read.conn;
         if let Some(added) = addition(read.left, read.records).filter(|_| free(conn)) {
-            let (read, sent) = (1, 0);
-            self.note(
-                session,
-                Found {
-                    conn,
-                    added,
-                    read,
-                    sent,
-                },
-            );
+            self.note(session, Found::new(conn, added, [1, 0]));
         }
     }
 
@@ -178,16 +178,7 @@ impl Lengths {
         if let (Some(session), Some(added)) = (write.session, added)
             && free(conn)
         {
-            let (read, sent) = (0, 1);
-            self.note(
-                session,
-                Found {
-                    conn,
-                    added,
-                    read,
-                    sent,
-                },
-            );
+            self.note(session, Found::new(conn, added, [0, 1]));
         }
     }
 

@@ -38,8 +38,8 @@ impl Default for Limits {
     }
 }
 
-/// How long records are missing after some were lost, ns.
-const LOSSY: Nanos = 5_000_000_000;
+/// For how long records may be missing after some were lost, ns.
+pub const LOSSY: Nanos = 5_000_000_000;
 
 /// What went wrong, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

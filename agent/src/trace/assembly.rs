@@ -18,6 +18,7 @@ use super::waiting::Waiting;
 use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
+use crate::stream::table::LOSSY;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use std::collections::VecDeque;
 use std::net::IpAddr;
@@ -27,8 +28,6 @@ use std::sync::Arc;
 const LOCALS: usize = 4096;
 /// Most connections whose ends are remembered.
 const ENDS: usize = 65_536;
-/// How long after a loss of records threads are not believed, ns.
-const LOSSY: Nanos = 5_000_000_000;
 /// A connection younger than this may have another end that was not announced yet, ns.
 const YOUNG: Nanos = 50_000_000;
 

@@ -134,14 +134,14 @@ pub(crate) fn test(only: &[String]) -> Result<Counts> {
     let rows = rows.filter(|row| row.recall.is_some());
     Ok(survey::test("truth", rows, |row| {
         let least = row.recall.unwrap_or_default();
-        let measured = bench.measure(row, &[TEST_CONNECTIONS], TEST_REQUESTS)?;
+        let mut measure = || bench.measure(row, &[TEST_CONNECTIONS], TEST_REQUESTS);
+        let measured = measure()?;
         right(&measured)?;
-        // Another load on this machine costs records, which are counted: once more, then.
-        if found(&measured, least).is_err() && lossy(&measured) {
-            let again = bench.measure(row, &[TEST_CONNECTIONS], TEST_REQUESTS)?;
-            return holds(&again, least);
+        match found(&measured, least) {
+            // Another load on this machine costs records, which are counted: once more, then.
+            Err(_) if lossy(&measured) => holds(&measure()?, least),
+            judged => judged,
         }
-        found(&measured, least)
     }))
 }
 
@@ -188,10 +188,10 @@ fn holds(measured: &Measured, least: f64) -> Result<()> {
     found(measured, least)
 }
 
-/// weft told that it missed something.
+/// weft told of records that the ring had no room for.
 fn lossy(measured: &Measured) -> bool {
     let mut runs = measured.runs.iter();
-    runs.any(|run| run.summary.contains("capture.lost"))
+    runs.any(|run| run.summary.contains("ring_full"))
 }
 
 /// What all rows share: the agent's binary, the upstream, the receiver of its metrics.

@@ -156,6 +156,7 @@ fn install(name: &str) -> Result<()> {
     if stamp(&installed).is_some_and(|stamp| stamp == digest) {
         return Ok(());
     }
+    runtimes::ensure(&manifest.programs)?;
     copy(&source, &installed)?;
     let log = format!("workload-{}", name.replace('/', "-"));
     for (file, command) in [
@@ -233,7 +234,7 @@ fn pip_here() -> Command {
     command
 }
 
-/// Installs the Debian packages of a service when something of it is missing, and what is newer.
+/// Installs the Debian packages of a service when something of it is missing.
 fn packages(name: &str, manifest: &manifest::Manifest) -> Result<()> {
     let missing = || {
         let programs = manifest.programs.iter();
@@ -246,7 +247,7 @@ fn packages(name: &str, manifest: &manifest::Manifest) -> Result<()> {
     };
     let before = missing();
     if before.is_empty() {
-        return runtimes::ensure(&manifest.programs);
+        return Ok(());
     }
     let packages: Vec<&str> = manifest.packages.iter().map(String::as_str).collect();
     if let Some(reason) = apt::unavailable().or(packages.is_empty().then_some("no package has it"))
@@ -259,7 +260,7 @@ fn packages(name: &str, manifest: &manifest::Manifest) -> Result<()> {
     }
     apt::install(&packages)?;
     match missing() {
-        left if left.is_empty() => runtimes::ensure(&manifest.programs),
+        left if left.is_empty() => Ok(()),
         left => bail!(
             "service {name} still lacks {}\nhint: get it from your system",
             left.join(", ")
