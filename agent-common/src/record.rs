@@ -220,8 +220,8 @@ pub struct Ended {
     pub received: u64,
     /// `END_*`.
     pub which: u32,
-    /// Always zero.
-    pub reserved: u32,
+    /// Bytes that have arrived and that the process may still read.
+    pub unread: u32,
 }
 
 /// A new process (`child_tgid != header.tgid`) or thread.

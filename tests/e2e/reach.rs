@@ -49,6 +49,42 @@ fn unix_socket() {
     std::fs::remove_file(&path).expect("the service made it");
 }
 
+/// What has arrived before a connection ends may be read afterwards.
+#[test]
+fn answers_are_read_behind_the_end() {
+    let what = "connections that end early";
+    let Some(python) = python() else {
+        return skip!("{what}", "python3", "install python3");
+    };
+    if !able(what) {
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/endings.py");
+    let agent = Agent::start();
+    let mut service = Child::start(&python, &[script]);
+    let line = service.line_with("listening on");
+    let port = line
+        .rsplit(' ')
+        .next()
+        .expect("it ends with the port")
+        .to_owned();
+    service.line_with("done");
+    let asks = |span: &Span| {
+        let is = |key: &str| span.text(key) == port;
+        !span.is_server() && (is("network.peer.port") || is("server.port"))
+    };
+    let spans = agent.wait_for(2, asks);
+    for (span, path) in spans.iter().zip(["/reset", "/half"]) {
+        let found = [
+            span.text("url.path"),
+            span.text("http.response.status_code"),
+            span.text("error.type"),
+            span.text("weft.capture.cut"),
+        ];
+        assert_eq!(found, [path, "200", "", ""], "{span:#?}");
+    }
+}
+
 #[test]
 fn ipv6() {
     let what = "IPv6";

@@ -50,27 +50,56 @@ const STORIES: &[Story] = &[
     story("gone", 2, ["2", "2"], "", GONE),
 ];
 
+/// What goes over streams of HTTP/2; sockets that are abandoned are reset there, without an error.
+const STREAMED: &[Story] = &[
+    story("echo", 5, ["5", "5"], "1000", ["", ""]),
+    story("many", 8, ["1", "8"], "1000", ["", ""]),
+    story("leave", 1, ["1", "0"], "1001", ["", ""]),
+    story("fail", 1, ["1", "0"], "1011", ["1011", "1011"]),
+    story("gone", 2, ["2", "2"], "", GONE),
+];
+
+/// What hypercorn does over HTTP/2: it closes the connection of all streams with the first that ends.
+const ALONE: &[Story] = &[
+    story("echo", 5, ["5", "5"], "1000", ["", ""]),
+    story("many", 8, ["1", "8"], "1000", ["", ""]),
+];
+
+/// The status of the answer that begins a WebSocket.
+const UPGRADED: &str = "101";
+const GRANTED: &str = "200";
+
 #[test]
 fn python_to_python() {
-    check("python", "python");
+    check("python", "python", STORIES, UPGRADED);
 }
 
 #[test]
 fn node_to_python() {
-    check("python", "node");
+    check("python", "node", STORIES, UPGRADED);
 }
 
 #[test]
 fn python_to_node() {
-    check("node", "python");
+    check("node", "python", STORIES, UPGRADED);
 }
 
 #[test]
 fn node_to_node() {
-    check("node", "node");
+    check("node", "node", STORIES, UPGRADED);
 }
 
-fn check(server: &str, client: &str) {
+#[test]
+fn node_to_node_over_http2() {
+    check("node-h2", "node-h2", STREAMED, GRANTED);
+}
+
+#[test]
+fn node_to_hypercorn_over_http2() {
+    check("hypercorn", "node-h2", ALONE, GRANTED);
+}
+
+fn check(server: &str, client: &str, stories: &[Story], status: &str) {
     let what = "websocket";
     if !able(what) {
         return;
@@ -82,19 +111,19 @@ fn check(server: &str, client: &str) {
     };
     let agent = Agent::start();
     let url = format!("ws://127.0.0.1:{}", service.port);
-    for Story { path, messages, .. } in STORIES {
-        let status = Command::new(workloads().join(what).join("client"))
+    for Story { path, messages, .. } in stories {
+        let ended = Command::new(workloads().join(what).join("client"))
             .args([&url, &format!("/{path}/*")])
             .args([messages.to_string(), CLIENTS.to_string()])
             .env("PEER", client)
             .status()
             .expect("a client starts");
-        assert!(status.success(), "{client} at {path}");
+        assert!(ended.success(), "{client} at {path}");
     }
     let ours = |span: &Span| span.port() == service.port;
-    agent.wait_for(2 * STORIES.len() * CLIENTS, ours);
+    agent.wait_for(2 * stories.len() * CLIENTS, ours);
     let (spans, _) = agent.stop();
-    for story in STORIES {
+    for story in stories {
         for number in 0..CLIENTS {
             let path = format!("/{}/{number}", story.path);
             let side = |server: bool| {
@@ -110,15 +139,15 @@ fn check(server: &str, client: &str) {
             };
             let (asked, served) = (side(false), side(true));
             let ([sent, received], [client, server]) = (story.counts, story.errors);
-            tells(asked, [sent, received], story.code, client);
-            tells(served, [received, sent], story.code, server);
+            tells(asked, [sent, received, story.code, client, status]);
+            tells(served, [received, sent, story.code, server, status]);
             assert_eq!(served.parent, asked.id, "{served:#?}");
         }
     }
 }
 
-/// `counts` are of messages sent and received, as the span's own process sees them.
-fn tells(span: &Span, counts: [&str; 2], code: &str, error: &str) {
+/// Messages sent and received, as the span's own process sees them, close code, `error.type`, status.
+fn tells(span: &Span, expected: [&str; 5]) {
     let found = [
         span.text("weft.websocket.messages_sent"),
         span.text("weft.websocket.messages_received"),
@@ -127,6 +156,7 @@ fn tells(span: &Span, counts: [&str; 2], code: &str, error: &str) {
         span.text("http.response.status_code"),
         span.text("weft.capture.cut"),
     ];
-    let [sent, received] = counts;
-    assert_eq!(found, [sent, received, code, error, "101", ""], "{span:#?}");
+    let [sent, received, code, error, status] = expected;
+    let expected = [sent, received, code, error, status, ""];
+    assert_eq!(found, expected, "{span:#?}");
 }

@@ -299,7 +299,7 @@ impl Maker {
                 sent: start + closed.moved[end],
                 received: start + closed.moved[1 - end],
                 which,
-                reserved: 0,
+                unread: 0,
             };
             if closed.watched[end] && how & 240 != 240 {
                 self.frames.push(Owned::Record(ended.as_bytes().to_vec()));

@@ -158,9 +158,29 @@ pub fn opposite(socket: &Socket, connection: &Connection, direction: u16) -> u64
     }
     match socket.sequence(other) {
         Some(seq) if side == 1 => without_fin(known, extend(known, seq), 0),
-        Some(seq) => extend(known, seq),
+        Some(seq) => {
+            let end = extend(known, seq);
+            // The end of the stream counts as a byte but is none.
+            if end > known && is_shut(socket.sk, SEND_SHUTDOWN) {
+                end - 1
+            } else {
+                end
+            }
+        }
         None => known,
     }
+}
+
+/// `RCV_SHUTDOWN` and `SEND_SHUTDOWN` of `net/sock.h`: the peer, or the process, has ended its direction;
+/// `close` sets both before the state changes.
+pub const RCV_SHUTDOWN: u8 = 1;
+pub const SEND_SHUTDOWN: u8 = 2;
+
+/// Has `sk` all of these bits?
+#[inline(always)]
+pub fn is_shut(sk: u64, bits: u8) -> bool {
+    let shut: u8 = read(sk, offset!(sock_shutdown)).unwrap_or(0);
+    shut & bits == bits
 }
 
 /// Sends the `Opened` record if it is not out yet; answers the task that opened the connection for

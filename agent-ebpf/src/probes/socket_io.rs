@@ -217,7 +217,7 @@ fn read_to_end(sk: u64) {
         sent: connection.next[SENT as usize],
         received: connection.next[RECEIVED as usize],
         which: END_RECEIVED,
-        reserved: 0,
+        unread: 0,
     });
 }
 

@@ -249,6 +249,7 @@ fn ended(record: &raw::Ended) -> Result<Event<'static>, Error> {
     Ok(Event::Ended(Ended {
         conn: ConnId(record.conn),
         offsets: [record.sent, record.received],
+        unread: record.unread,
         directions,
     }))
 }

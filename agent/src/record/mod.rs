@@ -262,6 +262,8 @@ pub struct Ended {
     pub conn: ConnId,
     /// Offsets behind the last bytes, by [`Direction::index`].
     pub offsets: [u64; 2],
+    /// Bytes that have arrived and that the process may still read.
+    pub unread: u32,
     /// Directions that ended, by [`Direction::index`].
     pub directions: [bool; 2],
 }

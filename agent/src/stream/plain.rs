@@ -389,6 +389,7 @@ impl Layers {
                 conn: *session,
                 // All that is known to have been moved was moved.
                 offsets: [0; 2],
+                unread: 0,
                 directions: ended.directions,
             };
             self.ending.push_back((at, task, ended));
@@ -472,6 +473,7 @@ impl Layers {
         let ended = Ended {
             conn: session,
             offsets: [0; 2],
+            unread: 0,
             directions: [true; 2],
         };
         table.ended(at, Task::default(), &ended, each);

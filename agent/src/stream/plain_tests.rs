@@ -177,6 +177,7 @@ fn a_session_is_a_connection_of_its_own_that_ends_with_its_carrier() {
     let ended = Ended {
         conn: CARRIER,
         offsets: [900, 900],
+        unread: 0,
         directions: [true; 2],
     };
     fixture.layers.ended(20, TASK, &ended);

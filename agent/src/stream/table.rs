@@ -435,6 +435,7 @@ fn both(conn: ConnId) -> Ended {
     Ended {
         conn,
         offsets: [0; 2],
+        unread: 0,
         directions: [true; 2],
     }
 }
@@ -455,9 +456,11 @@ impl<T> Connection<T> {
         });
     }
 
-    /// Bytes before this end were not reported yet.
+    /// Bytes before this end were not reported yet, or may still be read.
     fn lacks(&self, ended: &Ended) -> bool {
-        let unseen = |i: usize| ended.directions[i] && ended.offsets[i] > self.next[i];
+        let [sent, received] = ended.offsets;
+        let ends = [sent, received.saturating_add(ended.unread.into())];
+        let unseen = |i: usize| ended.directions[i] && ends[i] > self.next[i];
         unseen(0) || unseen(1)
     }
 

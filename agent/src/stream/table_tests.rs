@@ -35,6 +35,7 @@ fn info(conn: ConnId, unix: bool) -> Opened {
 }
 
 /// What happens to the table.
+#[derive(Clone, Copy)]
 enum Step {
     Open(u64),
     OpenUnix(u64),
@@ -44,12 +45,14 @@ enum Step {
     On(u64, Direction, u64, u64, &'static str),
     /// Directions that ended and offsets behind the last bytes.
     End([bool; 2], [u64; 2]),
+    /// Both directions, while so many bytes may still be read.
+    Reset([u64; 2], u32),
     Exit(u32),
     Lost(Nanos),
     Tick(Nanos),
     Expire(Nanos),
 }
-use Step::{End, Exit, Expire, Lost, Move, On, Open, OpenUnix, Tick};
+use Step::{End, Exit, Expire, Lost, Move, On, Open, OpenUnix, Reset, Tick};
 
 const TASK: Task = Task { tgid: 1, tid: 1 };
 
@@ -119,7 +122,17 @@ fn run(steps: &[Step]) -> (String, Table<()>) {
                 let ended = Ended {
                     conn: CONN,
                     offsets,
+                    unread: 0,
                     directions,
+                };
+                table.ended(at, TASK, &ended, &mut tell);
+            }
+            Reset(offsets, unread) => {
+                let ended = Ended {
+                    conn: CONN,
+                    offsets,
+                    unread,
+                    directions: [true; 2],
                 };
                 table.ended(at, TASK, &ended, &mut tell);
             }
@@ -300,6 +313,24 @@ fn last_bytes_may_be_reported_behind_the_end() {
     ];
     let told = ">ask@200 <answer@100 <end@106 >end@203 gone";
     assert_eq!(check(&steps, told).gap_bytes, 0);
+}
+
+/// The peer has reset the connection, and the process reads what had arrived, or it does not.
+#[test]
+fn what_had_arrived_may_be_read_behind_the_end() {
+    let asked = [
+        Open(7),
+        Move(Sent, 100, 200, "ask", 3),
+        Reset([103, 200], 6),
+    ];
+    let read = [Move(Received, 200, 103, "answer", 6), Tick(103)];
+    let told = "<ask@100 >answer@200 <end@103 >end@206 gone";
+    check(&[&asked[..], &read].concat(), told);
+    let told = "<ask@100 <end@103 >end@200 gone";
+    assert_eq!(
+        check(&[&asked[..], &[Tick(103)]].concat(), told).gap_bytes,
+        0
+    );
 }
 
 #[test]

@@ -37,10 +37,13 @@ pub(in crate::protocol) enum Name {
     GrpcStatus,
     ConnectVersion,
     ConnectTimeout,
+    SocketExtensions,
+    SocketProtocol,
     Method,
     Path,
     Authority,
     Scheme,
+    Protocol,
     Status,
 }
 
@@ -74,7 +77,9 @@ impl Name {
             (17, Some(b'x' | b'X')) => (b"x-forwarded-proto", Self::ForwardedProto),
             (17, _) => (b"transfer-encoding", Self::TransferEncoding),
             (18, _) => (b"connect-timeout-ms", Self::ConnectTimeout),
-            (24, _) => (b"connect-protocol-version", Self::ConnectVersion),
+            (22, _) => (b"sec-websocket-protocol", Self::SocketProtocol),
+            (24, Some(b'c' | b'C')) => (b"connect-protocol-version", Self::ConnectVersion),
+            (24, _) => (b"sec-websocket-extensions", Self::SocketExtensions),
             _ => return Self::Other,
         };
         // All of a fixed size at once: byte by byte it takes twice as long.

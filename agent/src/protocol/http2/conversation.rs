@@ -352,7 +352,9 @@ impl Http2Conversation {
         let (id, ends) = (block.stream, block.ends_stream);
         if half == ANSWERING {
             if let Some(stream) = self.streams.get_mut(&id) {
-                stream.headed(&block.section, block.start, end);
+                if stream.headed(&block.section, block.start, end) {
+                    out.push(Report::Switched(stream.number));
+                }
             } else if id > self.newest && block.section.status.is_some() {
                 out.push(Report::Dropped("answer_without_request"));
             }
@@ -374,7 +376,10 @@ impl Http2Conversation {
             return;
         }
         let Section {
-            mut head, unknown, ..
+            mut head,
+            unknown,
+            websocket,
+            ..
         } = block.section;
         head.version = Some("2");
         let number = self.next;
@@ -384,6 +389,8 @@ impl Http2Conversation {
         let mut stream = Stream::new(number, block.start, bodiless, head.announced);
         stream.cut = lacks;
         stream.call = Call::of(&head);
+        let asks_socket = websocket && head.method == "CONNECT";
+        stream.asks_socket = asks_socket.then_some(self.role);
         let mut operation = match &stream.call {
             Some(call) => call.operation(&mut head, self.role),
             None => operation::operation(&mut head, self.role),
@@ -406,10 +413,21 @@ impl Http2Conversation {
     /// A stream ended in one direction.
     fn ended(&mut self, half: usize, id: u32, end: Moment, out: &mut Vec<Report>) {
         if half == ASKING {
-            if let Some(stream) = self.streams.get_mut(&id) {
-                stream.asked = true;
+            let Some(stream) = self.streams.get_mut(&id) else {
+                return;
+            };
+            stream.asked = true;
+            if stream.is_closing() {
+                self.answered(id, end, out);
             }
-        } else if let Some(mut stream) = self.streams.remove(&id) {
+        } else {
+            self.answered(id, end, out);
+        }
+    }
+
+    /// A stream is over as its framing says.
+    pub(super) fn answered(&mut self, id: u32, end: Moment, out: &mut Vec<Report>) {
+        if let Some(mut stream) = self.streams.remove(&id) {
             stream.touch(end);
             stream.answered(out);
         }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::protocol::exchange::Value;
 use crate::record::Task;
 
 /// A connection that a server sees, fed call by call.
@@ -346,4 +347,104 @@ fn an_upgraded_request_is_answered_on_the_first_stream() {
     }
     let words: Vec<String> = out.iter().map(words).collect();
     assert_eq!(words, ["3 Ok @0", "4 GET Text(\"/\") @0", "4 Ok @0"]);
+}
+
+/// A request for a WebSocket at `/ws` (RFC 8441), and the answer that grants it.
+fn socket(stream: u32) -> [Vec<u8>; 2] {
+    let mut fields = b"\x00\x07:method\x07CONNECT\x00\x09:protocol\x09websocket\x86".to_vec();
+    fields.extend(b"\x44\x03/ws");
+    [frame(1, 4, stream, &fields), frame(1, 4, stream, &[0x88])]
+}
+
+/// What a WebSocket whose messages go by `talk` ends as.
+#[track_caller]
+fn check_socket(talk: impl FnOnce(&mut Peer), expected: &[&str], counts: [Option<i64>; 3]) {
+    let mut peer = Peer::fresh();
+    let [ask, grant] = socket(1);
+    peer.ask(&ask);
+    peer.answer(&grant);
+    peer.out.clear();
+    talk(&mut peer);
+    let attributes = peer.out.iter().find_map(|report| match report {
+        Report::Answered(answer) => Some(&answer.attributes),
+        _ => None,
+    });
+    let count = |key| {
+        let found = attributes?.iter().find(|attribute| attribute.key == key)?;
+        match found.value {
+            Value::Int(count) => Some(count),
+            _ => None,
+        }
+    };
+    let found = [
+        count(semconv::WEFT_WEBSOCKET_MESSAGES_RECEIVED),
+        count(semconv::WEFT_WEBSOCKET_MESSAGES_SENT),
+        count(semconv::WEFT_WEBSOCKET_CLOSE_CODE),
+    ];
+    peer.check(expected);
+    assert_eq!(found, counts);
+}
+
+/// `hi`, masked by zeros as clients may; and a close frame with code 1000.
+const HI: &[u8] = b"\x81\x82\0\0\0\0hi";
+const BYE: &[u8] = b"\x88\x82\0\0\0\0\x03\xe8";
+
+#[test]
+fn websockets_on_streams() {
+    let data = |half: &[u8]| frame(0, 0, 1, half);
+    let close = b"\x88\x02\x03\xe8";
+    let mut peer = Peer::fresh();
+    let [ask, grant] = socket(1);
+    peer.ask(&ask);
+    peer.answer(&grant);
+    peer.check(&["0 CONNECT Text(\"/ws\") @24", "0 lasts"]);
+    let whole = |peer: &mut Peer| {
+        // Frames of the one and of the other need not agree.
+        peer.ask(&[data(HI), data(&HI[..3]), data(&HI[3..])].concat());
+        peer.answer(&data(b"\x81\x02yo"));
+        peer.ask(&data(BYE));
+        peer.answer(&data(close));
+        peer.answer(&frame(0, 1, 1, b""));
+    };
+    check_socket(whole, &["0 Ok @35"], [Some(2), Some(1), Some(1000)]);
+    let hurried = |peer: &mut Peer| {
+        peer.answer(&data(b"\x88\x02\x03\xf3"));
+        peer.ask(&frame(0, 1, 1, b""));
+    };
+    let failed = "0 ServerError { kind: \"1011\" } @85";
+    check_socket(hurried, &[failed], [Some(0), Some(0), Some(1011)]);
+    let reset = |peer: &mut Peer| {
+        peer.ask(&data(HI));
+        peer.ask(&frame(3, 0, 1, &[0, 0, 0, 8]));
+    };
+    let left = "0 ClientError { kind: \"CANCEL\" } @106";
+    check_socket(reset, &[left], [Some(1), Some(0), None]);
+    let gone = |peer: &mut Peer| {
+        peer.answer(&data(b"\x81\x02yo"));
+        let moment = peer.moment(Direction::Sent);
+        peer.conversation
+            .end(Direction::Sent, moment, &mut peer.out);
+    };
+    check_socket(gone, &["0 Aborted @23"], [Some(0), Some(1), None]);
+    let missed = |peer: &mut Peer| {
+        peer.ask(&head(8, 0, 0, 1));
+        peer.gap(Direction::Received, 8);
+        peer.ask(&data(BYE));
+        peer.answer(&data(close));
+        peer.answer(&frame(0, 1, 1, b""));
+    };
+    check_socket(missed, &["0 Ok cut @31"], [None, Some(0), Some(1000)]);
+}
+
+#[test]
+fn a_refused_websocket_is_a_request() {
+    let mut peer = Peer::fresh();
+    let [ask, _] = socket(1);
+    peer.ask(&ask);
+    peer.answer(&frame(1, 4, 1, &[0x8d]));
+    peer.answer(&frame(0, 1, 1, b"no"));
+    peer.check(&[
+        "0 CONNECT Text(\"/ws\") @24",
+        "0 ClientError { kind: \"404\" } @20",
+    ]);
 }

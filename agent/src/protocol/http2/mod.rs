@@ -13,6 +13,7 @@
 //! | `huffman`, `table`, `hpack` | fields |
 //! | `section` | what the fields of one block tell |
 //! | `stream` | a request and its answer |
+//! | `socket` | a WebSocket on a stream (RFC 8441) |
 //! | `conversation` | the state of both directions |
 
 mod conversation;
@@ -20,6 +21,7 @@ mod frame;
 mod hpack;
 mod huffman;
 mod section;
+mod socket;
 mod stream;
 mod table;
 

@@ -3,8 +3,9 @@
 //! In: fields. Out: what is kept of them, bounded, and how many were not known.
 
 use super::hpack::Field;
-use crate::protocol::http::field::{Name, number};
+use crate::protocol::http::field::{LONGEST_NAME, Name, number};
 use crate::protocol::http::head::{Head, method};
+use crate::protocol::text::text;
 
 /// Fields of one block beyond which values are not looked at any more. A field of one byte may
 /// stand for four thousand.
@@ -19,6 +20,12 @@ pub(super) struct Section {
     pub(super) status: Option<u16>,
     /// `grpc-status`.
     pub(super) call: Option<u16>,
+    /// `:protocol` asks for a WebSocket (RFC 8441).
+    pub(super) websocket: bool,
+    /// `sec-websocket-extensions` names one.
+    pub(super) extended: bool,
+    /// `sec-websocket-protocol`.
+    pub(super) subprotocol: Option<String>,
     /// A pseudo-header field of a request was among them.
     pub(super) asks: bool,
     /// Fields whose name or value is not known.
@@ -67,6 +74,12 @@ impl Section {
                 self.call = number(value).and_then(|status| u16::try_from(status).ok());
             }
             Name::ContentLength => self.head.announced = number(value),
+            Name::Protocol => self.websocket = value == b"websocket",
+            Name::SocketExtensions => self.extended |= !value.is_empty(),
+            Name::SocketProtocol => {
+                self.subprotocol
+                    .get_or_insert_with(|| text(value, LONGEST_NAME));
+            }
             name => self.head.fields.keep(name, value, false),
         }
     }
@@ -75,6 +88,6 @@ impl Section {
 const fn asks(name: Name) -> bool {
     matches!(
         name,
-        Name::Method | Name::Path | Name::Authority | Name::Scheme
+        Name::Method | Name::Path | Name::Authority | Name::Scheme | Name::Protocol
     )
 }

@@ -3,7 +3,8 @@
 //! In: what the conversation learns of it. Out: the answer's report.
 
 use super::section::Section;
-use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report};
+use super::socket::Socket;
+use crate::protocol::exchange::{Answer, Attribute, Moment, Outcome, Report, Role};
 use crate::protocol::http::rpc::Call;
 use crate::protocol::http::{not_before, outcome, put_size};
 use crate::record::Nanos;
@@ -31,6 +32,10 @@ pub(super) struct Stream {
     unknown: bool,
     /// It is a call.
     pub(super) call: Option<Box<Call>>,
+    /// It asks for a WebSocket, seen from this side.
+    pub(super) asks_socket: Option<Role>,
+    /// It is one.
+    socket: Option<Box<Socket>>,
     /// Since when its end may have gone by unseen.
     pub(super) doubted: Option<Nanos>,
 }
@@ -50,6 +55,8 @@ impl Stream {
             cut: false,
             unknown: false,
             call: None,
+            asks_socket: None,
+            socket: None,
             doubted: None,
         }
     }
@@ -57,6 +64,10 @@ impl Stream {
     /// Bytes of a body went in one direction, the last of them at `last`. They themselves, if
     /// they were seen.
     pub(super) fn moved(&mut self, half: usize, bytes: u64, seen: Option<&[u8]>, last: Moment) {
+        if let Some(socket) = &mut self.socket {
+            socket.moved(half, bytes, seen);
+            return self.touch(last);
+        }
         match (&mut self.call, seen) {
             (Some(call), Some(seen)) => call.body(half, seen),
             (Some(call), None) => call.skip(half, bytes),
@@ -83,25 +94,42 @@ impl Stream {
         self.doubted = None;
     }
 
-    /// The head of an answer, or its trailers, that began at `first`.
-    pub(super) fn headed(&mut self, section: &Section, first: Moment, last: Moment) {
+    /// It is a WebSocket that both sides have closed.
+    pub(super) fn is_over(&self) -> bool {
+        self.socket.as_ref().is_some_and(|socket| socket.is_over())
+    }
+
+    /// It is a WebSocket that one side has closed.
+    pub(super) fn is_closing(&self) -> bool {
+        let socket = self.socket.as_ref();
+        socket.is_some_and(|socket| socket.is_closing())
+    }
+
+    /// The head of an answer, or its trailers, that began at `first`. True if that makes it a
+    /// WebSocket.
+    pub(super) fn headed(&mut self, section: &Section, first: Moment, last: Moment) -> bool {
         self.touch(last);
         self.unknown |= section.unknown > 0;
         if let Some(call) = &mut self.call {
             call.headed(section.status, section.call);
         }
         if self.answer.is_some_and(|(status, _)| status.is_some()) {
-            return;
+            return false;
         }
         if section.status.is_some_and(|status| status < 200) {
             // The answer is still to come.
-            return;
+            return false;
         }
         let first = self
             .answer
             .map_or(not_before(first, self.start), |(_, first)| first);
         self.answer = Some((section.status, first));
         self.announced[1] = section.head.announced;
+        let taken = matches!(section.status, Some(200..=299));
+        if let Some(role) = self.asks_socket.filter(|_| taken) {
+            self.socket = Some(Box::new(Socket::new(role, section)));
+        }
+        self.socket.is_some()
     }
 
     /// The answer is over as its framing says.
@@ -114,6 +142,10 @@ impl Stream {
     /// Bytes in one direction were missing that may have been of this stream.
     pub(super) fn doubt(&mut self, half: usize, at: Nanos) {
         self.cut = true;
+        if let Some(socket) = &mut self.socket {
+            // It may be silent for long: it is not given up before its connection.
+            return socket.lose(half);
+        }
         self.doubted.get_or_insert(at);
         if let Some(call) = &mut self.call {
             call.lose(half);
@@ -122,6 +154,10 @@ impl Stream {
 
     /// It was reset, by the client or by the server.
     pub(super) fn reset(mut self, by_client: bool, code: u32, end: Moment, out: &mut Vec<Report>) {
+        if code == 0 && self.socket.is_some() {
+            // Left without a word.
+            return self.give_up(Outcome::Aborted, end, out);
+        }
         let (start, kind) = (self.start, error(code).to_owned());
         let call = self.call.as_mut();
         let outcome = call.and_then(|call| call.reset(by_client, code, start, end));
@@ -150,9 +186,15 @@ impl Stream {
     fn report(mut self, outcome: Outcome, end: Moment, whole: bool, out: &mut Vec<Report>) {
         let mut attributes = Vec::with_capacity(4);
         let status = self.answer.and_then(|(status, _)| status);
-        let outcome = match self.call.take() {
-            Some(call) => self.called(*call, outcome, whole, &mut attributes),
-            None => {
+        let outcome = match (self.call.take(), self.socket.take()) {
+            (Some(call), _) => self.called(*call, outcome, whole, &mut attributes),
+            (None, Some(socket)) => {
+                let ended = socket.ended(outcome);
+                attributes.extend(ended.attributes);
+                self.cut |= ended.cut;
+                ended.outcome
+            }
+            (None, None) => {
                 self.sized(whole, &mut attributes);
                 outcome
             }

@@ -162,6 +162,7 @@ pub(super) fn name(bytes: &[u8]) -> Name {
         b":path" => Name::Path,
         b":authority" => Name::Authority,
         b":scheme" => Name::Scheme,
+        b":protocol" => Name::Protocol,
         b":status" => Name::Status,
         _ => Name::of(bytes),
     }

@@ -161,6 +161,9 @@ impl Http2Conversation {
             let body = taken.min(open.content());
             let seen = seen.map(|seen| seen.get(..body as usize).unwrap_or(seen));
             stream.moved(half, u64::from(body), seen, end);
+            if stream.is_over() {
+                self.answered(open.frame.stream, end, out);
+            }
         }
         let _ = self.took(half, open, taken, end, out);
     }
