@@ -280,6 +280,8 @@ pub const STREAM_SERVED: u32 = 1;
 pub const STREAM_ASKED: u32 = 2;
 /// The task writes one stream only, that of whoever made the task; which one is not known yet.
 pub const STREAM_WRITER: u32 = 3;
+/// The task, an event of a loop, hears what came on this stream: of a request, or of an answer.
+pub const STREAM_HEARD: u32 = 4;
 
 /// A task of a runtime and a stream.
 #[repr(C)]

@@ -128,6 +128,14 @@ pub struct NodeThread {
     pub ids: u64,
     /// Where the pointer to them is.
     pub hooks: u64,
+    /// Id of the connection of which the loop reads bytes in this event; 0 in all others.
+    pub reading: u64,
+    /// With `reading`: the event of these bytes.
+    pub read: u64,
+    /// With `reading`: the `Http2Session *` that they are known to be given to, or 0.
+    pub session: u64,
+    /// With `session`: the one stream that the event is for, or 0.
+    pub stream: u64,
     /// Between two collections of garbage; never the same again.
     pub epoch: u64,
     /// Changes of context since the event began.

@@ -253,6 +253,8 @@ pub enum Way {
     Asked,
     /// It writes one stream only, whose number is not known, for whoever made it.
     Writer,
+    /// It is an event of a loop, and hears what came on the stream.
+    Heard,
 }
 
 /// End of a connection.
