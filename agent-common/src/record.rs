@@ -71,7 +71,8 @@ pub const RANDOM_BYTES: usize = 32;
 /// Bit of a task's identity: it is what an event loop does from the moment at which it received
 /// the first chunk that carries it. Such an identity is never used again.
 pub const FIBER_EVENT: u64 = 1 << 61;
-/// With [`FIBER_EVENT`]: what it received was on a connection that its process opened.
+/// With [`FIBER_EVENT`]: what it received was on a connection that its process opened. Not told of an event
+/// that hears of one stream among what was received.
 pub const FIBER_ANSWER: u64 = 1 << 60;
 /// Bit of a task's identity: it is a thread of its runtime. One that was made for a request may
 /// become one of a pool, so what it was made for counts only if it ends before the answer.

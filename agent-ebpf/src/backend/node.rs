@@ -226,20 +226,41 @@ pub fn node_h2_data(ctx: ProbeContext) -> u32 {
 /// *session)`.
 #[uprobe]
 pub fn node_h2_over(ctx: ProbeContext) -> u32 {
-    if let Some(runtime) = node::runtime() {
+    if node::runtime().is_some() {
         // SAFETY: as above.
         let (rsi, rcx) = unsafe { ((*ctx.regs).rsi, (*ctx.regs).rcx) };
-        node_streams::over(runtime, rcx, rsi as u32);
+        node_streams::over(rcx, rsi as u32);
     }
     0
 }
 
-/// Node.js: the calls of `void Http2Session::SendPendingData()` where frames are read, and
-/// `Http2Session::OnInvalidFrame`: what comes is of no stream, or of any.
+/// Node.js: `int Http2Session::OnInvalidFrame(nghttp2_session *handle, const nghttp2_frame *frame, int
+/// error, void *session)`.
+#[uprobe]
+pub fn node_h2_invalid(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let session = unsafe { (*ctx.regs).rcx };
+        node_streams::heard(runtime, session, 0, false);
+    }
+    0
+}
+
+/// Node.js: the calls of `void Http2Session::SendPendingData()` within `OnDataChunkReceived`.
 #[uprobe]
 pub fn node_h2_sends(_: ProbeContext) -> u32 {
     if node::runtime().is_some() {
         node_streams::sends();
+    }
+    0
+}
+
+/// Node.js: the first jump behind the call of `nghttp2_session_mem_recv` within `void
+/// Http2Session::ConsumeHTTP2Data()`: all callbacks have been made.
+#[uprobe]
+pub fn node_h2_told(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node_streams::told();
     }
     0
 }

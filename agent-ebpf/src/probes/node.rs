@@ -107,10 +107,12 @@ pub(super) fn newest(thread: &mut NodeThread) -> u64 {
 #[inline(always)]
 fn begin(thread: &mut NodeThread, event: u64) {
     thread.reading = 0;
+    thread.session = 0;
+    thread.resume = 0;
     turn(thread, event);
 }
 
-/// The loop turns to `event`, which is of what it reads, if it reads.
+/// What runs is `event`'s from now on, within what the loop does.
 #[inline(always)]
 pub(super) fn turn(thread: &mut NodeThread, event: u64) {
     thread.stream = 0;
@@ -213,10 +215,9 @@ pub fn received(connection: &Connection) -> u64 {
     if connection.flags & FLAG_CLIENT != 0 {
         event |= FIBER_ANSWER;
     }
-    turn(thread, event);
+    begin(thread, event);
     thread.reading = connection.id;
     thread.read = event;
-    thread.session = 0;
     event
 }
 

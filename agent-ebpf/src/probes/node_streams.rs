@@ -2,24 +2,31 @@
 //!
 //! One call may read frames of many streams. Node.js enters JavaScript for one after the other, and each
 //! time runs all ticks and microtasks before it goes on: so the *event* becomes narrower, one for each
-//! stream that is heard of. Where that is not as described (JavaScript is around, frames were kept for later,
-//! the session is not that of the bytes) nobody is current.
+//! stream that is heard of. When all is told, nobody is current.
 //!
-//! What is sent for all streams is sent by the loop. Before that, at the end of what was read, nobody is
-//! current any more, and so it is where a stream ends among it.
+//! A session that waits until its answers are written keeps what it has read. Then it goes on among what the
+//! loop does for many: there ticks come at the end, all together, so that the ids of what was made
+//! tell whose they are, and what runs at once is nobody's. Where JavaScript is around that feeds
+//! the session itself, nobody is current.
+//!
+//! What is sent for all streams is sent by the loop; a stream that ends there is nobody's, or its own
+//! resource's: that is made before the stream is told of, and for it.
 //!
 //! The client's JavaScript makes a resource for each request and asks for its stream in the scope of
 //! that, at once or when the connection is there: so whoever made the resource asks.
 //!
 //! A session names its connection by itself: it holds the stream that it reads from, whose table of
-//! virtual functions tells whether that is a socket's or TLS upon one.
+//! virtual functions tells whether that is a socket's or TLS upon one. Where the loop has just read,
+//! it must be that connection.
 
-use agent_common::record::{FIBER_ANSWER, STREAM_ASKED, STREAM_HEARD};
+use agent_common::record::{STREAM_ASKED, STREAM_HEARD};
 use agent_common::runtime::{NOWHERE, Runtime, node as at};
 
 use crate::kernel::read_user;
 use crate::maps::NodeThread;
-use crate::probes::node::{depth, fresh_event, log, made_by, newest, of, thread, turn};
+use crate::probes::node::{
+    depth, fresh_event, log, made_by, makers, newest, of, thread, turn,
+};
 use crate::probes::{file, go};
 
 /// Most streams upon each other: TLS within TLS within a socket.
@@ -63,37 +70,63 @@ pub fn frame(runtime: &Runtime, session: u64, frame: u64) -> Option<()> {
     Some(())
 }
 
-/// JavaScript is told of stream `stream` now, or of none if that is 0; `begins`: of its beginning,
-/// as a request.
+/// JavaScript is told of stream `stream` now, or of what is of none if that is 0; `begins`: of its
+/// beginning, as a request.
 #[inline(always)]
 pub fn heard(runtime: &Runtime, session: u64, stream: u32, begins: bool) {
     let Some(thread) = thread(false) else { return };
     let mut event = 0;
-    if stream != 0 && depth(thread, runtime) == Some(0) && feeds(thread, runtime, session) {
-        if thread.stream == u64::from(stream) {
-            event = thread.event;
-        }
-        if event == 0 {
-            event = fresh_event() | thread.read & FIBER_ANSWER;
-            go::tell(STREAM_HEARD, thread.reading, stream, event);
-            if begins {
-                made_itself(thread, event);
-            }
+    let depth = depth(thread, runtime);
+    if stream != 0 && is_loop(thread, depth) && feeds(thread, runtime, session) {
+        event = if thread.stream == u64::from(stream) {
+            thread.heard
+        } else {
+            fresh_event()
+        };
+        if thread.stream != u64::from(stream) {
+            go::tell(STREAM_HEARD, thread.carrier, stream, event);
         }
     }
-    turn(thread, event);
-    if event != 0 {
-        thread.stream = u64::from(stream);
+    if thread.makers != 0 {
+        thread.resume = 1;
+    }
+    if event == 0 {
+        turn(thread, 0);
+        return;
+    }
+    let after = made_before(thread, begins);
+    if depth == Some(0) {
+        log(thread, after, event);
+        turn(thread, event);
+    } else {
+        turn(thread, 0);
+        log(thread, after, event);
+    }
+    thread.stream = u64::from(stream);
+    thread.heard = event;
+}
+
+/// No JavaScript is around what runs, nor anything but what the loop itself does for many.
+#[inline(always)]
+fn is_loop(thread: &NodeThread, depth: Option<u32>) -> bool {
+    match depth {
+        Some(0) => true,
+        Some(1) if thread.makers | thread.resume as u32 != 0 && thread.microtasks == 0 => {
+            read_user::<u64>(thread.ids) == Some(0)
+        }
+        _ => false,
     }
 }
 
-/// The newest resource is the stream that `event` is for, made before it.
+/// The newest id before that of what is heard of: a stream that `begins` has just been made itself.
 #[inline(always)]
-fn made_itself(thread: &mut NodeThread, event: u64) {
+fn made_before(thread: &mut NodeThread, begins: bool) -> u64 {
     let newest = newest(thread);
     let before = previous(newest);
-    if newest != 0 && thread.last.after < before {
-        log(thread, before, event);
+    if begins && newest != 0 && thread.last.after < before {
+        before
+    } else {
+        newest
     }
 }
 
@@ -104,28 +137,42 @@ fn previous(id: u64) -> u64 {
     id.wrapping_sub(1 << (52_u64.wrapping_sub(exponent) & 63))
 }
 
-/// What the loop reads at present is given to `session`.
+/// Frames are given to `session`, whose connection is known.
 #[inline(always)]
 fn feeds(thread: &mut NodeThread, runtime: &Runtime, session: u64) -> bool {
-    if thread.reading == 0 {
+    if thread.session == session {
+        return true;
+    }
+    let Some(carrier) = connection(runtime, session) else {
+        return false;
+    };
+    if thread.reading != 0 && thread.reading != carrier {
         return false;
     }
-    if thread.session != session {
-        if connection(runtime, session) != Some(thread.reading) {
-            return false;
-        }
-        thread.session = session;
-        thread.stream = 0;
-    }
+    thread.session = session;
+    thread.carrier = carrier;
+    thread.stream = 0;
     true
 }
 
-/// What was read has been told, or what is to be sent is sent in between: for whomever.
+/// Among what is read something is sent, for whomever.
 #[inline(always)]
 pub fn sends() {
     if let Some(thread) = thread(false)
-        && thread.reading != 0
+        && thread.session != 0
     {
+        turn(thread, 0);
+    }
+}
+
+/// All that was read is told.
+#[inline(always)]
+pub fn told() {
+    let Some(thread) = thread(false) else { return };
+    if thread.resume != 0 {
+        makers();
+    } else if thread.makers == 0 && thread.reading | thread.session != 0 {
+        thread.session = 0;
         turn(thread, 0);
     }
 }
@@ -133,16 +180,12 @@ pub fn sends() {
 /// Stream `stream` of `session` is over: its last frame was heard, or sent. Among callbacks of many it
 /// is the stream's own resource that tells.
 #[inline(always)]
-pub fn over(runtime: &Runtime, session: u64, stream: u32) {
+pub fn over(session: u64, stream: u32) {
     let Some(thread) = thread(false) else { return };
-    if thread.makers != 0 {
-        return;
+    let known = thread.session == session && thread.stream == u64::from(stream);
+    if !known && thread.makers == 0 {
+        turn(thread, 0);
     }
-    let known = thread.reading != 0 && thread.session == session;
-    if known && thread.stream == u64::from(stream) && depth(thread, runtime) == Some(0) {
-        return;
-    }
-    turn(thread, 0);
 }
 
 /// Stream `stream` of `session` is asked for.

@@ -100,7 +100,10 @@ impl Streams {
     #[must_use]
     pub fn call(&self, conn: ConnId, stream: u32) -> Option<(NodeId, SpanId)> {
         let of = (conn, stream);
-        self.calls.get(&of).or_else(|| self.old_calls.get(&of)).copied()
+        self.calls
+            .get(&of)
+            .or_else(|| self.old_calls.get(&of))
+            .copied()
     }
 
     /// Entries that are kept: what was told, open requests, and calls.

@@ -22,19 +22,19 @@ const SUBMIT: &str = "_ZN4node5http212Http2Session13SubmitRequestERKNS0_13Http2P
 const STREAM: &str = "_ZN4node5http211Http2StreamC1EPNS0_12Http2SessionEN2v85LocalINS4_6ObjectEEEi24nghttp2_headers_categoryi";
 const FRAME: &str =
     "_ZN4node5http212Http2Session14OnFrameReceiveEP15nghttp2_sessionPK13nghttp2_framePv";
-const DATA: &str =
-    "_ZN4node5http212Http2Session19OnDataChunkReceivedEP15nghttp2_sessionhiPKhmPv";
+const DATA: &str = "_ZN4node5http212Http2Session19OnDataChunkReceivedEP15nghttp2_sessionhiPKhmPv";
 const OVER: &str = "_ZN4node5http212Http2Session13OnStreamCloseEP15nghttp2_sessionijPv";
 const INVALID: &str =
     "_ZN4node5http212Http2Session14OnInvalidFrameEP15nghttp2_sessionPK13nghttp2_frameiPv";
 const CONSUME: &str = "_ZN4node5http212Http2Session16ConsumeHTTP2DataEv";
+const FEED: [&str; 2] = ["nghttp2_session_mem_recv", "nghttp2_session_mem_recv2"];
 const SEND: &str = "_ZN4node5http212Http2Session15SendPendingDataEv";
 const READ: &str = "_ZN4node5http212Http2Session12OnStreamReadElRK8uv_buf_t";
 const TLS: &str = "_ZN4node6crypto7TLSWrap5GetFDEv";
 const OPEN: &str = "uv__stream_open";
 
-const NAMES: [&str; 11] = [
-    SUBMIT, STREAM, FRAME, DATA, OVER, INVALID, CONSUME, SEND, READ, TLS, OPEN,
+const NAMES: [&str; 13] = [
+    SUBMIT, STREAM, FRAME, DATA, OVER, INVALID, CONSUME, FEED[0], FEED[1], SEND, READ, TLS, OPEN,
 ];
 
 /// `GetFD` as a `StreamResource`'s table has it: the compiler's entries that begin by the way from there to
@@ -95,15 +95,31 @@ impl Program<'_> {
             (FRAME, "node_h2_frame"),
             (DATA, "node_h2_data"),
             (OVER, "node_h2_over"),
-            (INVALID, "node_h2_sends"),
+            (INVALID, "node_h2_invalid"),
         ] {
             sites.push(at_entry(self.sections, self.symbol(name)?, program)?);
         }
         sites.extend(self.calls(SUBMIT, STREAM, "node_h2_asked")?);
-        sites.extend(self.calls(CONSUME, SEND, "node_h2_sends")?);
+        sites.push(self.fed()?);
         // The compiler may have left it out: some versions send there, too.
         sites.extend(self.calls(DATA, SEND, "node_h2_sends").unwrap_or_default());
         Some(sites)
+    }
+
+    /// The first jump behind the call by which a session is given what was read.
+    fn fed(&self) -> Option<Site> {
+        let consume = self.symbol(CONSUME)?;
+        let offset = self.sections.file_offset(consume.address)?;
+        let feeds: Vec<u64> = FEED
+            .iter()
+            .filter_map(|name| Some(self.symbol(name)?.address))
+            .collect();
+        let jump = behind(&self.code(CONSUME)?, &feeds)?;
+        Some(Site {
+            program: "node_h2_told",
+            offset: offset.wrapping_add(jump.wrapping_sub(consume.address)),
+            returns: false,
+        })
     }
 
     /// Every call of `callee` within `caller`, of which there is one at least.
@@ -120,6 +136,22 @@ impl Program<'_> {
         let sites: Vec<Site> = sites.collect();
         (!sites.is_empty()).then_some(sites)
     }
+}
+
+/// Where the first jump behind the only call of one of `callees` is, if no other call is before it.
+fn behind(code: &[Instruction], callees: &[u64]) -> Option<u64> {
+    let is_call = |i: &&Instruction| i.code() == Code::Call_rel32_64;
+    let of_them = |i: &&Instruction| is_call(i) && callees.contains(&i.near_branch_target());
+    if code.iter().filter(of_them).count() != 1 {
+        return None;
+    }
+    let mut rest = code.iter().skip_while(|i| !of_them(i)).skip(1);
+    let next = rest.find(|i| i.flow_control() != FlowControl::Next)?;
+    let emulated = [
+        FlowControl::ConditionalBranch,
+        FlowControl::UnconditionalBranch,
+    ];
+    emulated.contains(&next.flow_control()).then(|| next.ip())
 }
 
 /// The first pointer that is compared with null: is there a stream to read from?
@@ -168,9 +200,7 @@ mod tests {
     fn offsets_are_read_from_the_code_that_uses_them() {
         let decoded = |code: &[u8]| instructions(0x1000, code);
         // mov rax, [rdi+0x10]; cmp qword [r12+0x58], 0
-        let read = [
-            0x48, 0x8b, 0x47, 0x10, 0x49, 0x83, 0x7c, 0x24, 0x58, 0x00,
-        ];
+        let read = [0x48, 0x8b, 0x47, 0x10, 0x49, 0x83, 0x7c, 0x24, 0x58, 0x00];
         assert_eq!(tested(&decoded(&read)), Some(0x58));
         assert_eq!(tested(&decoded(&read[..4])), None);
         // cmp qword [rbp-8], 0: a variable
@@ -184,6 +214,14 @@ mod tests {
         let whole = [0x48, 0x83, 0xef, 0x38, 0xe9, 0, 0, 0, 0];
         assert_eq!(first_load(&decoded(&whole)), None);
         assert_eq!(entry_of_table(&decoded(&whole)), None);
+        // call +0; mov [rbp-8], rax; cmp rax, -5; je +0; call +0
+        let fed = [
+            0xe8, 0, 0, 0, 0, 0x48, 0x89, 0x45, 0xf8, 0x48, 0x83, 0xf8, 0xfb, 0x74, 0, 0xe8, 0, 0,
+            0, 0,
+        ];
+        assert_eq!(behind(&decoded(&fed), &[0x1005]), Some(0x100d));
+        assert_eq!(behind(&decoded(&fed), &[0x1005, 0x1014]), None);
+        assert_eq!(behind(&decoded(&fed), &[0x1014]), None);
         // mov r12d, esi; mov eax, [rdi+0xb8]
         let open = [0x41, 0x89, 0xf4, 0x8b, 0x87, 0xb8, 0, 0, 0];
         assert_eq!(first_number(&decoded(&open)), Some(0xb8));
