@@ -786,6 +786,8 @@ mod events;
 
 #[path = "assembly_given_tests.rs"]
 mod given;
+#[path = "heard_tests.rs"]
+mod heard;
 
 #[path = "outlived_tests.rs"]
 mod outlived;

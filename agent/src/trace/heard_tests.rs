@@ -1,0 +1,139 @@
+//! Streams of connections that a loop reads and writes: an event of it hears of one at a time.
+
+use super::*;
+
+/// An event of a loop.
+const fn event(number: u64) -> u64 {
+    number | agent_common::record::FIBER_EVENT
+}
+
+/// The event that read all streams.
+const ALL: u64 = event(50);
+
+/// A request that came with others.
+fn read(conn: u64) -> Step {
+    Ask(of_stream(server(conn, conn as u16, 100).on(ALL)))
+}
+
+/// A call on a stream, sent with others in nobody's name, or by an event.
+fn sent(conn: u64, by: u64) -> Step {
+    Ask(of_stream(client(conn, conn as u16, 100).on(by)))
+}
+
+fn of_stream(end: End) -> End {
+    End {
+        stream: Some(1),
+        ..end
+    }
+}
+
+/// A call by HTTP/1.
+fn call(conn: u64, by: u64) -> Step {
+    Ask(client(conn, conn as u16, 100).on(event(by)))
+}
+
+fn hears(conn: u64, by: u64) -> Step {
+    Told(Of::Heard(ConnId(conn), 1), event(by))
+}
+
+fn asks(conn: u64, by: u64) -> Step {
+    Told(Of::Asked(ConnId(conn), 1), event(by))
+}
+
+/// The answers, and all leaves.
+fn check_ended(steps: &[Step], ends: &[u64], expected: &str) -> Counts {
+    let ends = ends.iter().map(|conn| Answered(*conn));
+    let steps: Vec<Step> = steps
+        .iter()
+        .copied()
+        .chain(ends)
+        .chain([Due(5000)])
+        .collect();
+    check(&steps, expected)
+}
+
+#[test]
+fn an_event_works_for_the_stream_that_it_hears_of() {
+    for steps in [
+        [read(1), read(2), hears(1, 7), hears(2, 8), call(3, 8)],
+        [hears(1, 7), hears(2, 8), read(1), read(2), call(3, 8)],
+        // More of the second one, such as its body.
+        [read(1), read(2), hears(2, 8), hears(2, 9), call(3, 9)],
+        [read(1), read(2), hears(2, 8), hears(2, 9), call(3, 8)],
+    ] {
+        check_ended(&steps, &[3, 1, 2], "[1] [2 3<2:task]");
+    }
+}
+
+#[test]
+fn the_event_that_read_all_streams_is_nobodys() {
+    for steps in [
+        vec![read(1), call(3, 50)],
+        vec![read(1), hears(1, 7), call(3, 50)],
+        // Nor is one that was told of another connection.
+        vec![read(1), hears(4, 7), call(3, 7)],
+        vec![read(1), sent(3, event(50))],
+        vec![read(1), hears(1, 7), sent(3, event(7))],
+        vec![read(1), hears(1, 7), sent(3, 0)],
+    ] {
+        let counts = check_ended(&steps, &[3, 1], "[3] [1]");
+        assert_eq!(counts.joined, [0; 4]);
+    }
+}
+
+#[test]
+fn a_call_on_a_stream_is_for_who_asked_for_it() {
+    let begun = [read(1), read(2), hears(1, 7), hears(2, 8)];
+    for by in [0, ALL] {
+        let steps = [&begun[..], &[asks(3, 8), sent(3, by)]].concat();
+        check_ended(&steps, &[3, 1, 2], "[1] [2 3<2:task]");
+    }
+    // Nobody asked for this one.
+    let steps = [&begun[..], &[asks(4, 8), sent(3, 0)]].concat();
+    let counts = check_ended(&steps, &[3, 1, 2], "[3] [1] [2]");
+    assert_eq!(counts.joined, [0; 4]);
+}
+
+/// Two requests have asked for a stream each, whose answers one event has read.
+fn answered() -> Vec<Step> {
+    vec![
+        read(1),
+        read(2),
+        hears(1, 7),
+        hears(2, 8),
+        asks(3, 7),
+        asks(4, 8),
+        sent(3, 0),
+        sent(4, 0),
+        By(3, ALL),
+        By(4, ALL),
+    ]
+}
+
+/// As of an answer by HTTP/1, a callback may run there that another request has put into a queue.
+#[test]
+fn the_event_of_an_answer_may_be_for_its_request() {
+    // Whoever made call 5 answers request 1, in the event that brings its answer.
+    let steps = [
+        &answered()[..],
+        &[hears(3, 9), call(5, 9), By(5, event(10)), By(1, event(10))],
+    ]
+    .concat();
+    check_ended(&steps, &[2], "[1 3<1:task 5<1:task] [2 4<2:task]");
+    // It answers the other request.
+    let steps = [
+        &answered()[..],
+        &[hears(3, 9), call(5, 9), By(5, event(10)), By(2, event(10))],
+    ]
+    .concat();
+    let counts = check_ended(&steps, &[1], "[2 4<2:task] [5] [1 3<1:task]");
+    assert_eq!(counts.refused[0], 1);
+    // What the event that read both answers does is nobody's.
+    let steps = [
+        &answered()[..],
+        &[call(5, 50), By(5, event(10)), By(1, event(10))],
+    ]
+    .concat();
+    let counts = check_ended(&steps, &[2], "[1 3<1:task] [5] [2 4<2:task]");
+    assert_eq!(counts.refused[1], 1);
+}

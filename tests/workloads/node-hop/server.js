@@ -1,0 +1,40 @@
+const http = require("http");
+const { promisify } = require("util");
+
+const { PORT, STYLE, UPSTREAM } = process.env;
+const agent = new http.Agent({ keepAlive: true });
+
+// Asks `UPSTREAM` for what this service was asked for by itself.
+function onward(path, done) {
+  const request = http.get(UPSTREAM + path.replace("/hop/", "/leaf/"), { agent }, (answer) => {
+    answer.resume().on("end", () => done(null, answer.statusCode));
+  });
+  request.on("error", done);
+}
+
+const way = require(STYLE === "grpc" ? "./grpc" : "./h2c");
+const serve = STYLE === "compat" ? way.serveCompatible : way.serve;
+
+serve(onward, (own) => {
+  const get = (path, done) => way.get(own, path, done);
+  const jobs = STYLE === "callbacks" ? require("./callbacks")(get) : awaiting(promisify(get));
+  const server = http.createServer((request, response) => {
+    const [, verb, id] = request.url.split("/");
+    jobs[verb](id, (error) => {
+      response.writeHead(error ? 502 : 200, { "content-type": "text/plain" });
+      response.end(error ? `${error.message}\n` : "done\n");
+    });
+  });
+  server.listen(Number(PORT), "127.0.0.1", () => console.log(`listening on ${PORT}`));
+});
+
+// What each path does, with promises.
+function awaiting(get) {
+  const jobs = require("../node-calls/jobs")((path) => get(path.replace("/leaf/", "/hop/")));
+  return Object.fromEntries(
+    Object.entries(jobs).map(([verb, job]) => [
+      verb,
+      (id, done) => job(id).then(() => done(), done),
+    ]),
+  );
+}
