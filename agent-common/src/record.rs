@@ -283,6 +283,8 @@ pub const STREAM_ASKED: u32 = 2;
 pub const STREAM_WRITER: u32 = 3;
 /// The task, an event of a loop, hears what came on this stream: of a request, or of an answer.
 pub const STREAM_HEARD: u32 = 4;
+/// The task, an event of a loop, answers the request of this stream; who writes that does so for all.
+pub const STREAM_ANSWERED: u32 = 5;
 
 /// A task of a runtime and a stream.
 #[repr(C)]

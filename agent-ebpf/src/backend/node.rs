@@ -198,6 +198,19 @@ pub fn node_h2_asked(ctx: ProbeContext) -> u32 {
     0
 }
 
+/// Node.js: the call of `nghttp2_submit_response(nghttp2_session *session, int32_t stream_id, ...)` within
+/// `Http2Stream::SubmitResponse`, the stream's number in esi; its `Http2Session *`, by which `session` was
+/// read, is still in rax.
+#[uprobe]
+pub fn node_h2_answered(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let (rax, rsi) = unsafe { ((*ctx.regs).rax, (*ctx.regs).rsi) };
+        node_streams::answered(runtime, rax, rsi as u32);
+    }
+    0
+}
+
 /// Node.js: `int Http2Session::OnFrameReceive(nghttp2_session *handle, const nghttp2_frame *frame, void
 /// *session)`.
 #[uprobe]

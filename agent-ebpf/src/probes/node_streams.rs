@@ -19,7 +19,7 @@
 //! virtual functions tells whether that is a socket's or TLS upon one. Where the loop has just read,
 //! it must be that connection.
 
-use agent_common::record::{STREAM_ASKED, STREAM_HEARD};
+use agent_common::record::{STREAM_ANSWERED, STREAM_ASKED, STREAM_HEARD};
 use agent_common::runtime::{NOWHERE, Runtime, node as at};
 
 use crate::kernel::read_user;
@@ -194,6 +194,16 @@ pub fn asked(runtime: &Runtime, session: u64, stream: u32) -> Option<()> {
     let asker = asker(thread(false)?);
     if asker != 0 {
         go::tell(STREAM_ASKED, connection(runtime, session)?, stream, asker);
+    }
+    Some(())
+}
+
+/// The request of stream `stream` of `session` is answered.
+#[inline(always)]
+pub fn answered(runtime: &Runtime, session: u64, stream: u32) -> Option<()> {
+    let task = of(thread(false)?);
+    if task != 0 {
+        go::tell(STREAM_ANSWERED, connection(runtime, session)?, stream, task);
     }
     Some(())
 }

@@ -255,6 +255,8 @@ pub enum Way {
     Writer,
     /// It is an event of a loop, and hears what came on the stream.
     Heard,
+    /// It is an event of a loop, and answers the request.
+    Answered,
 }
 
 /// End of a connection.

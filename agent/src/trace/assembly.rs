@@ -415,7 +415,8 @@ impl Assembly {
             (Role::Server, _) => {
                 self.handlers.finish(node, number, handler);
                 self.claim(node, writer, end);
-                self.confirm(node, writer);
+                let answerer = self.answerer(node, writer);
+                self.confirm(node, answerer);
             }
             // The client has its answer: the server has sent it, seen or not.
             (Role::Client, Some((server, id))) => {

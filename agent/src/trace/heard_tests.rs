@@ -40,6 +40,11 @@ fn asks(conn: u64, by: u64) -> Step {
     Told(Of::Asked(ConnId(conn), 1), event(by))
 }
 
+/// The event that brings the answer to call 5 answers this request.
+fn answers(conn: u64) -> Step {
+    Told(Of::Answered(ConnId(conn), 1), event(10))
+}
+
 /// The answers, and all leaves.
 fn check_ended(steps: &[Step], ends: &[u64], expected: &str) -> Counts {
     let ends = ends.iter().map(|conn| Answered(*conn));
@@ -116,14 +121,26 @@ fn the_event_of_an_answer_may_be_for_its_request() {
     // Whoever made call 5 answers request 1, in the event that brings its answer.
     let steps = [
         &answered()[..],
-        &[hears(3, 9), call(5, 9), By(5, event(10)), By(1, event(10))],
+        &[
+            hears(3, 9),
+            call(5, 9),
+            By(5, event(10)),
+            answers(1),
+            By(1, 0),
+        ],
     ]
     .concat();
     check_ended(&steps, &[2], "[1 3<1:task 5<1:task] [2 4<2:task]");
     // It answers the other request.
     let steps = [
         &answered()[..],
-        &[hears(3, 9), call(5, 9), By(5, event(10)), By(2, event(10))],
+        &[
+            hears(3, 9),
+            call(5, 9),
+            By(5, event(10)),
+            answers(2),
+            By(2, 0),
+        ],
     ]
     .concat();
     let counts = check_ended(&steps, &[1], "[2 4<2:task] [5] [1 3<1:task]");
@@ -131,9 +148,20 @@ fn the_event_of_an_answer_may_be_for_its_request() {
     // What the event that read both answers does is nobody's.
     let steps = [
         &answered()[..],
-        &[call(5, 50), By(5, event(10)), By(1, event(10))],
+        &[call(5, 50), By(5, event(10)), answers(1), By(1, 0)],
     ]
     .concat();
     let counts = check_ended(&steps, &[2], "[1 3<1:task] [5] [2 4<2:task]");
     assert_eq!(counts.refused[1], 1);
+}
+
+/// The loop writes the answers of all streams: who answers one is told, and nobody else believed.
+#[test]
+fn who_writes_the_answer_of_a_stream_is_not_believed() {
+    let begun = [hears(3, 9), call(5, 9), By(5, event(10))];
+    for told in [vec![answers(2)], vec![]] {
+        let steps = [answered(), begun.to_vec(), told, vec![By(1, event(10))]].concat();
+        let counts = check_ended(&steps, &[2], "[5] [1 3<1:task] [2 4<2:task]");
+        assert_eq!(counts.refused[0], 1);
+    }
 }

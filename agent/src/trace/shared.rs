@@ -20,7 +20,7 @@ impl Assembly {
                 self.heard_of(conn, stream, told);
                 return;
             }
-            Of::Asked(..) | Of::Writer(..) => {
+            Of::Asked(..) | Of::Writer(..) | Of::Answered(..) => {
                 self.streams.push(of, told);
                 return;
             }
@@ -79,6 +79,16 @@ impl Assembly {
         self.streams
             .take(of(conn, stream))
             .or_else(|| self.streams.take(of(under?, stream)))
+    }
+
+    /// Who answered the server's request `node`, where `writer` wrote the answer.
+    pub(super) fn answerer(&mut self, node: NodeId, writer: Option<Handler>) -> Option<Handler> {
+        let entry = self.node(node)?;
+        let Some(stream) = entry.request.stream.filter(|_| entry.told) else {
+            return writer;
+        };
+        let Told { task, fiber, .. } = self.take_told(node, stream, Of::Answered)?;
+        Some(Handler { task, fiber })
     }
 
     /// Is it for probes to tell whose the streams of a process are? Not known of a process that

@@ -42,6 +42,8 @@ pub enum Of {
     Writer(u32, u64),
     /// It is an event that hears of this stream.
     Heard(ConnId, u32),
+    /// It is an event that answers the request of this stream.
+    Answered(ConnId, u32),
 }
 
 /// All that was told, and requests that wait to be told of.

@@ -4,12 +4,19 @@ const { promisify } = require("util");
 const { PORT, STYLE, UPSTREAM } = process.env;
 const agent = new http.Agent({ keepAlive: true });
 
-// Asks `UPSTREAM` for what this service was asked for by itself.
-function onward(path, done) {
-  const request = http.get(UPSTREAM + path.replace("/hop/", "/leaf/"), { agent }, (answer) => {
+function ask(path, done) {
+  const request = http.get(UPSTREAM + path, { agent }, (answer) => {
     answer.resume().on("end", () => done(null, answer.statusCode));
   });
   request.on("error", done);
+}
+
+// Asks `UPSTREAM` for what this service was asked for by itself; with callbacks only when it knows the
+// prices.
+function onward(path, done) {
+  const leaf = path.replace("/hop/", "/leaf/");
+  if (STYLE !== "callbacks") ask(leaf, done);
+  else ask("/leaf/prices/0", (error) => (error ? done(error) : ask(leaf, done)));
 }
 
 const way = require(STYLE === "grpc" ? "./grpc" : "./h2c");

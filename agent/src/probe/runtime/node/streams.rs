@@ -20,6 +20,9 @@ pub(super) const LACKS: &str = "HTTP/2: this build's node::http2::Http2Session i
 
 const SUBMIT: &str = "_ZN4node5http212Http2Session13SubmitRequestERKNS0_13Http2PriorityERKNS_9NgHeadersINS0_18Http2HeadersTraitsEEEPii";
 const STREAM: &str = "_ZN4node5http211Http2StreamC1EPNS0_12Http2SessionEN2v85LocalINS4_6ObjectEEEi24nghttp2_headers_categoryi";
+const RESPOND: &str =
+    "_ZN4node5http211Http2Stream14SubmitResponseERKNS_9NgHeadersINS0_18Http2HeadersTraitsEEEi";
+const RESPONSE: [&str; 2] = ["nghttp2_submit_response", "nghttp2_submit_response2"];
 const FRAME: &str =
     "_ZN4node5http212Http2Session14OnFrameReceiveEP15nghttp2_sessionPK13nghttp2_framePv";
 const DATA: &str = "_ZN4node5http212Http2Session19OnDataChunkReceivedEP15nghttp2_sessionhiPKhmPv";
@@ -33,8 +36,23 @@ const READ: &str = "_ZN4node5http212Http2Session12OnStreamReadElRK8uv_buf_t";
 const TLS: &str = "_ZN4node6crypto7TLSWrap5GetFDEv";
 const OPEN: &str = "uv__stream_open";
 
-const NAMES: [&str; 13] = [
-    SUBMIT, STREAM, FRAME, DATA, OVER, INVALID, CONSUME, FEED[0], FEED[1], SEND, READ, TLS, OPEN,
+const NAMES: [&str; 16] = [
+    SUBMIT,
+    STREAM,
+    RESPOND,
+    RESPONSE[0],
+    RESPONSE[1],
+    FRAME,
+    DATA,
+    OVER,
+    INVALID,
+    CONSUME,
+    FEED[0],
+    FEED[1],
+    SEND,
+    READ,
+    TLS,
+    OPEN,
 ];
 
 /// `GetFD` as a `StreamResource`'s table has it: the compiler's entries that begin by the way from there to
@@ -101,19 +119,35 @@ impl Program<'_> {
         }
         sites.extend(self.calls(SUBMIT, STREAM, "node_h2_asked")?);
         sites.push(self.fed()?);
+        sites.push(self.responds()?);
         // The compiler may have left it out: some versions send there, too.
         sites.extend(self.calls(DATA, SEND, "node_h2_sends").unwrap_or_default());
         Some(sites)
+    }
+
+    /// The call by which an answer is given to the session, with the `Http2Session *` in rax.
+    fn responds(&self) -> Option<Site> {
+        let respond = self.symbol(RESPOND)?;
+        let offset = self.sections.file_offset(respond.address)?;
+        let callees = self.addresses(&RESPONSE);
+        let call = given(&self.code(RESPOND)?, &callees)?;
+        Some(Site {
+            program: "node_h2_answered",
+            offset: offset.wrapping_add(call.wrapping_sub(respond.address)),
+            returns: false,
+        })
+    }
+
+    fn addresses(&self, names: &[&str]) -> Vec<u64> {
+        let found = names.iter().filter_map(|name| self.symbol(name));
+        found.map(|symbol| symbol.address).collect()
     }
 
     /// The first jump behind the call by which a session is given what was read.
     fn fed(&self) -> Option<Site> {
         let consume = self.symbol(CONSUME)?;
         let offset = self.sections.file_offset(consume.address)?;
-        let feeds: Vec<u64> = FEED
-            .iter()
-            .filter_map(|name| Some(self.symbol(name)?.address))
-            .collect();
+        let feeds = self.addresses(&FEED);
         let jump = behind(&self.code(CONSUME)?, &feeds)?;
         Some(Site {
             program: "node_h2_told",
@@ -138,14 +172,28 @@ impl Program<'_> {
     }
 }
 
+/// The place among `code` of the only call of one of `callees`.
+fn only_call(code: &[Instruction], callees: &[u64]) -> Option<usize> {
+    let of_them = |i: &Instruction| {
+        i.code() == Code::Call_rel32_64 && callees.contains(&i.near_branch_target())
+    };
+    let call = code.iter().position(of_them)?;
+    let others = code.iter().skip(call + 1).any(of_them);
+    (!others).then_some(call)
+}
+
+/// Where that is, if its first argument was read by rax just before.
+fn given(code: &[Instruction], callees: &[u64]) -> Option<u64> {
+    let call = only_call(code, callees)?;
+    let before = code.get(call.checked_sub(1)?)?;
+    let read = is_load(before, Register::RAX) && before.op0_register() == Register::RDI;
+    read.then(|| code[call].ip())
+}
+
 /// Where the first jump behind the only call of one of `callees` is, if no other call is before it.
 fn behind(code: &[Instruction], callees: &[u64]) -> Option<u64> {
-    let is_call = |i: &&Instruction| i.code() == Code::Call_rel32_64;
-    let of_them = |i: &&Instruction| is_call(i) && callees.contains(&i.near_branch_target());
-    if code.iter().filter(of_them).count() != 1 {
-        return None;
-    }
-    let mut rest = code.iter().skip_while(|i| !of_them(i)).skip(1);
+    let call = only_call(code, callees)?;
+    let mut rest = code.iter().skip(call + 1);
     let next = rest.find(|i| i.flow_control() != FlowControl::Next)?;
     let emulated = [
         FlowControl::ConditionalBranch,
@@ -222,6 +270,13 @@ mod tests {
         assert_eq!(behind(&decoded(&fed), &[0x1005]), Some(0x100d));
         assert_eq!(behind(&decoded(&fed), &[0x1005, 0x1014]), None);
         assert_eq!(behind(&decoded(&fed), &[0x1014]), None);
+        // mov rdi, [rax+0xa8]; call +0
+        let answer = [0x48, 0x8b, 0xb8, 0xa8, 0, 0, 0, 0xe8, 0, 0, 0, 0];
+        assert_eq!(given(&decoded(&answer), &[0x100c]), Some(0x1007));
+        assert_eq!(given(&decoded(&answer), &[0x1007]), None);
+        // mov rdi, [rcx+0xa8]
+        let other = [0x48, 0x8b, 0xb9, 0xa8, 0, 0, 0, 0xe8, 0, 0, 0, 0];
+        assert_eq!(given(&decoded(&other), &[0x100c]), None);
         // mov r12d, esi; mov eax, [rdi+0xb8]
         let open = [0x41, 0x89, 0xf4, 0x8b, 0x87, 0xb8, 0, 0, 0];
         assert_eq!(first_number(&decoded(&open)), Some(0xb8));
