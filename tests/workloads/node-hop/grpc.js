@@ -4,11 +4,15 @@ const grpc = require("@grpc/grpc-js");
 const same = (bytes) => bytes;
 const nothing = Buffer.alloc(0);
 const server = new grpc.Server();
+const pem = process.env.STYLE === "grpc-tls" ? require("./certificate")() : null;
 let client;
 
 function get(port, path, done) {
   const [, , id, step] = path.split("/");
-  client ??= new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  client ??= new grpc.Client(
+    `127.0.0.1:${port}`,
+    pem ? grpc.credentials.createSsl(pem) : grpc.credentials.createInsecure(),
+  );
   server.register(`/hop/${id}`, handle, same, same, "unary");
   const metadata = new grpc.Metadata();
   metadata.set("step", step);
@@ -27,7 +31,9 @@ function handle(call, done) {
 
 function serve(toOthers, ready) {
   onward = toOthers;
-  const credentials = grpc.ServerCredentials.createInsecure();
+  const credentials = pem
+    ? grpc.ServerCredentials.createSsl(null, [{ private_key: pem, cert_chain: pem }])
+    : grpc.ServerCredentials.createInsecure();
   server.bindAsync("127.0.0.1:0", credentials, (error, port) => {
     if (error) throw error;
     ready(port);

@@ -19,7 +19,7 @@ function onward(path, done) {
   else ask("/leaf/prices/0", (error) => (error ? done(error) : ask(leaf, done)));
 }
 
-const way = require(STYLE === "grpc" ? "./grpc" : "./h2c");
+const way = require(STYLE.startsWith("grpc") ? "./grpc" : "./h2");
 const serve = STYLE === "compat" ? way.serveCompatible : way.serve;
 
 serve(onward, (own) => {

@@ -1,11 +1,12 @@
-// http2 in the clear: one session for all.
+// http2 in the clear, or over TLS: one session for all.
 const http2 = require("http2");
 
+const pem = process.env.STYLE === "tls" ? require("./certificate")() : null;
 let session;
 
 // Asks the own server for a path.
 function get(port, path, done) {
-  session ??= http2.connect(`http://127.0.0.1:${port}`);
+  session ??= http2.connect(`${pem ? "https" : "http"}://127.0.0.1:${port}`, { ca: pem });
   const stream = session.request({ ":path": path, ":method": "POST" });
   let status;
   stream.on("response", (headers) => (status = headers[":status"]));
@@ -16,7 +17,9 @@ function get(port, path, done) {
 
 // Passes on what it is asked for.
 function serve(onward, ready) {
-  const server = http2.createServer();
+  const server = pem
+    ? http2.createSecureServer({ key: pem, cert: pem })
+    : http2.createServer();
   server.on("stream", (stream, headers) => {
     onward(headers[":path"], (error, status) => {
       stream.respond({ ":status": error ? 502 : status });
