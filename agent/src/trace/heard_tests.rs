@@ -165,3 +165,31 @@ fn who_writes_the_answer_of_a_stream_is_not_believed() {
         assert_eq!(counts.refused[0], 1);
     }
 }
+
+/// Probes name connections; that TLS sessions are upon them may be known later.
+#[test]
+fn what_was_told_of_a_connection_counts_for_the_session_on_it() {
+    let mut world = World::new(LIMITS);
+    let over = |conn: u64, end: End| {
+        let carrier = crate::record::Carrier {
+            conn: ConnId(conn),
+            began: [0; 2],
+        };
+        let info = Opened::clone(&end.info());
+        Arc::new(Opened {
+            plain: Some(carrier),
+            ..info
+        })
+    };
+    let mut ask = |at: Nanos, told: Step, carrier: u64, end: End| {
+        world.step(at, told);
+        let end = of_stream(end.on(ALL));
+        world.ask_over(&over(carrier, end), at + 1, Threading::Bound, end);
+    };
+    ask(0, hears(11, 7), 11, server(1, 1, 100));
+    ask(2, asks(13, 7), 13, client(3, 3, 100));
+    for (at, step) in [(4, Answered(3)), (5, Answered(1)), (6, Due(5000))] {
+        world.step(at, step);
+    }
+    assert_eq!(world.told.join(" "), "[1 3<1:task]");
+}
