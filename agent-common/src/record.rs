@@ -71,7 +71,8 @@ pub const RANDOM_BYTES: usize = 32;
 /// Bit of a task's identity: it is what an event loop does from the moment at which it received
 /// the first chunk that carries it. Such an identity is never used again.
 pub const FIBER_EVENT: u64 = 1 << 61;
-/// With [`FIBER_EVENT`]: what it received was on a connection that its process opened.
+/// With [`FIBER_EVENT`]: what it received was on a connection that its process opened. Not told of an event
+/// that hears of one stream among what was received.
 pub const FIBER_ANSWER: u64 = 1 << 60;
 /// Bit of a task's identity: it is a thread of its runtime. One that was made for a request may
 /// become one of a pool, so what it was made for counts only if it ends before the answer.
@@ -280,6 +281,10 @@ pub const STREAM_SERVED: u32 = 1;
 pub const STREAM_ASKED: u32 = 2;
 /// The task writes one stream only, that of whoever made the task; which one is not known yet.
 pub const STREAM_WRITER: u32 = 3;
+/// The task, an event of a loop, hears what came on this stream: of a request, or of an answer.
+pub const STREAM_HEARD: u32 = 4;
+/// The task, an event of a loop, answers the request of this stream; who writes that does so for all.
+pub const STREAM_ANSWERED: u32 = 5;
 
 /// A task of a runtime and a stream.
 #[repr(C)]

@@ -8,7 +8,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most numbers that a kind needs.
-pub const FIELDS: usize = 16;
+pub const FIELDS: usize = 19;
 
 /// Bit of an identity that holds only while the request it was made for is open: an address that
 /// may be somebody else's afterwards without that being seen. Where it is certain that it is not,
@@ -225,4 +225,19 @@ pub mod node {
     pub const COUNTERS: usize = 10;
     /// Among those counters: how many scopes there are.
     pub const DEPTH: usize = 11;
+    /// In `node::http2::Http2Session`: the `StreamResource *` that it reads from; or `NOWHERE`: then
+    /// nothing is known of streams of HTTP/2.
+    pub const SESSION: usize = 12;
+    /// In the table of virtual functions of a `StreamResource`: `GetFD`.
+    pub const DESCRIPTOR: usize = 13;
+    /// Address of that function of a socket ...
+    pub const SOCKET: usize = 14;
+    /// ... and of what TLS puts upon one.
+    pub const TLS: usize = 15;
+    /// In a socket's `StreamResource`: `uv_stream_t *`.
+    pub const HANDLE: usize = 16;
+    /// In that of TLS: the one below it.
+    pub const BELOW: usize = 17;
+    /// In `uv_stream_t`: its descriptor.
+    pub const FD: usize = 18;
 }

@@ -128,6 +128,20 @@ pub struct NodeThread {
     pub ids: u64,
     /// Where the pointer to them is.
     pub hooks: u64,
+    /// Id of the connection of which the loop reads bytes in this event; 0 in all others.
+    pub reading: u64,
+    /// With `reading`: the event of these bytes.
+    pub read: u64,
+    /// The `Http2Session *` that is given what was read, now or before; 0 when none is.
+    pub session: u64,
+    /// With `session`: id of its connection.
+    pub carrier: u64,
+    /// With `session`: the stream that JavaScript was told of last, 0 when of none, ...
+    pub stream: u64,
+    /// ... and the event of that.
+    pub heard: u64,
+    /// With `session`: 1 when callbacks of many are due afterwards.
+    pub resume: u64,
     /// Between two collections of garbage; never the same again.
     pub epoch: u64,
     /// Changes of context since the event began.

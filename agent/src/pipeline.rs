@@ -646,6 +646,8 @@ const fn of(task: Task, stream: &Stream) -> Of {
         Way::Served => Of::Served(stream.conn, stream.number),
         Way::Asked => Of::Asked(stream.conn, stream.number),
         Way::Writer => Of::Writer(task.tgid, stream.fiber),
+        Way::Heard => Of::Heard(stream.conn, stream.number),
+        Way::Answered => Of::Answered(stream.conn, stream.number),
     }
 }
 

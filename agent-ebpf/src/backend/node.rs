@@ -9,6 +9,7 @@ use aya_ebpf::programs::ProbeContext;
 
 use crate::kernel::read_user;
 use crate::probes::node::{self, Call};
+use crate::probes::node_streams;
 
 /// V8: `PerformPromiseThen(promise, onFulfilled, onRejected, resultPromise)`, a builtin with its
 /// arguments in rax, rbx, rcx and rdx: all that awaits, and what the compiler made of `then`.
@@ -180,6 +181,99 @@ pub fn node_entered(_: ProbeContext) -> u32 {
 pub fn node_collected(_: ProbeContext) -> u32 {
     if let Some(runtime) = node::runtime() {
         node::collected(runtime);
+    }
+    0
+}
+
+/// Node.js: the call of `Http2Stream::Http2Stream(Http2Session *session, Local<Object> obj, int32_t id,
+/// nghttp2_headers_category category, int options)` within `Http2Session::SubmitRequest`, `session` in
+/// rsi, `id` in ecx: a client asks for a stream, of which nothing is written yet.
+#[uprobe]
+pub fn node_h2_asked(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let (rsi, rcx) = unsafe { ((*ctx.regs).rsi, (*ctx.regs).rcx) };
+        node_streams::asked(runtime, rsi, rcx as u32);
+    }
+    0
+}
+
+/// Node.js: the call of `nghttp2_submit_response(nghttp2_session *session, int32_t stream_id, ...)` within
+/// `Http2Stream::SubmitResponse`, the stream's number in esi; its `Http2Session *`, by which `session` was
+/// read, is still in rax.
+#[uprobe]
+pub fn node_h2_answered(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let (rax, rsi) = unsafe { ((*ctx.regs).rax, (*ctx.regs).rsi) };
+        node_streams::answered(runtime, rax, rsi as u32);
+    }
+    0
+}
+
+/// Node.js: `int Http2Session::OnFrameReceive(nghttp2_session *handle, const nghttp2_frame *frame, void
+/// *session)`.
+#[uprobe]
+pub fn node_h2_frame(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let (rsi, rdx) = unsafe { ((*ctx.regs).rsi, (*ctx.regs).rdx) };
+        node_streams::frame(runtime, rdx, rsi);
+    }
+    0
+}
+
+/// Node.js: `int Http2Session::OnDataChunkReceived(nghttp2_session *handle, uint8_t flags, int32_t id,
+/// const uint8_t *data, size_t len, void *session)`.
+#[uprobe]
+pub fn node_h2_data(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let (rdx, r9) = unsafe { ((*ctx.regs).rdx, (*ctx.regs).r9) };
+        node_streams::heard(runtime, r9, rdx as u32, false);
+    }
+    0
+}
+
+/// Node.js: `int Http2Session::OnStreamClose(nghttp2_session *handle, int32_t id, uint32_t code, void
+/// *session)`.
+#[uprobe]
+pub fn node_h2_over(ctx: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        // SAFETY: as above.
+        let (rsi, rcx) = unsafe { ((*ctx.regs).rsi, (*ctx.regs).rcx) };
+        node_streams::over(rcx, rsi as u32);
+    }
+    0
+}
+
+/// Node.js: `int Http2Session::OnInvalidFrame(nghttp2_session *handle, const nghttp2_frame *frame, int
+/// error, void *session)`.
+#[uprobe]
+pub fn node_h2_invalid(ctx: ProbeContext) -> u32 {
+    if let Some(runtime) = node::runtime() {
+        // SAFETY: as above.
+        let session = unsafe { (*ctx.regs).rcx };
+        node_streams::heard(runtime, session, 0, false);
+    }
+    0
+}
+
+/// Node.js: the calls of `void Http2Session::SendPendingData()` within `OnDataChunkReceived`.
+#[uprobe]
+pub fn node_h2_sends(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node_streams::sends();
+    }
+    0
+}
+
+/// Node.js: the first jump behind the call of `nghttp2_session_mem_recv` within `void
+/// Http2Session::ConsumeHTTP2Data()`: all callbacks have been made.
+#[uprobe]
+pub fn node_h2_told(_: ProbeContext) -> u32 {
+    if node::runtime().is_some() {
+        node_streams::told();
     }
     0
 }

@@ -8,6 +8,7 @@ pub mod java;
 pub mod lifecycle;
 pub mod native;
 pub mod node;
+pub mod node_streams;
 pub mod plain;
 pub mod process;
 pub mod proxied;

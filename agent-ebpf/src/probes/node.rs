@@ -67,7 +67,7 @@ const COUNTER: u64 = 16;
 
 /// The event loop of the current thread; made when it is `wanted` and not known.
 #[inline(always)]
-fn thread(wanted: bool) -> Option<&'static mut NodeThread> {
+pub(super) fn thread(wanted: bool) -> Option<&'static mut NodeThread> {
     let tid = task_id() as u32;
     if let Some(found) = NODE_THREADS.get_ptr_mut(tid) {
         // SAFETY: a live map value that only its own thread writes.
@@ -90,7 +90,7 @@ fn thread(wanted: bool) -> Option<&'static mut NodeThread> {
 /// The newest id of a resource; positive doubles are ordered like their bits. 0 when it cannot be
 /// read; then nothing is known of any id any more.
 #[inline(always)]
-fn newest(thread: &mut NodeThread) -> u64 {
+pub(super) fn newest(thread: &mut NodeThread) -> u64 {
     if thread.ids == 0 {
         return 0;
     }
@@ -106,6 +106,16 @@ fn newest(thread: &mut NodeThread) -> u64 {
 
 #[inline(always)]
 fn begin(thread: &mut NodeThread, event: u64) {
+    thread.reading = 0;
+    thread.session = 0;
+    thread.resume = 0;
+    turn(thread, event);
+}
+
+/// What runs is `event`'s from now on, within what the loop does.
+#[inline(always)]
+pub(super) fn turn(thread: &mut NodeThread, event: u64) {
+    thread.stream = 0;
     thread.event = event;
     thread.current = event;
     thread.since = newest(thread);
@@ -121,7 +131,7 @@ fn begin(thread: &mut NodeThread, event: u64) {
 
 /// Ids after `after` are of `fiber`.
 #[inline(always)]
-fn log(thread: &mut NodeThread, after: u64, fiber: u64) {
+pub(super) fn log(thread: &mut NodeThread, after: u64, fiber: u64) {
     let fiber = if fiber == 0 && thread.makers != 0 {
         MANY
     } else {
@@ -187,7 +197,7 @@ fn logged(thread: &NodeThread, id: u64) -> u64 {
 /// The task that made the resource `id`, in whichever event: in the scope of the resource
 /// `trigger`, if that is not 0.
 #[inline(always)]
-fn made_by(thread: &NodeThread, id: u64, trigger: u64) -> u64 {
+pub(super) fn made_by(thread: &NodeThread, id: u64, trigger: u64) -> u64 {
     let found = match logged(thread, id) {
         MANY if trigger != 0 => logged(thread, trigger),
         found => found,
@@ -201,12 +211,20 @@ pub fn received(connection: &Connection) -> u64 {
     let Some(thread) = thread(true) else {
         return 0;
     };
-    let mut event = fresh_id() & (FIBER_ANSWER - 1) | FIBER_EVENT;
+    let mut event = fresh_event();
     if connection.flags & FLAG_CLIENT != 0 {
         event |= FIBER_ANSWER;
     }
     begin(thread, event);
+    thread.reading = connection.id;
+    thread.read = event;
     event
+}
+
+/// An identity that no task had before.
+#[inline(always)]
+pub(super) fn fresh_event() -> u64 {
+    fresh_id() & (FIBER_ANSWER - 1) | FIBER_EVENT
 }
 
 /// The loop of the current thread turns to an event that is no task of ours.
@@ -271,10 +289,12 @@ pub fn took(runtime: &Runtime, message: u64, environment: u64) {
     begin(thread, task);
 }
 
-/// The event that the loop of the current thread serves, 0 when it is none of ours.
+/// The event that the loop of the current thread serves, 0 when it is none of ours: while it reads, that of
+/// the bytes, whichever of their streams it has come to.
 #[inline(always)]
 pub fn event() -> u64 {
     match thread(false) {
+        Some(thread) if thread.reading != 0 => thread.read,
         Some(thread) => thread.event,
         None => 0,
     }
@@ -290,7 +310,7 @@ pub fn current() -> u64 {
 }
 
 #[inline(always)]
-fn of(thread: &NodeThread) -> u64 {
+pub(super) fn of(thread: &NodeThread) -> u64 {
     if thread.changed == 0 && thread.makers == 0 && thread.scope == 0 {
         return thread.event;
     }
@@ -408,10 +428,19 @@ fn next(id: u64) -> u64 {
 /// The id of the resource in whose scope the current one was entered.
 #[inline(always)]
 fn around(thread: &NodeThread, runtime: &Runtime) -> Option<u64> {
-    let at = |field: usize| read_user::<u64>(thread.hooks.wrapping_add(runtime.at[field]));
-    let depth: u32 = read_user(at(node::COUNTERS)?.wrapping_add(runtime.at[node::DEPTH]))?;
-    let outer = u64::from(depth).checked_sub(1)?;
-    read_user(at(node::SCOPES)?.wrapping_add(16 * outer))
+    let outer = u64::from(depth(thread, runtime)?).checked_sub(1)?;
+    let scopes: u64 = read_user(thread.hooks.wrapping_add(runtime.at[node::SCOPES]))?;
+    read_user(scopes.wrapping_add(16 * outer))
+}
+
+/// How many scopes are around what runs; none where the loop itself is about to enter JavaScript.
+#[inline(always)]
+pub(super) fn depth(thread: &NodeThread, runtime: &Runtime) -> Option<u32> {
+    if thread.ids == 0 {
+        return None;
+    }
+    let counters: u64 = read_user(thread.hooks.wrapping_add(runtime.at[node::COUNTERS]))?;
+    read_user(counters.wrapping_add(runtime.at[node::DEPTH]))
 }
 
 impl NodeThread {

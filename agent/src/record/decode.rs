@@ -228,6 +228,8 @@ fn stream(record: &raw::Stream) -> Result<Event<'static>, Error> {
         raw::STREAM_SERVED => Way::Served,
         raw::STREAM_ASKED => Way::Asked,
         raw::STREAM_WRITER => Way::Writer,
+        raw::STREAM_HEARD => Way::Heard,
+        raw::STREAM_ANSWERED => Way::Answered,
         _ => return Err(Error::Field("role of a task")),
     };
     Ok(Event::Stream(Stream {

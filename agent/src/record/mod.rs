@@ -253,6 +253,10 @@ pub enum Way {
     Asked,
     /// It writes one stream only, whose number is not known, for whoever made it.
     Writer,
+    /// It is an event of a loop, and hears what came on the stream.
+    Heard,
+    /// It is an event of a loop, and answers the request.
+    Answered,
 }
 
 /// End of a connection.

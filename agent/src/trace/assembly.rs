@@ -241,9 +241,9 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 15] {
+    pub fn sizes(&self) -> [(&'static str, usize); 16] {
         let [handlers, processes] = self.handlers.sizes();
-        let [told, streams] = self.streams.sizes();
+        let [told, streams, calls] = self.streams.sizes();
         [
             ("nodes", self.len()),
             ("open", self.open.len()),
@@ -260,6 +260,7 @@ impl Assembly {
             ("serving", self.serving.len()),
             ("told", told),
             ("streams", streams),
+            ("stream_calls", calls),
         ]
     }
 
@@ -342,7 +343,9 @@ impl Assembly {
         }
         match role {
             Role::Server => {
-                let told = Self::is_told(threading, reader.fiber);
+                // What an event reads is of many streams, too.
+                let told = Self::is_told(threading, reader.fiber)
+                    || (stream.is_some() && reader.is_event());
                 match stream {
                     Some(stream) if told => {
                         self.begin_shared(node, info.conn, stream);
@@ -402,6 +405,7 @@ impl Assembly {
             fiber: first.fiber,
         });
         let events = [answer.first.unwrap_or(answer.end), answer.end];
+        let shared = entry.request.stream.is_some();
         entry.answer = Some(answer);
         let hold = self.limits.hold;
         if let Some(entry) = self.node_mut(node) {
@@ -411,7 +415,8 @@ impl Assembly {
             (Role::Server, _) => {
                 self.handlers.finish(node, number, handler);
                 self.claim(node, writer, end);
-                self.confirm(node, writer);
+                let answerer = self.answerer(node, writer);
+                self.confirm(node, answerer);
             }
             // The client has its answer: the server has sent it, seen or not.
             (Role::Client, Some((server, id))) => {
@@ -424,7 +429,8 @@ impl Assembly {
             }
             (Role::Client, None) => {}
         }
-        if role == Role::Client {
+        // Of a stream its own event is told.
+        if role == Role::Client && !shared {
             self.brought(node, events);
         }
         if self.serving.get(&conn) == Some(&node) {

@@ -193,6 +193,10 @@ impl World {
     }
 
     fn ask(&mut self, at: Nanos, threading: Threading, end: End) {
+        self.ask_over(&end.info(), at, threading, end);
+    }
+
+    fn ask_over(&mut self, info: &Arc<Opened>, at: Nanos, threading: Threading, end: End) {
         let Handler { task, fiber } = end.handler();
         let request = Request {
             number: 0,
@@ -210,12 +214,9 @@ impl World {
                 tracestate: None,
             },
         };
-        self.assembly.asked(
-            &end.info(),
-            Box::new(request),
-            (end.handler(), at),
-            threading,
-        );
+        let reader = (end.handler(), at);
+        self.assembly
+            .asked(info, Box::new(request), reader, threading);
     }
 
     fn tell(&mut self, batch: Batch) {
@@ -786,6 +787,8 @@ mod events;
 
 #[path = "assembly_given_tests.rs"]
 mod given;
+#[path = "heard_tests.rs"]
+mod heard;
 
 #[path = "outlived_tests.rs"]
 mod outlived;

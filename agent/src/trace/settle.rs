@@ -376,17 +376,21 @@ impl Assembly {
 
     /// The answer to the call `node` was read at these moments.
     pub(super) fn brought(&mut self, node: NodeId, moments: [Moment; 2]) {
+        for Moment { task, fiber, .. } in moments {
+            self.brought_answer(node, Handler { task, fiber });
+        }
+    }
+
+    /// The event `reader` has brought the answer to the call `node`, or a part of it.
+    pub(super) fn brought_answer(&mut self, node: NodeId, reader: Handler) {
         let Some(entry) = self.node(node) else { return };
         let purpose = match (entry.above, entry.supposed) {
             (Some((request, id)), _) => Purpose::Answer(request, id),
             (None, Some(_)) => Purpose::Call(node, entry.id),
             (None, None) => return,
         };
-        for Moment { task, fiber, .. } in moments {
-            let reader = Handler { task, fiber };
-            if reader.is_event() {
-                self.handlers.brought(reader, purpose);
-            }
+        if reader.is_event() {
+            self.handlers.brought(reader, purpose);
         }
     }
 

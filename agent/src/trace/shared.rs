@@ -5,6 +5,7 @@
 
 use super::{Assembly, NodeId};
 use crate::record::{ConnId, Nanos, Task};
+use crate::trace::events::Purpose;
 use crate::trace::handlers::{Handler, Threading};
 use crate::trace::parent::Refusal;
 use crate::trace::streams::{Of, Told};
@@ -13,9 +14,16 @@ impl Assembly {
     /// A probe of a runtime told, at `at`, that task `fiber` has to do with a stream.
     pub fn told(&mut self, task: Task, fiber: u64, of: Of, at: Nanos) {
         let told = Told { task, fiber, at };
-        let Of::Served(conn, stream) = of else {
-            self.streams.push(of, told);
-            return;
+        let (conn, stream) = match of {
+            Of::Served(conn, stream) => (conn, stream),
+            Of::Heard(conn, stream) => {
+                self.heard_of(conn, stream, told);
+                return;
+            }
+            Of::Asked(..) | Of::Writer(..) | Of::Answered(..) => {
+                self.streams.push(of, told);
+                return;
+            }
         };
         // What its maker does is none of its business any more, nor is what it handled before: it
         // is as good as a new one, also while its stream is still to come.
@@ -24,6 +32,63 @@ impl Assembly {
             Some((node, _)) => self.handled(node, told),
             None => self.streams.push(of, told),
         }
+    }
+
+    /// An event was told to hear of a stream: of the request that is open there, or of the answer to the
+    /// call.
+    fn heard_of(&mut self, conn: ConnId, stream: u32, told: Told) {
+        if let Some((node, _)) = self.streams.find(conn, stream) {
+            self.hears(node, told);
+            return;
+        }
+        match self.streams.call(conn, stream) {
+            Some((node, id)) if self.node(node).is_some_and(|call| call.id == id) => {
+                let Told { task, fiber, .. } = told;
+                self.brought_answer(node, Handler { task, fiber });
+            }
+            Some(_) => {}
+            // The request is still to come.
+            None => self.streams.push(Of::Heard(conn, stream), told),
+        }
+    }
+
+    /// The event that was told hears of the server's request `node`, or of more of it.
+    fn hears(&mut self, node: NodeId, told: Told) {
+        let Told { task, fiber, .. } = told;
+        let handler = Handler { task, fiber };
+        let Some(entry) = self.node_mut(node) else {
+            return;
+        };
+        if entry.tgid != task.tgid || !handler.is_event() {
+            return;
+        }
+        let (id, number) = (entry.id, entry.number);
+        if entry.handler.fiber == 0 {
+            entry.handler = handler;
+            entry.handler_born = 0;
+            self.handlers.begin_unhandled(node, number, handler);
+        }
+        self.handlers.brought(handler, Purpose::Request(node, id));
+    }
+
+    /// What was told of a stream of the connection of `node`, be it before it was known that a TLS session
+    /// is upon it.
+    fn take_told(&mut self, node: NodeId, stream: u32, of: fn(ConnId, u32) -> Of) -> Option<Told> {
+        let info = &self.node(node)?.info;
+        let (conn, under) = (info.conn, info.plain.map(|carrier| carrier.conn));
+        self.streams
+            .take(of(conn, stream))
+            .or_else(|| self.streams.take(of(under?, stream)))
+    }
+
+    /// Who answered the server's request `node`, where `writer` wrote the answer.
+    pub(super) fn answerer(&mut self, node: NodeId, writer: Option<Handler>) -> Option<Handler> {
+        let entry = self.node(node)?;
+        let Some(stream) = entry.request.stream.filter(|_| entry.told) else {
+            return writer;
+        };
+        let Told { task, fiber, .. } = self.take_told(node, stream, Of::Answered)?;
+        Some(Handler { task, fiber })
     }
 
     /// Is it for probes to tell whose the streams of a process are? Not known of a process that
@@ -48,6 +113,9 @@ impl Assembly {
         self.streams.opened(conn, stream, (node, id));
         if let Some(told) = self.streams.take(Of::Served(conn, stream)) {
             self.handled(node, told);
+        }
+        if let Some(told) = self.take_told(node, stream, Of::Heard) {
+            self.hears(node, told);
         }
     }
 
@@ -105,15 +173,19 @@ impl Assembly {
     ) -> Result<(Handler, Nanos), Refusal> {
         let entry = self
             .node(node)
-            .map(|entry| (entry.info.conn, entry.request.stream));
-        let Some((conn, Some(stream))) = entry else {
+            .map(|entry| (entry.info.conn, entry.id, entry.request.stream));
+        let Some((conn, id, Some(stream))) = entry else {
             return Ok((writer, at));
         };
+        if let Some(Told { task, fiber, at }) = self.take_told(node, stream, Of::Asked) {
+            self.streams.called(conn, stream, (node, id));
+            return Ok((Handler { task, fiber }, at));
+        }
+        if writer.is_event() {
+            return Err(Refusal::Unrelated);
+        }
         if !Self::is_told(threading, writer.fiber) {
             return Ok((writer, at));
-        }
-        if let Some(Told { task, fiber, at }) = self.streams.take(Of::Asked(conn, stream)) {
-            return Ok((Handler { task, fiber }, at));
         }
         let own = Of::Writer(writer.task.tgid, writer.fiber);
         match self.streams.take(own) {

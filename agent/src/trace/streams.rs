@@ -6,6 +6,9 @@
 //! request was read and before one is written, so what is asked for finds what was told; what was
 //! read may wait for bytes before it, and then finds it, too.
 //!
+//! Where a loop serves all streams, an event of it hears of one stream after the other: of a request, or
+//! of the answer to a call, for which those that were asked for are remembered.
+//!
 //! Numbers of streams are never used again on a connection, nor are those of connections. What was
 //! told and not asked for is forgotten by generations.
 
@@ -37,6 +40,10 @@ pub enum Of {
     Asked(ConnId, u32),
     /// It writes one stream only: a task of this process.
     Writer(u32, u64),
+    /// It is an event that hears of this stream.
+    Heard(ConnId, u32),
+    /// It is an event that answers the request of this stream.
+    Answered(ConnId, u32),
 }
 
 /// All that was told, and requests that wait to be told of.
@@ -46,6 +53,9 @@ pub struct Streams {
     old: HashMap<Of, Told>,
     /// Open server requests, whether told of or not: as many as nodes at most.
     open: HashMap<(ConnId, u32), (NodeId, SpanId)>,
+    /// Calls that somebody was told to ask for, by their streams, also when they are over.
+    calls: HashMap<(ConnId, u32), (NodeId, SpanId)>,
+    old_calls: HashMap<(ConnId, u32), (NodeId, SpanId)>,
 }
 
 impl Streams {
@@ -80,10 +90,32 @@ impl Streams {
         }
     }
 
-    /// Entries that are kept: what was told, and open requests.
+    /// A call that was asked for is there.
+    pub fn called(&mut self, conn: ConnId, stream: u32, call: (NodeId, SpanId)) {
+        if self.calls.len() >= GENERATION {
+            self.old_calls = std::mem::take(&mut self.calls);
+        }
+        self.calls.insert((conn, stream), call);
+    }
+
+    /// The call of a stream, which may have left.
     #[must_use]
-    pub fn sizes(&self) -> [usize; 2] {
-        [self.young.len() + self.old.len(), self.open.len()]
+    pub fn call(&self, conn: ConnId, stream: u32) -> Option<(NodeId, SpanId)> {
+        let of = (conn, stream);
+        self.calls
+            .get(&of)
+            .or_else(|| self.old_calls.get(&of))
+            .copied()
+    }
+
+    /// Entries that are kept: what was told, open requests, and calls.
+    #[must_use]
+    pub fn sizes(&self) -> [usize; 3] {
+        [
+            self.young.len() + self.old.len(),
+            self.open.len(),
+            self.calls.len() + self.old_calls.len(),
+        ]
     }
 }
 
@@ -128,6 +160,19 @@ mod tests {
         streams.closed(ConnId(1), 1, SpanId([2; 8]));
         assert_eq!(streams.find(ConnId(1), 1), Some(request(1)));
         streams.closed(ConnId(1), 1, SpanId([1; 8]));
-        assert_eq!(streams.sizes(), [0, 0]);
+        assert_eq!(streams.sizes(), [0, 0, 0]);
+    }
+
+    #[test]
+    fn calls_are_forgotten_by_generations() {
+        let mut streams = Streams::default();
+        let call = |number| (NodeId(number), SpanId([1; 8]));
+        for number in 0..5 * GENERATION as u32 {
+            streams.called(ConnId(1), number, call(number));
+        }
+        let last = 5 * GENERATION as u32 - 1;
+        assert_eq!(streams.call(ConnId(1), last), Some(call(last)));
+        assert_eq!(streams.call(ConnId(2), last), None);
+        assert!(streams.sizes()[2] <= 2 * GENERATION);
     }
 }

@@ -3,7 +3,9 @@
 //! Everything is found in the program itself: the places of the probes by the names of V8's
 //! builtins and of functions of V8, libuv and Node.js; the offsets by reading the code that uses
 //! them. A build that lacks one of them is refused as a whole: a place where JavaScript is entered
-//! unseen would be taken for the event before.
+//! unseen would be taken for the event before. What is known of HTTP/2 is lost by itself (`streams`).
+
+mod streams;
 
 use super::{Found, Refusal, Site, Way, at_entry};
 use crate::discovery::elf::Sections;
@@ -97,15 +99,24 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         return Err(format!("it has no symbol {missing}"));
     }
     let functions = Functions { sections, found };
-    let at = functions
+    let mut at = functions
         .offsets()
         .ok_or("the code of its promises or of its asynchronous ids is not as known")?;
-    let sites = functions
+    let mut sites = functions
         .sites()
         .ok_or("the code of its promises is not as known")?;
+    let streams = streams::find(sections);
+    if let Some(streams) = &streams {
+        sites.extend(streams.sites.iter().cloned());
+        for (index, value) in streams.at {
+            at[index] = value;
+        }
+    }
     Ok(Found {
         sites: sites.into(),
         own: true,
+        addresses: &[node::SOCKET, node::TLS],
+        lacks: streams.is_none().then_some(streams::LACKS),
         ..Found::new(sections, NODE, at)
     })
 }
@@ -150,6 +161,15 @@ fn ready(mapping: &Mapping, regions: &[Region]) -> Result<(), Refusal> {
     Ok(())
 }
 
+/// Instructions of a function, as many as are read.
+fn instructions(address: u64, code: &[u8]) -> Vec<Instruction> {
+    let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    decoder
+        .into_iter()
+        .take_while(|i| !i.is_invalid())
+        .collect()
+}
+
 /// Named functions of a program.
 struct Functions<'a> {
     sections: &'a Sections,
@@ -167,13 +187,7 @@ impl Functions<'_> {
 
     fn instructions(&self, name: &str) -> Option<Vec<Instruction>> {
         let (symbol, code) = self.code(name)?;
-        let decoder = Decoder::with_ip(64, &code, symbol.address, DecoderOptions::NONE);
-        Some(
-            decoder
-                .into_iter()
-                .take_while(|i| !i.is_invalid())
-                .collect(),
-        )
+        Some(instructions(symbol.address, &code))
     }
 
     fn offsets(&self) -> Option<[u64; FIELDS]> {
