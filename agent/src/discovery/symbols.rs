@@ -52,6 +52,47 @@ pub fn containing(sections: &Sections, marks: &[&str]) -> HashMap<String, Symbol
     names.iter().filter_map(of_mark).collect()
 }
 
+/// All symbols whose names contain one of `marks`, by their names; at most `most`, a small number.
+#[must_use]
+pub fn all_containing(sections: &Sections, marks: &[&str], most: usize) -> Vec<(String, Symbol)> {
+    let names = all_names_containing(sections, marks, most).unwrap_or_default();
+    if names.is_empty() {
+        return Vec::new();
+    }
+    let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+    find(sections, &wanted).into_iter().collect()
+}
+
+/// The whole names that contain one of `marks`, in the local table of names.
+fn all_names_containing(sections: &Sections, marks: &[&str], most: usize) -> Option<Vec<String>> {
+    let table = sections.section(".strtab")?;
+    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
+    let mut found: Vec<String> = Vec::new();
+    let mut at = table.offset;
+    while at < end {
+        let len = usize::try_from(end - at).ok()?.min(WINDOW);
+        let window = sections.bytes(at, len);
+        for mark in marks {
+            for place in memmem::find_iter(&window, mark.as_bytes()) {
+                let Some(name) = name_around(&window, place) else {
+                    continue;
+                };
+                if found.len() >= most {
+                    return Some(found);
+                }
+                if !found.contains(&name) {
+                    found.push(name);
+                }
+            }
+        }
+        if window.len() < len || len <= NAME || at + len as u64 == end {
+            break;
+        }
+        at += (len - NAME) as u64;
+    }
+    Some(found)
+}
+
 /// Longest name that is looked at.
 const NAME: usize = 512;
 
@@ -82,9 +123,10 @@ fn names_containing(sections: &Sections, marks: &[&str]) -> Option<Vec<(String, 
 
 /// The name that `place` is in, if it is whole.
 fn name_around(window: &[u8], place: usize) -> Option<String> {
-    let start = window.get(..place)?.iter().rposition(|byte| *byte == 0)? + 1;
-    let len = window.get(place..)?.iter().position(|byte| *byte == 0)?;
-    let name = window.get(start..place + len)?;
+    let first = place.saturating_sub(NAME);
+    let before = window.get(first..place)?.iter().rposition(|byte| *byte == 0)?;
+    let len = window.get(place..)?.iter().take(NAME).position(|byte| *byte == 0)?;
+    let name = window.get(first + before + 1..place + len)?;
     if name.len() > NAME {
         return None;
     }
@@ -181,6 +223,18 @@ mod tests {
         let found = containing(&sections, &[part, "no_such_symbol_anywhere_at_all_either"]);
         let symbol = found.get(part).expect("this very function has a symbol");
         assert!(sections.file_offset(symbol.address).is_some(), "{found:?}");
+    }
+
+    #[test]
+    fn all_names_are_found_by_a_part() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let sections = Sections::of(file).unwrap();
+        let found = all_containing(&sections, &["7symbols5tests"], 64);
+        let part = "all_names_are_found_by_a_part";
+        assert!(found.iter().any(|(name, _)| name.contains(part)), "{found:?}");
+        assert!(found.len() > 1, "{found:?}");
+        assert_eq!(all_containing(&sections, &["7symbols5tests"], 1).len(), 1);
+        assert!(all_containing(&sections, &["no_such_symbol_anywhere"], 64).is_empty());
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! error, never a panic.
 
 use super::{
-    Chunk, ConnId, Direction, Ended, Endpoint, Event, Opened, Plain, Record, Secured, Stream, Task,
-    Way,
+    Chunk, ConnId, Direction, Ended, Endpoint, Event, Joined, Opened, Plain, Record, Secured, Stream,
+    Task, Way,
 };
 use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
 use agent_common::record as raw;
@@ -62,6 +62,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
                 random: secured.client_random,
             })
         }
+        raw::JOINED => joined(&view(bytes).ok_or_else(short)?)?,
         raw::LOADED => Event::Loaded,
         raw::STREAM => stream(&view(bytes).ok_or_else(short)?)?,
         raw::ENDED => ended(&view(bytes).ok_or_else(short)?)?,
@@ -194,6 +195,7 @@ fn plain<'a>(head: &raw::Plain, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
     Ok(Event::Plain(Plain {
         carrier: (head.conn != 0).then_some(ConnId(head.conn)),
         fresh: is(raw::PLAIN_FRESH),
+        key: is(raw::PLAIN_KEY),
         chunk: Chunk {
             conn: ConnId(head.session),
             direction: direction(head.direction),
@@ -205,6 +207,18 @@ fn plain<'a>(head: &raw::Plain, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
             unreadable: is(raw::CHUNK_NO_BUFFER | raw::CHUNK_FAULT),
             bytes,
         },
+    }))
+}
+
+fn joined(record: &raw::Joined) -> Result<Event<'static>, Error> {
+    bounded([record.offset, record.opposite])?;
+    Ok(Event::Joined(Joined {
+        key: ConnId(record.key),
+        session: ConnId(record.session),
+        carrier: ConnId(record.conn),
+        offset: record.offset,
+        opposite: record.opposite,
+        fresh: record.flags & u32::from(raw::PLAIN_FRESH) != 0,
     }))
 }
 

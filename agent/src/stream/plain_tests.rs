@@ -90,6 +90,7 @@ impl Fixture {
         let plain = Plain {
             carrier,
             fresh: how.fresh,
+            key: false,
             chunk: Chunk {
                 conn,
                 direction: how.direction,

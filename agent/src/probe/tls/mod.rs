@@ -7,6 +7,7 @@
 
 mod gnutls;
 mod openssl;
+mod rustls;
 
 use super::runtime::{Part, Site, at_return};
 use crate::discovery::elf::Sections;
@@ -250,9 +251,10 @@ fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
     }
     let wanted: Vec<&str> = [openssl::NAMES, gnutls::NAMES].concat();
     let found = symbols::find(sections, &wanted);
-    if let Some(sites) =
-        openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found))
-    {
+    let library =
+        openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found));
+    let linked = (kind == Kind::Program).then(|| rustls::look(sections));
+    if let Some(sites) = both(library, linked.flatten()) {
         return Found::Here(sites);
     }
     match (kind, hidden(sections)) {
@@ -263,6 +265,19 @@ fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
             "it holds {mark}, whose functions have no names: a build with its symbols is understood"
         )),
         _ => Found::Nothing,
+    }
+}
+
+/// What is probed in a program that may hold two libraries.
+fn both(one: Option<Sites>, other: Option<Sites>) -> Option<Sites> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Sites {
+            name: format!("{} and {}", one.name, other.name),
+            sites: one.sites.iter().chain(other.sites.iter()).cloned().collect(),
+            // Of the other nothing needs to be told.
+            cookie: one.cookie,
+        }),
+        (one, other) => one.or(other),
     }
 }
 

@@ -8,12 +8,18 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use reqwest::tls::Version;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
+
+fn is_old() -> bool {
+    !variable("OLD").is_empty()
+}
 
 fn client(tls: &str) -> Result<reqwest::Client, Failure> {
     let ca = reqwest::Certificate::from_pem(&read("ca.pem")?)?;
@@ -21,6 +27,10 @@ fn client(tls: &str) -> Result<reqwest::Client, Failure> {
     let builder = match tls {
         "native-tls" => builder.use_native_tls(),
         _ => builder.use_rustls_tls(),
+    };
+    let builder = match is_old() {
+        true => builder.http1_only().max_tls_version(Version::TLS_1_2),
+        false => builder,
     };
     Ok(builder.build()?)
 }
@@ -54,10 +64,14 @@ async fn handle(
 pub async fn serve() -> Result<(), Failure> {
     let chain = CertificateDer::from_pem_slice(&read("cert.pem")?)?;
     let key = PrivateKeyDer::from_pem_slice(&read("key.pem")?)?;
-    let mut config = ServerConfig::builder()
+    let (versions, protocols) = match is_old() {
+        true => (vec![&TLS12], vec![b"http/1.1".to_vec()]),
+        false => (vec![&TLS13, &TLS12], vec![b"h2".to_vec(), b"http/1.1".to_vec()]),
+    };
+    let mut config = ServerConfig::builder_with_protocol_versions(&versions)
         .with_no_client_auth()
         .with_single_cert(vec![chain], key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols;
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let app = Router::new()
         .route("/{verb}/{number}", any(handle))
