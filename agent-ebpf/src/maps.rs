@@ -340,8 +340,11 @@ pub struct TlsKey {
 #[map]
 pub static TLS_KEYS: LruHashMap<InProcess, TlsKey> = LruHashMap::with_max_entries(16384, 0);
 
-/// Bytes at the beginning of a record, in words: its head, and 19 of what no two records share.
+/// The beginning of a record, in words: its head, and 19 bytes that no two records share.
 pub const RECORD_WORDS: usize = 3;
+/// Records of one reading that are remembered: the last messages of a handshake come with the first
+/// request.
+pub const RECORDS_READ: usize = 4;
 
 /// What a thread of a process with rustls has received last, and what it does in rustls.
 #[repr(C)]
@@ -353,12 +356,14 @@ pub struct RustlsThread {
     pub sk: u64,
     /// See `conn`.
     pub fd: u64,
-    /// Where bytes of it stand that no record was found in; 0 when there are none.
+    /// Where it was put; 0 when there is nothing to be found.
     pub at: u64,
-    /// Behind the last byte received.
+    /// Behind the last byte of it.
     pub end: u64,
     /// What stood at `at`.
-    pub bytes: [u64; RECORD_WORDS],
+    pub first: [u64; RECORD_WORDS],
+    /// Beginnings of records in it.
+    pub heads: [[u64; RECORD_WORDS]; RECORDS_READ],
     /// Stack pointer at the beginning of the call that it is in; 0 when it is in none.
     pub stack: u64,
     /// Where that call writes what it answers.

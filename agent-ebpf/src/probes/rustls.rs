@@ -7,11 +7,10 @@
 //! as its version of TLS makes it, and begins with room for its head.
 //!
 //! The connection of a key is found by sealed bytes themselves, 16 at least that no two records
-//! share. Of what is opened: they are what the thread has received last, where a record begins or
-//! where the call's bytes do, or follow in the same buffer, record by record. Of what was sealed:
-//! the first such record of a key is what the thread sends next. Until then bytes are reported as of
-//! the key, and joined when it is found. A key with other numbers than its last ones is another one at
-//! its address.
+//! share. Of what is opened: the thread has received them last, where a record begins or where the
+//! call's bytes do. Of what was sealed: the first record of a key is what the thread sends next. Until
+//! then bytes are reported as of the key, and joined when it is found. A key with other numbers than
+//! its last ones is another one at its address.
 //!
 //! Not here: what records say. Handshakes, alerts and keys are told by their content type alone.
 
@@ -24,7 +23,7 @@ use rules::rules::Layout;
 use crate::emit::{emit, header, lost};
 use crate::kernel::{read_user, task_id, tgid};
 use crate::maps::{
-    RECORD_WORDS, RUSTLS_FRESH, RUSTLS_THREADS, RustlsThread, SESSION_FRESH, SESSION_KEY, SESSIONS,
+    RECORD_WORDS, RECORDS_READ, RUSTLS_FRESH, RUSTLS_THREADS, RustlsThread, SESSION_FRESH, SESSION_KEY, SESSIONS,
     Session, TLS_KEYS, TlsKey, WATCHED,
 };
 use crate::probes::fiber::in_process;
@@ -38,16 +37,19 @@ const COMPARED: u64 = 8 * RECORD_WORDS as u64;
 /// What the shortest sealed record carries, its tag; and the longest (RFC 5246).
 const SHORTEST: u64 = 16;
 const LONGEST: u64 = 16 * 1024 + 2048;
+/// Bytes of the nonce in a record of TLS 1.2 with GCM.
+const NONCE: u64 = 8;
 /// Content type of application data.
 const APPLICATION_DATA: u64 = 0x17;
-/// Records of one reading that are skipped: a handshake's, in the clear.
-const SKIPPED: u32 = 8;
 /// Buffers of a call that are looked through for a record.
 const BUFFERS: u64 = 4;
 /// Pieces of a message whose bytes are copied.
 const PIECES: u64 = 8;
 /// Marks the id of a connection where else the address of an object stands.
 const OF_CONNECTION: u64 = 1 << 63;
+
+/// How a record begins, or what stands where one was received.
+type Words = [u64; RECORD_WORDS];
 
 /// A connection on which bytes were moved.
 pub struct Carrier {
@@ -70,7 +72,7 @@ impl Version {
     #[inline(always)]
     fn fits(self, plain: u64, sealed: u64) -> bool {
         match self {
-            Self::Tls12 => sealed == plain + 24 || sealed == plain + 16,
+            Self::Tls12 => sealed == plain + NONCE + SHORTEST || sealed == plain + SHORTEST,
             Self::Tls13 => sealed == plain + 17,
         }
     }
@@ -132,13 +134,14 @@ pub fn received(carrier: &Carrier, address: u64, len: u32, layout: Layout) -> Op
     if address == 0 || len < COMPARED {
         return None;
     }
-    thread.bytes = read_user(address)?;
+    thread.first = read_user(address)?;
     thread.sk = carrier.sk;
     thread.fd = carrier.fd;
     thread.at = address;
     // Of several buffers the first is known to have so much.
     let whole = matches!(layout, Layout::Buffer);
     thread.end = address.wrapping_add(if whole { len } else { COMPARED });
+    remember(thread, address);
     thread.conn = carrier.conn;
     Some(())
 }
@@ -223,17 +226,18 @@ fn record(payload: u64, len: u64) -> Option<Record> {
     if !(SHORTEST..=LONGEST).contains(&len) {
         return None;
     }
-    let (kind, told) = head(payload.wrapping_sub(HEAD))?;
+    // The record goes on behind its head: there are as many bytes.
+    let (kind, told) = head(read_user(payload.wrapping_sub(HEAD))?)?;
     if told != len {
         return None;
     }
     Some(Record { kind, payload, len })
 }
 
-/// Content type and length of the record whose head is at `address`.
+/// Content type and length of the record whose head is at the beginning of `word`.
 #[inline(always)]
-fn head(address: u64) -> Option<(u8, u64)> {
-    let [kind, major, _, high, low]: [u8; HEAD as usize] = read_user(address)?;
+fn head(word: u64) -> Option<(u8, u64)> {
+    let [kind, major, _, high, low, ..] = word.to_le_bytes();
     // change_cipher_spec, alert, handshake, application_data.
     if !(0x14..=0x17).contains(&kind) || major != 3 {
         return None;
@@ -242,11 +246,13 @@ fn head(address: u64) -> Option<(u8, u64)> {
 }
 
 #[inline(always)]
-fn same(one: &[u64; RECORD_WORDS], other: &[u64; RECORD_WORDS]) -> bool {
+fn same(one: &Words, other: &Words) -> bool {
     one[0] == other[0] && one[1] == other[1] && one[2] == other[2]
 }
 
-/// Is `record` what `thread` has received last? What follows it there is remembered.
+/// Is `record` of what `thread` has received last? rustls moves to the front of its buffer what it
+/// has not opened yet, so beginnings are compared wherever they are. A record that began in an earlier
+/// reading is known by the bytes of the last one, which stand where they were put.
 #[inline(always)]
 fn is_received(thread: &mut RustlsThread, record: &Record) -> Option<bool> {
     if thread.conn == 0 {
@@ -254,52 +260,44 @@ fn is_received(thread: &mut RustlsThread, record: &Record) -> Option<bool> {
     }
     let start = record.payload.wrapping_sub(HEAD);
     let end = record.payload.wrapping_add(record.len);
-    let at = thread.at;
-    let begins: [u64; RECORD_WORDS] = read_user(start)?;
-    let mut found = same(&begins, &thread.bytes);
-    let mut in_place = at == start;
-    if !found {
-        if at == 0 {
-            return None;
-        }
-        let there: [u64; RECORD_WORDS] = read_user(at)?;
-        if same(&there, &thread.bytes) {
-            found = if at > start {
-                // Its beginning was there before.
-                at.wrapping_add(COMPARED) <= end
-            } else {
-                leads(at, start)
-            };
-            in_place = found;
-        }
-    }
-    if found {
-        thread.at = 0;
-        thread.bytes = [0; RECORD_WORDS];
-        if in_place && end.wrapping_add(COMPARED) <= thread.end {
-            thread.bytes = read_user(end)?;
-            thread.at = end;
-        }
-    }
-    Some(found)
-}
-
-/// Do records follow each other from `at` to `start`?
-#[inline(always)]
-fn leads(at: u64, start: u64) -> bool {
-    let mut place = at;
+    let begins: Words = read_user(start)?;
     let mut i = 0;
-    while i < SKIPPED {
-        if place >= start {
-            break;
+    while i < RECORDS_READ {
+        if same(&begins, &thread.heads[i]) {
+            return Some(true);
         }
-        let Some((_, len)) = head(place) else {
-            return false;
-        };
-        place = place.wrapping_add(HEAD + len);
         i += 1;
     }
-    place == start
+    let at = thread.at;
+    if at <= start || at.wrapping_add(COMPARED) > end {
+        return None;
+    }
+    let there: Words = read_user(at)?;
+    if !same(&there, &thread.first) {
+        return None;
+    }
+    thread.at = 0;
+    remember(thread, end);
+    Some(true)
+}
+
+/// Remembers how the records begin that `thread` has received from `place` on.
+#[inline(always)]
+fn remember(thread: &mut RustlsThread, place: u64) {
+    let mut place = place;
+    let mut i = 0;
+    while i < RECORDS_READ {
+        let mut begins = [0; RECORD_WORDS];
+        if place.wrapping_add(COMPARED) <= thread.end {
+            begins = read_user(place).unwrap_or(begins);
+        }
+        thread.heads[i] = begins;
+        place = match head(begins[0]) {
+            Some((_, len)) => place.wrapping_add(HEAD + len),
+            None => u64::MAX / 2,
+        };
+        i += 1;
+    }
 }
 
 /// The call that began at `stack` on the current thread returns.
@@ -317,7 +315,7 @@ fn returned(stack: u64) -> Option<&'static mut RustlsThread> {
 #[inline(always)]
 pub fn opened(stack: u64, version: Version, watch: u32) -> Option<()> {
     let thread = returned(stack)?;
-    let Some((kind, len)) = plain_message(thread, version) else {
+    let Some(Plain { kind, address, len }) = plain_message(thread, version) else {
         lost(Loss::Record);
         return None;
     };
@@ -339,7 +337,7 @@ pub fn opened(stack: u64, version: Version, watch: u32) -> Option<()> {
         session,
         &Moved {
             direction: RECEIVED as u16,
-            buffer: thread.buffer,
+            buffer: address,
             len: len as u32,
             fiber,
         },
@@ -347,33 +345,51 @@ pub fn opened(stack: u64, version: Version, watch: u32) -> Option<()> {
     Some(())
 }
 
-/// Content type and length of what `decrypt` answered: an address, that of the record, and a length
-/// that fits.
+/// What a record carries.
+struct Plain {
+    kind: u64,
+    address: u64,
+    len: u64,
+}
+
+/// What `decrypt` answered: where the record was, or behind its nonce, and a length that fits.
 #[inline(always)]
-fn plain_message(thread: &RustlsThread, version: Version) -> Option<(u64, u64)> {
+fn plain_message(thread: &RustlsThread, version: Version) -> Option<Plain> {
     let words: [u64; 4] = read_user(thread.out)?;
-    let address = thread.buffer;
-    let len = if words[0] == address {
-        words[1]
-    } else if words[1] == address {
-        words[2]
-    } else if words[2] == address {
-        words[3]
-    } else {
-        return None;
-    };
-    if len > LONGEST {
-        return None;
-    }
-    match version {
-        Version::Tls12 if version.fits(len, thread.len) => Some((thread.kind, len)),
-        // The content type follows, then padding.
-        Version::Tls13 if len + 17 <= thread.len => {
-            let kind: u8 = read_user(address.wrapping_add(len))?;
-            Some((u64::from(kind), len))
+    let mut i = 0;
+    while i < 3 {
+        let (address, len) = (words[i], words[i + 1]);
+        let skipped = address.wrapping_sub(thread.buffer);
+        if len <= LONGEST && (skipped == 0 || skipped == NONCE) {
+            return plain_record(thread, version, address, len);
         }
-        _ => None,
+        i += 1;
     }
+    None
+}
+
+#[inline(always)]
+fn plain_record(
+    thread: &RustlsThread,
+    version: Version,
+    address: u64,
+    len: u64,
+) -> Option<Plain> {
+    let moved = address != thread.buffer;
+    let kind = match version {
+        Version::Tls12 if version.fits(len, thread.len) => {
+            if moved && len + NONCE + SHORTEST != thread.len {
+                return None;
+            }
+            thread.kind
+        }
+        // The content type follows, then padding.
+        Version::Tls13 if !moved && len + 17 <= thread.len => {
+            u64::from(read_user::<u8>(address.wrapping_add(len))?)
+        }
+        _ => return None,
+    };
+    Some(Plain { kind, address, len })
 }
 
 /// A record is to be sealed: `fn encrypt(&mut self, OutboundPlainMessage, seq)`.
