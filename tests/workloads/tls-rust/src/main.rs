@@ -1,6 +1,6 @@
 //! A shop by axum over rustls, or by tonic, and clients of both: `shop`, and `shop URL COUNT
 //! CONCURRENCY MARK`. MODE=web or remote; CLIENT=rustls, native-tls or remote. PROVIDER=aws-lc-rs for
-//! rustls's other cryptography, OLD=1 for TLS 1.2 and HTTP/1.
+//! rustls's other cryptography, OLD=1 for TLS 1.2, HTTP1=1 for no HTTP/2.
 
 mod remote;
 mod web;

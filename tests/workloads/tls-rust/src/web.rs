@@ -17,10 +17,6 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
-fn is_old() -> bool {
-    !variable("OLD").is_empty()
-}
-
 fn client(tls: &str) -> Result<reqwest::Client, Failure> {
     let ca = reqwest::Certificate::from_pem(&read("ca.pem")?)?;
     let builder = reqwest::Client::builder().add_root_certificate(ca);
@@ -28,9 +24,13 @@ fn client(tls: &str) -> Result<reqwest::Client, Failure> {
         "native-tls" => builder.use_native_tls(),
         _ => builder.use_rustls_tls(),
     };
-    let builder = match is_old() {
-        true => builder.http1_only().max_tls_version(Version::TLS_1_2),
-        false => builder,
+    let builder = match variable("OLD").as_str() {
+        "" => builder,
+        _ => builder.max_tls_version(Version::TLS_1_2),
+    };
+    let builder = match variable("HTTP1").as_str() {
+        "" => builder,
+        _ => builder.http1_only(),
     };
     Ok(builder.build()?)
 }
@@ -64,14 +64,17 @@ async fn handle(
 pub async fn serve() -> Result<(), Failure> {
     let chain = CertificateDer::from_pem_slice(&read("cert.pem")?)?;
     let key = PrivateKeyDer::from_pem_slice(&read("key.pem")?)?;
-    let (versions, protocols) = match is_old() {
-        true => (vec![&TLS12], vec![b"http/1.1".to_vec()]),
-        false => (vec![&TLS13, &TLS12], vec![b"h2".to_vec(), b"http/1.1".to_vec()]),
+    let versions = match variable("OLD").as_str() {
+        "" => vec![&TLS13, &TLS12],
+        _ => vec![&TLS12],
     };
     let mut config = ServerConfig::builder_with_protocol_versions(&versions)
         .with_no_client_auth()
         .with_single_cert(vec![chain], key)?;
-    config.alpn_protocols = protocols;
+    config.alpn_protocols = match variable("HTTP1").as_str() {
+        "" => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        _ => vec![b"http/1.1".to_vec()],
+    };
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let app = Router::new()
         .route("/{verb}/{number}", any(handle))
