@@ -61,7 +61,9 @@ impl Loss {
             Self::Pending => "calls whose arguments were lost between entry and exit",
             Self::WatchFull => "processes not watched: too many at once",
             Self::Message => "messages of a batch call that could not be told apart",
-            Self::Record => "records of rustls that were refused by it, or are laid out unlike any known build",
+            Self::Record => {
+                "records of rustls that were refused by it, or are laid out unlike any known build"
+            }
         }
     }
 }

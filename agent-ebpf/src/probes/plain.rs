@@ -9,8 +9,8 @@
 use agent_common::conn::SENT;
 use agent_common::loss::Loss;
 use agent_common::record::{
-    CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, PLAIN, PLAIN_FRESH, PLAIN_KEY,
-    Plain, RANDOM_BYTES, SECURED, Secured,
+    CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, PLAIN, PLAIN_FRESH, PLAIN_KEY, Plain,
+    RANDOM_BYTES, SECURED, Secured,
 };
 use agent_common::watch::Policy;
 

@@ -23,8 +23,8 @@ use rules::rules::Layout;
 use crate::emit::{emit, header, lost};
 use crate::kernel::{read_user, task_id, tgid};
 use crate::maps::{
-    RECORD_WORDS, RECORDS_READ, RUSTLS_FRESH, RUSTLS_THREADS, RustlsThread, SESSION_FRESH, SESSION_KEY, SESSIONS,
-    Session, TLS_KEYS, TlsKey, WATCHED,
+    RECORD_WORDS, RECORDS_READ, RUSTLS_FRESH, RUSTLS_THREADS, RustlsThread, SESSION_FRESH,
+    SESSION_KEY, SESSIONS, Session, TLS_KEYS, TlsKey, WATCHED,
 };
 use crate::probes::fiber::in_process;
 use crate::probes::plain::{self, Moved};
@@ -369,12 +369,7 @@ fn plain_message(thread: &RustlsThread, version: Version) -> Option<Plain> {
 }
 
 #[inline(always)]
-fn plain_record(
-    thread: &RustlsThread,
-    version: Version,
-    address: u64,
-    len: u64,
-) -> Option<Plain> {
+fn plain_record(thread: &RustlsThread, version: Version, address: u64, len: u64) -> Option<Plain> {
     let moved = address != thread.buffer;
     let kind = match version {
         Version::Tls12 if version.fits(len, thread.len) => {

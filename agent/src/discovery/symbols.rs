@@ -124,8 +124,15 @@ fn names_containing(sections: &Sections, marks: &[&str]) -> Option<Vec<(String, 
 /// The name that `place` is in, if it is whole.
 fn name_around(window: &[u8], place: usize) -> Option<String> {
     let first = place.saturating_sub(NAME);
-    let before = window.get(first..place)?.iter().rposition(|byte| *byte == 0)?;
-    let len = window.get(place..)?.iter().take(NAME).position(|byte| *byte == 0)?;
+    let before = window
+        .get(first..place)?
+        .iter()
+        .rposition(|byte| *byte == 0)?;
+    let len = window
+        .get(place..)?
+        .iter()
+        .take(NAME)
+        .position(|byte| *byte == 0)?;
     let name = window.get(first + before + 1..place + len)?;
     if name.len() > NAME {
         return None;
@@ -231,7 +238,10 @@ mod tests {
         let sections = Sections::of(file).unwrap();
         let found = all_containing(&sections, &["7symbols5tests"], 64);
         let part = "all_names_are_found_by_a_part";
-        assert!(found.iter().any(|(name, _)| name.contains(part)), "{found:?}");
+        assert!(
+            found.iter().any(|(name, _)| name.contains(part)),
+            "{found:?}"
+        );
         assert!(found.len() > 1, "{found:?}");
         assert_eq!(all_containing(&sections, &["7symbols5tests"], 1).len(), 1);
         assert!(all_containing(&sections, &["no_such_symbol_anywhere"], 64).is_empty());

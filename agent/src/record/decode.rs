@@ -4,8 +4,8 @@
 //! error, never a panic.
 
 use super::{
-    Chunk, ConnId, Direction, Ended, Endpoint, Event, Joined, Opened, Plain, Record, Secured, Stream,
-    Task, Way,
+    Chunk, ConnId, Direction, Ended, Endpoint, Event, Joined, Opened, Plain, Record, Secured,
+    Stream, Task, Way,
 };
 use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
 use agent_common::record as raw;

@@ -251,8 +251,7 @@ fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
     }
     let wanted: Vec<&str> = [openssl::NAMES, gnutls::NAMES].concat();
     let found = symbols::find(sections, &wanted);
-    let library =
-        openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found));
+    let library = openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found));
     let linked = (kind == Kind::Program).then(|| rustls::look(sections));
     if let Some(sites) = both(library, linked.flatten()) {
         return Found::Here(sites);
@@ -273,7 +272,12 @@ fn both(one: Option<Sites>, other: Option<Sites>) -> Option<Sites> {
     match (one, other) {
         (Some(one), Some(other)) => Some(Sites {
             name: format!("{} and {}", one.name, other.name),
-            sites: one.sites.iter().chain(other.sites.iter()).cloned().collect(),
+            sites: one
+                .sites
+                .iter()
+                .chain(other.sites.iter())
+                .cloned()
+                .collect(),
             // Of the other nothing needs to be told.
             cookie: one.cookie,
         }),

@@ -48,7 +48,8 @@ const MOST: usize = 64;
 
 /// The programs that go to the function of this name: at its beginning and its return.
 fn programs(name: &str) -> Option<(&'static str, &'static str)> {
-    let is = |function: &&Function| name.starts_with(function.begins) && name.contains(function.mark);
+    let is =
+        |function: &&Function| name.starts_with(function.begins) && name.contains(function.mark);
     let function = FUNCTIONS.iter().find(is)?;
     // What else there may be seals nothing.
     let new = match (name.contains("tls13"), name.contains("tls12")) {
