@@ -544,11 +544,13 @@ fn key(thread: &RustlsThread) -> Option<&'static mut TlsKey> {
 
 /// The session of the connection of `key`, the one at `object`; while that is not known the key's own.
 #[inline(always)]
-fn session_of(key: &TlsKey, object: u64) -> Option<&'static mut Session> {
+fn session_of(key: &mut TlsKey, object: u64) -> Option<&'static mut Session> {
     let fresh = key.flags as u16 & SESSION_FRESH;
     if key.conn == 0 {
         return plain::session_or(object, fresh | SESSION_KEY);
     }
+    // Should the session be forgotten, the next one has no beginning.
+    key.flags = 0;
     let session = plain::session_or(key.conn | OF_CONNECTION, fresh)?;
     plain::carried(session, key.conn, key.sk, u64::from(key.fd));
     Some(session)
