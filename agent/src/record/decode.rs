@@ -361,7 +361,7 @@ mod tests {
             len: 10,
             captured: 5,
             direction: 0,
-            flags: raw::PLAIN_FRESH | raw::CHUNK_FIBER,
+            flags: raw::PLAIN_FRESH | raw::PLAIN_KEY | raw::CHUNK_FIBER,
             reserved: 0,
         };
         // A record may be followed by what its place in the ring had room for.
@@ -369,7 +369,7 @@ mod tests {
         let Event::Plain(plain) = decode(&bytes).unwrap().event else {
             panic!("not plain bytes")
         };
-        assert_eq!((plain.carrier, plain.fresh), (None, true));
+        assert_eq!((plain.carrier, plain.fresh, plain.key), (None, true, true));
         assert_eq!((plain.chunk.conn, plain.chunk.fiber), (ConnId(11), 3));
         assert_eq!((plain.chunk.bytes, plain.chunk.len), (&b"hello"[..], 10));
         assert_eq!(decode(&bytes[..84]), Err(Error::Short(84)));
@@ -388,6 +388,43 @@ mod tests {
         };
         let record = decode(secured.as_bytes()).unwrap();
         assert_eq!(record.event, Event::Secured(expected));
+    }
+
+    #[test]
+    fn keys_are_joined() {
+        let joined = raw::Joined {
+            header: raw::Header {
+                at: 7,
+                tgid: 1,
+                tid: 2,
+                kind: raw::JOINED,
+                size: 72,
+            },
+            key: 11,
+            session: 12,
+            conn: 13,
+            offset: 14,
+            opposite: 15,
+            flags: u32::from(raw::PLAIN_FRESH),
+            reserved: 0,
+        };
+        let expected = Joined {
+            key: ConnId(11),
+            session: ConnId(12),
+            carrier: ConnId(13),
+            offset: 14,
+            opposite: 15,
+            fresh: true,
+        };
+        let bytes = joined.as_bytes();
+        assert_eq!(decode(bytes).unwrap().event, Event::Joined(expected));
+        assert_eq!(decode(&bytes[..71]), Err(Error::Short(71)));
+        let beyond = raw::Joined {
+            offset: OFFSET + 1,
+            ..joined
+        };
+        let found = decode(beyond.as_bytes());
+        assert_eq!(found, Err(Error::Field("offset")));
     }
 
     #[test]
