@@ -151,12 +151,13 @@ impl Finder {
             })
         });
         let mut all: Vec<Library> = all.collect();
-        // A program that is linked to a library names it, too.
+        // A program that is linked to a library names it, too; rustls is always within the program.
         if all
             .iter()
             .any(|known| known.part.is_ok() && !known.is_linker())
         {
-            all.retain(|known| known.part.is_ok());
+            let within = |why: &String| why.contains(RUSTLS);
+            all.retain(|known| known.part.as_ref().err().is_none_or(within));
         }
         all
     }
@@ -222,6 +223,8 @@ fn kind_of(name: &str) -> Option<Kind> {
     }
 }
 
+/// What programs with rustls say of themselves.
+const RUSTLS: &str = "rustls";
 /// [`Library::name`] of the dynamic linker.
 const LINKER: &str = "dynamic linker";
 /// Called whenever the list of libraries has changed, for debuggers.
@@ -311,10 +314,10 @@ const WINDOW: usize = 1024 * 1024;
 /// A TLS library that only its texts tell of.
 fn hidden(sections: &Sections) -> Option<&'static str> {
     const MARKS: [(&[u8], &str); 4] = [
+        (RUSTLS.as_bytes(), RUSTLS),
         (b"OpenSSL 1.1.", "OpenSSL 1.1"),
         (b"OpenSSL 3.", "OpenSSL 3"),
         (b"BoringSSL", "BoringSSL"),
-        (b"rustls", "rustls"),
     ];
     let section = sections.section(".rodata")?;
     let end = section.offset.checked_add(section.len.min(CONSTANTS))?;
