@@ -531,6 +531,7 @@ fn through_tls(task: Task, before: &[(Direction, &'static str)]) -> Vec<String> 
         let plain = Plain {
             carrier: None,
             fresh: true,
+            key: false,
             chunk: chunk(2, direction, offsets, bytes),
         };
         record(task, Event::Plain(plain))

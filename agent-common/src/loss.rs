@@ -18,11 +18,13 @@ pub enum Loss {
     WatchFull = 5,
     /// Which message of a `sendmmsg`/`recvmmsg` a length belongs to was unclear.
     Message = 6,
+    /// A record of rustls was not where its build was expected to have it.
+    Record = 7,
 }
 
 impl Loss {
     /// All causes, in the order of their numbers.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RingFull,
         Self::Fault,
         Self::Cut,
@@ -30,6 +32,7 @@ impl Loss {
         Self::Pending,
         Self::WatchFull,
         Self::Message,
+        Self::Record,
     ];
 
     /// Short name, as in metrics.
@@ -43,6 +46,7 @@ impl Loss {
             Self::Pending => "pending",
             Self::WatchFull => "watch_full",
             Self::Message => "message",
+            Self::Record => "record",
         }
     }
 
@@ -57,6 +61,9 @@ impl Loss {
             Self::Pending => "calls whose arguments were lost between entry and exit",
             Self::WatchFull => "processes not watched: too many at once",
             Self::Message => "messages of a batch call that could not be told apart",
+            Self::Record => {
+                "records of rustls that were refused by it, or are laid out unlike any known build"
+            }
         }
     }
 }

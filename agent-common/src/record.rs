@@ -34,6 +34,8 @@ pub const LEFT: u32 = 13;
 pub const PLAIN: u32 = 14;
 /// By what the connection of a TLS session can be found.
 pub const SECURED: u32 = 15;
+/// Bytes that were reported of one key of a TLS connection are of a session.
+pub const JOINED: u32 = 18;
 /// A watched process has loaded libraries, or unloaded some.
 pub const LOADED: u32 = 16;
 /// Which of a runtime's tasks has to do with a stream of a connection that many share.
@@ -66,6 +68,9 @@ pub const CHUNK_SEQUENCED: u16 = 4;
 pub const CHUNK_FIBER: u16 = 8;
 /// [`Plain`]: the session was seen from its beginning, so both ends count its bytes alike.
 pub const PLAIN_FRESH: u16 = 16;
+/// [`Plain`]: the session is one key of one direction, whose connection is not known: [`Joined`] will
+/// tell which session's bytes they are.
+pub const PLAIN_KEY: u16 = 32;
 /// Bytes of the random number in a ClientHello.
 pub const RANDOM_BYTES: usize = 32;
 /// Bit of a task's identity: it is what an event loop does from the moment at which it received
@@ -186,7 +191,7 @@ pub struct Plain {
     pub captured: u32,
     /// `SENT` or `RECEIVED`.
     pub direction: u16,
-    /// [`CHUNK_NO_BUFFER`], [`CHUNK_FAULT`], [`CHUNK_FIBER`], [`PLAIN_FRESH`].
+    /// [`CHUNK_NO_BUFFER`], [`CHUNK_FAULT`], [`CHUNK_FIBER`], [`PLAIN_FRESH`], [`PLAIN_KEY`].
     pub flags: u16,
     /// Always zero.
     pub reserved: u32,
@@ -205,6 +210,28 @@ pub struct Secured {
     pub conn: u64,
     /// As the library keeps it.
     pub client_random: [u8; RANDOM_BYTES],
+}
+
+/// What was reported of `key` with [`PLAIN_KEY`] was moved over `session`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Joined {
+    /// Kind [`JOINED`].
+    pub header: Header,
+    /// As [`Plain::session`] of those bytes.
+    pub key: u64,
+    /// As [`Plain::session`] of later ones.
+    pub session: u64,
+    /// The connection that carries it, as in [`Opened`].
+    pub conn: u64,
+    /// Plain bytes of the session that went in their direction before them.
+    pub offset: u64,
+    /// Plain bytes that had gone in the opposite direction.
+    pub opposite: u64,
+    /// [`PLAIN_FRESH`], or none.
+    pub flags: u32,
+    /// Always zero.
+    pub reserved: u32,
 }
 
 /// End of a connection or of one direction.
@@ -331,6 +358,7 @@ const _: () = {
     assert!(size_of::<Chunk>() == 24 + 48);
     assert!(size_of::<Plain>() == 24 + 56);
     assert!(size_of::<Secured>() == 24 + 16 + RANDOM_BYTES);
+    assert!(size_of::<Joined>() == 24 + 48);
     assert!(size_of::<Ended>() == 24 + 32);
     assert!(size_of::<Spawned>() == 32);
     assert!(size_of::<Executed>() == 24 + 16 + COMMAND_BYTES + 8);

@@ -11,6 +11,9 @@ pub const FIBERS: u32 = 4;
 /// A TLS library was called in this process: system calls may be nested in such a call. Set by the
 /// kernel side.
 pub const TLS: u32 = 8;
+/// rustls was called in this process: what its threads receive and send is compared with records of
+/// TLS. Set by the kernel side.
+pub const RUSTLS: u32 = 16;
 
 /// How much to copy of one connection. Map `POLICY`, key: connection or
 /// TLS session, writer: user space.

@@ -293,6 +293,8 @@ pub struct Session {
 pub const SESSION_FRESH: u16 = 1;
 /// By what its connection can be found is out.
 pub const SESSION_TOLD: u16 = 2;
+/// It is one key of one direction, whose connection is not known.
+pub const SESSION_KEY: u16 = 4;
 
 /// Object of a TLS library → its session. Writer: TLS probes. Full: the least recently used one
 /// is forgotten, and is another one, of unknown beginning, when it is used again.
@@ -330,6 +332,89 @@ pub struct TlsThread {
 /// what its call moves is not seen.
 #[map]
 pub static TLS_THREADS: LruHashMap<u64, TlsThread> = LruHashMap::with_max_entries(4096, 0);
+
+/// What rustls seals or opens the records of one direction of a connection with, until the next one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct TlsKey {
+    /// Id of the connection, 0 while that is not known.
+    pub conn: u64,
+    /// `struct sock *` of that connection.
+    pub sk: u64,
+    /// Number of its next record.
+    pub next: u64,
+    /// Descriptor of the socket.
+    pub fd: u32,
+    /// [`SESSION_FRESH`]: its first record was seen.
+    pub flags: u32,
+}
+
+/// Object of rustls → its key. Writer: TLS probes. Full: the least recently used one is forgotten,
+/// and its connection is found anew.
+#[map]
+pub static TLS_KEYS: LruHashMap<InProcess, TlsKey> = LruHashMap::with_max_entries(16384, 0);
+
+/// The beginning of a record, in words: its head, and 19 bytes that no two records share.
+pub const RECORD_WORDS: usize = 3;
+/// Records of one reading that are remembered: the last messages of a handshake come with the first
+/// request.
+pub const RECORDS_READ: usize = 4;
+
+/// What a thread of a process with rustls has received last, and what it does in rustls.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct RustlsThread {
+    /// Connection, socket and descriptor that it received on; 0 when nothing is known.
+    pub conn: u64,
+    /// See `conn`.
+    pub sk: u64,
+    /// See `conn`.
+    pub fd: u64,
+    /// Where it was put; 0 when there is nothing to be found.
+    pub at: u64,
+    /// Behind the last byte of it.
+    pub end: u64,
+    /// What stood at `at`.
+    pub first: [u64; RECORD_WORDS],
+    /// Beginnings of records in it.
+    pub heads: [[u64; RECORD_WORDS]; RECORDS_READ],
+    /// Stack pointer at the beginning of the call that it is in; 0 when it is in none.
+    pub stack: u64,
+    /// Where that call writes what it answers.
+    pub out: u64,
+    /// The key's object.
+    pub object: u64,
+    /// Number of the record.
+    pub seq: u64,
+    /// Its content type; 0 where only the plain bytes tell.
+    pub kind: u64,
+    /// Sealed: address of the record's bytes. To be sealed: of the plain ones, or 0 for a list.
+    pub buffer: u64,
+    /// How many.
+    pub len: u64,
+    /// Address of a list of pieces, and how many there are.
+    pub pieces: u64,
+    /// See `pieces`.
+    pub count: u64,
+    /// First byte of the pieces that is meant.
+    pub start: u64,
+    /// 1 when the record was received on `conn`.
+    pub proven: u64,
+    /// Object of a key whose connection is not known, of which a record was made that is still to
+    /// be sent; or 0.
+    pub made: u64,
+    /// Its first sealed bytes.
+    pub sealed: [u64; 2],
+}
+
+/// Thread → that. Writers: TLS probes, socket I/O. Full: the least recently used one is forgotten:
+/// records that it has received cannot be told from another connection's.
+#[map]
+pub static RUSTLS_THREADS: LruHashMap<u64, RustlsThread> = LruHashMap::with_max_entries(4096, 0);
+
+/// A thread of which nothing is known: too big for the stack of a program.
+#[map]
+pub static RUSTLS_FRESH: PerCpuArray<RustlsThread> = PerCpuArray::with_max_entries(1, 0);
 
 /// Connection id → how much to copy. Writer: user space. Absent or forgotten: the default.
 #[map]

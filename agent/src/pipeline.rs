@@ -287,6 +287,13 @@ impl Pipeline {
                 });
                 self.cover(covered, out);
             }
+            Event::Joined(joined) => {
+                let nobody = Handler { task, fiber: 0 };
+                let covered = self.with_sessions(nobody, out, |table, layers, each| {
+                    layers.joined(&joined, table, each)
+                });
+                self.cover(covered, out);
+            }
             Event::Ended(ended) => {
                 self.layers.ended(at, task, &ended);
                 self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {

@@ -261,3 +261,32 @@ fn a_library_is_explained() {
     let line = line.unwrap_or_else(|| panic!("{said}"));
     assert!(line.contains("libssl") && line.contains("probed"), "{said}");
 }
+
+/// Its functions have names as long as its program has symbols.
+#[test]
+fn rustls_is_explained_by_its_symbols() {
+    let what = "explain rustls";
+    let Some(strip) = program("strip") else {
+        return skip!("{what}", "strip", "install binutils");
+    };
+    if !able(what) {
+        return;
+    }
+    let whole = PathBuf::from(env!("CARGO_BIN_EXE_rustls-peer"));
+    let stripped = fresh_path("rustls-peer");
+    let mut strip = Command::new(strip);
+    let status = strip.arg("-o").arg(&stripped).arg(&whole).status();
+    assert!(status.expect("strip starts").success());
+    for (peer, expected) in [(&whole, "probed while"), (&stripped, "have no names")] {
+        let mut peer = Child::start(peer, &[]);
+        peer.line_with("ready");
+        let output = command(&["explain", &peer.id().to_string()])
+            .output()
+            .expect("weft starts");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let line = said.lines().find(|line| line.starts_with("tls "));
+        let line = line.unwrap_or_else(|| panic!("{said}"));
+        assert!(line.contains("rustls") && line.contains(expected), "{said}");
+    }
+    fs::remove_file(&stripped).expect("it was made here");
+}

@@ -3,6 +3,7 @@
 use agent_common::watch::WATCH;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+use weft::discovery::mapping::mappings;
 use weft::discovery::procs::Proc;
 use weft::probe::object::{Control, Loaded, Options, load};
 use weft::probe::ring::Reader;
@@ -53,6 +54,19 @@ impl Probes {
             .filter_map(|library| library.part.ok())
             .collect();
         parts.len() > 1 && self.loaded.probe_parts(0, &parts)
+    }
+
+    /// Probes the TLS library that process `pid` has in its program; answers whether there is one and
+    /// all is probed.
+    pub fn probe_process(&mut self, pid: u32) -> bool {
+        let proc = Proc::at("/proc");
+        let libraries = Finder::default().of_process(&proc, pid, &mappings(&proc, pid));
+        let parts: Vec<Part> = libraries
+            .into_iter()
+            .filter(|library| !library.is_linker())
+            .filter_map(|library| library.part.ok())
+            .collect();
+        !parts.is_empty() && self.loaded.probe_parts(pid, &parts)
     }
 
     /// Watches a process.

@@ -459,6 +459,7 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Handed { .. }
             | Event::Plain(_)
             | Event::Secured(_)
+            | Event::Joined(_)
             | Event::Loaded
             | Event::Stream(_)
             | Event::Left

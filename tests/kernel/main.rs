@@ -2,6 +2,7 @@
 //! exactly what went over the sockets. Needs root; skips loudly without.
 
 mod life;
+mod rustls;
 mod sockets;
 mod tls;
 mod uring;

@@ -10,6 +10,7 @@ pub mod node;
 pub mod process;
 pub mod ruby;
 pub mod runtime;
+pub mod rustls;
 pub mod sock_length;
 pub mod sys_exit;
 pub mod syscalls;

@@ -14,6 +14,7 @@ pub mod process;
 pub mod proxied;
 pub mod python;
 pub mod ruby;
+pub mod rustls;
 pub mod socket_io;
 pub mod storage;
 pub mod tls;

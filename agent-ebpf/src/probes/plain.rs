@@ -9,26 +9,32 @@
 use agent_common::conn::SENT;
 use agent_common::loss::Loss;
 use agent_common::record::{
-    CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, PLAIN, PLAIN_FRESH, Plain,
+    CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, PLAIN, PLAIN_FRESH, PLAIN_KEY, Plain,
     RANDOM_BYTES, SECURED, Secured,
 };
 use agent_common::watch::Policy;
 
 use crate::emit::{emit, header, lost, wakeup};
 use crate::kernel::{copy_user, fresh_id, opaque, read_user};
-use crate::maps::{RECORDS, SESSION_FRESH, SESSION_TOLD, SESSIONS, Session};
+use crate::maps::{RECORDS, SESSION_FRESH, SESSION_KEY, SESSION_TOLD, SESSIONS, Session};
 use crate::probes::fiber::in_process;
 use crate::probes::socket_io::budget;
 
 /// The session of `object`; one that was not known is older than what is seen of it.
 #[inline(always)]
 pub fn session(object: u64) -> Option<&'static mut Session> {
+    session_or(object, 0)
+}
+
+/// The session of `object`; one that was not known has `SESSION_*` bits `flags`.
+#[inline(always)]
+pub fn session_or(object: u64, flags: u16) -> Option<&'static mut Session> {
     let key = in_process(object);
     if let Some(found) = SESSIONS.get_ptr_mut(key) {
         // SAFETY: a live map value; a library lets one thread at a time move bytes one way.
         return Some(unsafe { &mut *found });
     }
-    let _ = SESSIONS.insert(key, made(0), 0);
+    let _ = SESSIONS.insert(key, made(flags), 0);
     // SAFETY: as above.
     SESSIONS
         .get_ptr_mut(key)
@@ -122,6 +128,9 @@ pub fn moved(session: &mut Session, moved: &Moved) {
     let mut flags = 0;
     if session.flags & SESSION_FRESH != 0 {
         flags |= PLAIN_FRESH;
+    }
+    if session.flags & SESSION_KEY != 0 {
+        flags |= PLAIN_KEY;
     }
     if moved.fiber != 0 {
         flags |= CHUNK_FIBER;

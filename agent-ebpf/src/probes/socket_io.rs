@@ -6,7 +6,7 @@ use agent_common::record::{
     CHUNK, CHUNK_BYTES, CHUNK_FAULT, CHUNK_FIBER, CHUNK_NO_BUFFER, CHUNK_SEQUENCED, Chunk,
     END_RECEIVED, ENDED, Ended, FIBER_OBJECT, FIBER_THREAD,
 };
-use agent_common::watch::{Policy, TLS, WATCH};
+use agent_common::watch::{Policy, RUSTLS, TLS, WATCH};
 use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout};
 
 use crate::emit::{emit, emit_bytes, header, lost};
@@ -17,6 +17,7 @@ use crate::maps::{
 };
 use crate::probes::connection::{self, Socket};
 use crate::probes::fiber::{self, Moving};
+use crate::probes::rustls::{self, Carrier};
 use crate::probes::{native, tls};
 
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
@@ -84,6 +85,18 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     );
     if watch & TLS != 0 {
         tls::nested(sk, connection.id, call.args[0], bytes_of(call));
+    }
+    if watch & RUSTLS != 0 && call.nr != NO_CALL {
+        let carrier = Carrier {
+            sk,
+            conn: connection.id,
+            fd: call.args[0],
+        };
+        if direction == SENT as u16 {
+            rustls::sent(&carrier, vector(call));
+        } else {
+            rustls::received(&carrier, bytes_of(call), len, layout(call.nr));
+        }
     }
 
     let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
@@ -175,6 +188,18 @@ fn bytes_of(call: &Call) -> u64 {
         Layout::Batch | Layout::Nowhere => return 0,
     };
     read_user(vector).unwrap_or(0)
+}
+
+/// Where the buffers of `call` are listed, and how many there are; of a single buffer its address and
+/// none.
+#[inline(always)]
+fn vector(call: &Call) -> (u64, u64) {
+    match layout(call.nr) {
+        Layout::Buffer => (call.args[1], 0),
+        Layout::Vector => (call.args[1], call.args[2]),
+        Layout::Message => message(call.args[1]),
+        Layout::Batch | Layout::Nowhere => (0, 0),
+    }
 }
 
 /// How many bytes of a call of `len` bytes to copy, by the policy of connection or session `id`;

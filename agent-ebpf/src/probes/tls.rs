@@ -152,7 +152,7 @@ pub fn moved(call: &TlsCall, len: u32, watch: u32, random: Random) {
 
 /// The task on whose behalf the current thread moves bytes over `session`.
 #[inline(always)]
-fn fiber_of(session: &Session, direction: u16, watch: u32) -> u64 {
+pub fn fiber_of(session: &Session, direction: u16, watch: u32) -> u64 {
     let mut sk = 0;
     if session.sk != 0 {
         // SAFETY: a map value read once.

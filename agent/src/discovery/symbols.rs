@@ -52,6 +52,49 @@ pub fn containing(sections: &Sections, marks: &[&str]) -> HashMap<String, Symbol
     names.iter().filter_map(of_mark).collect()
 }
 
+/// All symbols whose names contain one of `marks`, by their names; at most `most`, a small number.
+/// Both tables are read once, however many there are.
+#[must_use]
+pub fn all_containing(sections: &Sections, marks: &[&str], most: usize) -> HashMap<String, Symbol> {
+    let mut found = HashMap::new();
+    let names = all_names_containing(sections, marks, most).unwrap_or_default();
+    if !names.is_empty() {
+        let places = names.iter().map(|(place, name)| (*place, name.as_str()));
+        entries(sections, ".symtab", &places.collect(), &mut found);
+    }
+    found
+}
+
+/// The whole names that contain one of `marks`, in the local table of names, by their places there.
+fn all_names_containing(
+    sections: &Sections,
+    marks: &[&str],
+    most: usize,
+) -> Option<HashMap<u64, String>> {
+    let table = sections.section(".strtab")?;
+    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
+    let mut found = HashMap::new();
+    let mut at = table.offset;
+    while at < end {
+        let len = usize::try_from(end - at).ok()?.min(WINDOW);
+        let window = sections.bytes(at, len);
+        for mark in marks {
+            for place in memmem::find_iter(&window, mark.as_bytes()) {
+                if found.len() >= most {
+                    return Some(found);
+                }
+                let name = name_around(&window, place);
+                found.extend(name.map(|(start, name)| (at - table.offset + start as u64, name)));
+            }
+        }
+        if window.len() < len || len <= NAME || at + len as u64 == end {
+            break;
+        }
+        at += (len - NAME) as u64;
+    }
+    Some(found)
+}
+
 /// Longest name that is looked at.
 const NAME: usize = 512;
 
@@ -69,7 +112,8 @@ fn names_containing(sections: &Sections, marks: &[&str]) -> Option<Vec<(String, 
                 continue;
             }
             let name = memmem::find_iter(&window, mark.as_bytes())
-                .find_map(|place| name_around(&window, place));
+                .find_map(|place| name_around(&window, place))
+                .map(|(_, name)| name);
             found.extend(name.map(|name| ((*mark).to_owned(), name)));
         }
         if window.len() < len || len <= NAME || at + len as u64 == end {
@@ -80,15 +124,24 @@ fn names_containing(sections: &Sections, marks: &[&str]) -> Option<Vec<(String, 
     Some(found)
 }
 
-/// The name that `place` is in, if it is whole.
-fn name_around(window: &[u8], place: usize) -> Option<String> {
-    let start = window.get(..place)?.iter().rposition(|byte| *byte == 0)? + 1;
-    let len = window.get(place..)?.iter().position(|byte| *byte == 0)?;
+/// The name that `place` is in, and where it begins, if it is whole.
+fn name_around(window: &[u8], place: usize) -> Option<(usize, String)> {
+    let first = place.saturating_sub(NAME);
+    let before = window
+        .get(first..place)?
+        .iter()
+        .rposition(|byte| *byte == 0)?;
+    let len = window
+        .get(place..)?
+        .iter()
+        .take(NAME)
+        .position(|byte| *byte == 0)?;
+    let start = first + before + 1;
     let name = window.get(start..place + len)?;
     if name.len() > NAME {
         return None;
     }
-    String::from_utf8(name.to_vec()).ok()
+    Some((start, String::from_utf8(name.to_vec()).ok()?))
 }
 
 fn search(
@@ -99,6 +152,16 @@ fn search(
     found: &mut HashMap<String, Symbol>,
 ) -> Option<()> {
     let places = places(sections, names, wanted)?;
+    entries(sections, table, &places, found)
+}
+
+/// The symbols of `table` whose names stand at `places`.
+fn entries(
+    sections: &Sections,
+    table: &str,
+    places: &HashMap<u64, &str>,
+    found: &mut HashMap<String, Symbol>,
+) -> Option<()> {
     let table = sections.section(table)?;
     let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
     let mut at = table.offset;
@@ -184,10 +247,25 @@ mod tests {
     }
 
     #[test]
+    fn all_names_are_found_by_a_part() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let sections = Sections::of(file).unwrap();
+        let found = all_containing(&sections, &["7symbols5tests"], 64);
+        let part = "all_names_are_found_by_a_part";
+        let (name, symbol) = found.iter().find(|(name, _)| name.contains(part)).unwrap();
+        // As by its whole name.
+        assert_eq!(find(&sections, &[name]).get(name), Some(symbol));
+        assert!(found.len() > 1, "{found:?}");
+        assert_eq!(all_containing(&sections, &["7symbols5tests"], 1).len(), 1);
+        assert!(all_containing(&sections, &["no_such_symbol_anywhere"], 64).is_empty());
+    }
+
+    #[test]
     fn names_are_whole() {
         let names = b"\0first\0_Zsecond17h\0thi";
         for (place, expected) in [(3, Some("first")), (9, Some("_Zsecond17h")), (20, None)] {
-            assert_eq!(name_around(names, place).as_deref(), expected, "{place}");
+            let found = name_around(names, place).map(|(_, name)| name);
+            assert_eq!(found.as_deref(), expected, "{place}");
         }
     }
 

@@ -33,8 +33,15 @@ struct Probed {
     used: u64,
 }
 
+/// What a file is probed for: a program may hold its runtime and a TLS library.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Purpose {
+    Tasks,
+    Plaintext,
+}
+
 /// A file, in the one process that it is probed in or in all.
-type Place = (FileId, Option<u32>);
+type Place = (FileId, Option<u32>, Purpose);
 
 /// What holds one or more sites; dropping it detaches them.
 #[expect(dead_code, reason = "held for their ends")]
@@ -58,22 +65,26 @@ impl Uprobes {
     /// Probes the files of `plan`, which process `tgid` runs; answers whether all sites are
     /// probed.
     pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
-        self.apply_parts(ebpf, tgid, &plan.files)
+        self.each(ebpf, tgid, &plan.files, Purpose::Tasks)
     }
 
-    /// The same for files of which no plan is needed.
+    /// The same for TLS libraries, of which no plan is needed.
     pub fn apply_parts(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part]) -> bool {
+        self.each(ebpf, tgid, parts, Purpose::Plaintext)
+    }
+
+    fn each(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part], purpose: Purpose) -> bool {
         let mut all = true;
         for part in parts {
-            all &= self.probe(ebpf, tgid, part);
+            all &= self.probe(ebpf, tgid, part, purpose);
         }
         all
     }
 
-    fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part) -> bool {
+    fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part, purpose: Purpose) -> bool {
         self.plans += 1;
         let own = part.own.then_some(tgid);
-        let place = (part.file, own);
+        let place = (part.file, own, purpose);
         if !self.files.contains_key(&place) && self.files.len() >= FILES && !self.make_room() {
             return part.sites.is_empty();
         }
@@ -116,7 +127,7 @@ impl Uprobes {
             probed.users.remove(&tgid);
         }
         // What nobody runs may be written to.
-        let over = self.files.extract_if(|(_, own), probed| {
+        let over = self.files.extract_if(|(_, own, _), probed| {
             let unguarded = own.is_none() && probed.lease.is_none() && !probed.links.is_empty();
             *own == Some(tgid) || (unguarded && probed.users.is_empty())
         });
@@ -128,7 +139,7 @@ impl Uprobes {
     /// Gives up files that somebody waits to write to. Call it often.
     pub fn yield_to_writers(&mut self) {
         let wanted = |probed: &Probed| probed.lease.as_ref().is_some_and(Lease::is_wanted);
-        for ((file, _), probed) in self.files.extract_if(|_, probed| wanted(probed)) {
+        for ((file, ..), probed) in self.files.extract_if(|_, probed| wanted(probed)) {
             let inode = file.inode;
             tracing::info!(
                 inode,

@@ -4,8 +4,8 @@
 //! error, never a panic.
 
 use super::{
-    Chunk, ConnId, Direction, Ended, Endpoint, Event, Opened, Plain, Record, Secured, Stream, Task,
-    Way,
+    Chunk, ConnId, Direction, Ended, Endpoint, Event, Joined, Opened, Plain, Record, Secured,
+    Stream, Task, Way,
 };
 use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
 use agent_common::record as raw;
@@ -62,6 +62,7 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
                 random: secured.client_random,
             })
         }
+        raw::JOINED => joined(&view(bytes).ok_or_else(short)?)?,
         raw::LOADED => Event::Loaded,
         raw::STREAM => stream(&view(bytes).ok_or_else(short)?)?,
         raw::ENDED => ended(&view(bytes).ok_or_else(short)?)?,
@@ -194,6 +195,7 @@ fn plain<'a>(head: &raw::Plain, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
     Ok(Event::Plain(Plain {
         carrier: (head.conn != 0).then_some(ConnId(head.conn)),
         fresh: is(raw::PLAIN_FRESH),
+        key: is(raw::PLAIN_KEY),
         chunk: Chunk {
             conn: ConnId(head.session),
             direction: direction(head.direction),
@@ -205,6 +207,18 @@ fn plain<'a>(head: &raw::Plain, bytes: &'a [u8]) -> Result<Event<'a>, Error> {
             unreadable: is(raw::CHUNK_NO_BUFFER | raw::CHUNK_FAULT),
             bytes,
         },
+    }))
+}
+
+fn joined(record: &raw::Joined) -> Result<Event<'static>, Error> {
+    bounded([record.offset, record.opposite])?;
+    Ok(Event::Joined(Joined {
+        key: ConnId(record.key),
+        session: ConnId(record.session),
+        carrier: ConnId(record.conn),
+        offset: record.offset,
+        opposite: record.opposite,
+        fresh: record.flags & u32::from(raw::PLAIN_FRESH) != 0,
     }))
 }
 
@@ -350,7 +364,7 @@ mod tests {
             len: 10,
             captured: 5,
             direction: 0,
-            flags: raw::PLAIN_FRESH | raw::CHUNK_FIBER,
+            flags: raw::PLAIN_FRESH | raw::PLAIN_KEY | raw::CHUNK_FIBER,
             reserved: 0,
         };
         // A record may be followed by what its place in the ring had room for.
@@ -358,7 +372,7 @@ mod tests {
         let Event::Plain(plain) = decode(&bytes).unwrap().event else {
             panic!("not plain bytes")
         };
-        assert_eq!((plain.carrier, plain.fresh), (None, true));
+        assert_eq!((plain.carrier, plain.fresh, plain.key), (None, true, true));
         assert_eq!((plain.chunk.conn, plain.chunk.fiber), (ConnId(11), 3));
         assert_eq!((plain.chunk.bytes, plain.chunk.len), (&b"hello"[..], 10));
         assert_eq!(decode(&bytes[..84]), Err(Error::Short(84)));
@@ -377,6 +391,43 @@ mod tests {
         };
         let record = decode(secured.as_bytes()).unwrap();
         assert_eq!(record.event, Event::Secured(expected));
+    }
+
+    #[test]
+    fn keys_are_joined() {
+        let joined = raw::Joined {
+            header: raw::Header {
+                at: 7,
+                tgid: 1,
+                tid: 2,
+                kind: raw::JOINED,
+                size: 72,
+            },
+            key: 11,
+            session: 12,
+            conn: 13,
+            offset: 14,
+            opposite: 15,
+            flags: u32::from(raw::PLAIN_FRESH),
+            reserved: 0,
+        };
+        let expected = Joined {
+            key: ConnId(11),
+            session: ConnId(12),
+            carrier: ConnId(13),
+            offset: 14,
+            opposite: 15,
+            fresh: true,
+        };
+        let bytes = joined.as_bytes();
+        assert_eq!(decode(bytes).unwrap().event, Event::Joined(expected));
+        assert_eq!(decode(&bytes[..71]), Err(Error::Short(71)));
+        let beyond = raw::Joined {
+            offset: OFFSET + 1,
+            ..joined
+        };
+        let found = decode(beyond.as_bytes());
+        assert_eq!(found, Err(Error::Field("offset")));
     }
 
     #[test]

@@ -101,6 +101,8 @@ pub enum Event<'a> {
     Plain(Plain<'a>),
     /// By what the connection of a TLS session can be found.
     Secured(Secured),
+    /// Which session the bytes of a key are of.
+    Joined(Joined),
     /// A direction or all of a connection ended.
     Ended(Ended),
     /// A process or thread was made.
@@ -218,8 +220,27 @@ pub struct Plain<'a> {
     pub carrier: Option<ConnId>,
     /// The session was seen from its beginning.
     pub fresh: bool,
+    /// It is one key of a session, which a [`Joined`] will tell.
+    pub key: bool,
     /// The bytes; `conn` names the session, whose offsets begin with 0.
     pub chunk: Chunk<'a>,
+}
+
+/// What was moved under a key was moved over a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Which key.
+    pub key: ConnId,
+    /// Which session.
+    pub session: ConnId,
+    /// The connection that carries it.
+    pub carrier: ConnId,
+    /// Bytes that the session had moved before in that direction.
+    pub offset: u64,
+    /// And in the other one.
+    pub opposite: u64,
+    /// The session was seen from its beginning.
+    pub fresh: bool,
 }
 
 /// By what the connection of a TLS session can be found.

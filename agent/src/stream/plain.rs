@@ -11,7 +11,7 @@
 use super::lengths::Lengths;
 use super::table::{Each, Table};
 use crate::record::{
-    Carrier, Chunk, ConnId, Direction, Ended, Nanos, Opened, Plain, Secured, Task,
+    Carrier, Chunk, ConnId, Direction, Ended, Joined, Nanos, Opened, Plain, Secured, Task,
 };
 use agent_common::record::FIBER_ANSWER;
 use foldhash::{HashMap, HashSet};
@@ -219,6 +219,10 @@ impl Layers {
             self.deliver(at, task, &plain.chunk, table, each);
             return None;
         }
+        if plain.key {
+            self.hold(at, task, &plain.chunk);
+            return None;
+        }
         if !plain.fresh && plain.carrier.is_none() {
             self.lengths.seek(id);
         }
@@ -228,6 +232,37 @@ impl Layers {
             self.deliver(at, task, &plain.chunk, table, each);
         } else {
             self.hold(at, task, &plain.chunk);
+        }
+        covered
+    }
+
+    /// The bytes of a key are a session's, on a connection that is known: what waits follows, as bytes
+    /// of that. A later key's go on where an earlier one's ended.
+    pub fn joined<T: Default>(
+        &mut self,
+        joined: &Joined,
+        table: &mut Table<T>,
+        each: &mut Each<'_, T>,
+    ) -> Covered {
+        let State::Waiting(waiting) = self.sessions.remove(&joined.key)?.state else {
+            return None;
+        };
+        let mut covered = None;
+        for (at, task, held) in waiting {
+            self.held_bytes -= held.bytes.len();
+            let plain = Plain {
+                carrier: Some(joined.carrier),
+                fresh: joined.fresh,
+                key: false,
+                chunk: Chunk {
+                    conn: joined.session,
+                    offset: joined.offset.saturating_add(held.chunk.offset),
+                    opposite: joined.opposite,
+                    bytes: &held.bytes,
+                    ..held.chunk
+                },
+            };
+            covered = covered.or(self.plain(at, task, &plain, table, each));
         }
         covered
     }

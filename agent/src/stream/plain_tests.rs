@@ -90,6 +90,7 @@ impl Fixture {
         let plain = Plain {
             carrier,
             fresh: how.fresh,
+            key: false,
             chunk: Chunk {
                 conn,
                 direction: how.direction,
@@ -201,6 +202,104 @@ fn a_session_is_a_connection_of_its_own_that_ends_with_its_carrier() {
             unbound: 1
         }
     );
+}
+
+/// Bytes of a key, and what joins them to the session.
+fn by_key(fixture: &mut Fixture, key: ConnId, texts: &[&'static str], how: How) -> Covered {
+    let mut offset = 0;
+    for text in texts {
+        let plain = Plain {
+            carrier: None,
+            fresh: true,
+            key: true,
+            chunk: Chunk {
+                conn: key,
+                direction: how.direction,
+                offset,
+                opposite: 0,
+                fiber: 0,
+                len: text.len() as u32,
+                sequenced: false,
+                unreadable: false,
+                bytes: text.as_bytes(),
+            },
+        };
+        offset += text.len() as u64;
+        let found = fixture.with(|layers, table, each| layers.plain(10, TASK, &plain, table, each));
+        assert_eq!(found, None);
+    }
+    let joined = Joined {
+        key,
+        session: SESSION,
+        carrier: CARRIER,
+        offset: how.offset,
+        opposite: how.opposite,
+        fresh: how.fresh,
+    };
+    fixture.with(|layers, table, each| layers.joined(&joined, table, each))
+}
+
+#[test]
+fn keys_are_parts_of_one_session() {
+    let (one, other) = (ConnId(8), ConnId(9));
+    let mut fixture = Fixture::new(true);
+    let covered = by_key(&mut fixture, one, &["ask", "s"], FIRST);
+    assert_eq!(covered, Some(CARRIER));
+    let answer = How {
+        direction: Direction::Received,
+        opposite: 4,
+        ..FIRST
+    };
+    assert_eq!(fixture.plain(Some(CARRIER), "answer", answer), None);
+    // Other keys of the same direction.
+    let next = How {
+        offset: 4,
+        opposite: 6,
+        ..FIRST
+    };
+    assert_eq!(by_key(&mut fixture, other, &["more"], next), None);
+    let expected = [
+        "Sent ask by 0",
+        "Sent s by 0",
+        "Received answer by 0",
+        "Sent more by 0",
+    ];
+    assert_eq!(fixture.seen, expected);
+    let info = &fixture.infos[0];
+    assert_eq!((info.conn, info.fresh), (SESSION, true));
+    assert_eq!(fixture.layers.counts.unbound, 0);
+    assert_eq!(fixture.layers.sizes()[2], ("plain_held_bytes", 0));
+}
+
+/// Whose connection is not found in time is given up, and what is told of it later is nothing.
+#[test]
+fn a_key_does_not_wait_for_ever() {
+    let mut fixture = Fixture::new(true);
+    let key = ConnId(8);
+    let plain = Plain {
+        carrier: None,
+        fresh: true,
+        key: true,
+        chunk: Chunk {
+            conn: key,
+            direction: Direction::Sent,
+            offset: 0,
+            opposite: 0,
+            fiber: 0,
+            len: 3,
+            sequenced: false,
+            unreadable: false,
+            bytes: b"ask",
+        },
+    };
+    // Nor is it looked for by lengths.
+    fixture.raw(CARRIER, Direction::Sent, 0, &[0; 3 + 22]);
+    fixture.with(|layers, table, each| layers.plain(10, TASK, &plain, table, each));
+    fixture.tick(10 + PATIENCE);
+    assert_eq!(fixture.layers.counts.unbound, 1);
+    assert_eq!(by_key(&mut fixture, key, &[], FIRST), None);
+    assert!(fixture.seen.is_empty());
+    assert_eq!(fixture.layers.sizes()[2], ("plain_held_bytes", 0));
 }
 
 #[test]

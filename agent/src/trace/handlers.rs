@@ -392,8 +392,7 @@ impl Handlers {
     /// # Errors
     /// When it was none, or several.
     pub fn asker(&mut self, writer: Handler) -> Result<Handler, Refusal> {
-        let unit = self.units.get(&writer.unit());
-        if writer.fiber == 0 || unit.is_some_and(|work| !work.open.is_empty()) {
+        if writer.fiber == 0 || self.handles(writer) {
             return Ok(writer);
         }
         match self.handed.take(writer.task.tgid, writer.fiber) {
@@ -435,6 +434,13 @@ impl Handlers {
         let open = self.processes.get(&tgid);
         let newest = open.and_then(|open| open.keys().next_back().copied());
         (newest.unwrap_or(0), open.map_or(0, BTreeMap::len))
+    }
+
+    /// `handler` has read a request, or several, that it has not answered.
+    #[must_use]
+    pub fn handles(&self, handler: Handler) -> bool {
+        let work = self.units.get(&handler.unit());
+        work.is_some_and(|work| !work.open.is_empty())
     }
 
     /// `handler` serves several requests at once: what it writes says nothing.

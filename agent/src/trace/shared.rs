@@ -163,7 +163,7 @@ impl Assembly {
     /// Who asks, and when, where `writer` wrote the client's request `node` at `at`.
     ///
     /// # Errors
-    /// When it is for probes to tell and none did.
+    /// When it is for probes to tell and none did, or no probe can, and the writer handles no request.
     pub(super) fn writer(
         &mut self,
         node: NodeId,
@@ -185,7 +185,12 @@ impl Assembly {
             return Err(Refusal::Unrelated);
         }
         if !Self::is_told(threading, writer.fiber) {
-            return Ok((writer, at));
+            // In tokio a task of the connection writes for all, be it that somebody's request made it.
+            let shared = threading == Threading::Migrating && writer.is_task();
+            return match shared && !self.handlers.handles(writer) {
+                true => Err(Refusal::Unrelated),
+                false => Ok((writer, at)),
+            };
         }
         let own = Of::Writer(writer.task.tgid, writer.fiber);
         match self.streams.take(own) {

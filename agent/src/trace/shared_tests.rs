@@ -1,7 +1,7 @@
 //! Requests of shared connections, whose readers and writers say nothing.
 
 use super::*;
-use Threading::{Goroutines, Unknown};
+use Threading::{Goroutines, Migrating, Unknown};
 
 /// Task that reads all streams, and one that writes them.
 const READER: u64 = 50;
@@ -215,6 +215,19 @@ fn a_writer_is_not_believed() {
         let counts = check(&ends(&steps), "[3] [1] [2]");
         assert_eq!(counts.refused[1], 1);
     }
+}
+
+/// In tokio nothing tells whose stream it is: the connection's task was made by the first who asked.
+#[test]
+fn a_task_of_a_connection_writes_for_all() {
+    let write = |fiber| In(Migrating, on_stream(client(3, 3, 100).on(fiber)));
+    let read = |conn, fiber| In(Migrating, server(conn, conn as u16, 100).on(fiber));
+    let begun = [read(1, 7), read(2, 8), Made(WRITER, 7)];
+    let by_another = [&begun[..], &[write(WRITER)]].concat();
+    assert_eq!(check(&ends(&by_another), "[3] [1] [2]").refused[1], 1);
+    // A task that handles a request itself may drive its connection, too.
+    let by_itself = [&begun[..], &[write(8)]].concat();
+    check(&ends(&by_itself), "[1] [2 3<2:task]");
 }
 
 /// A goroutine that is made to write one request works for its maker.

@@ -7,6 +7,7 @@
 
 mod gnutls;
 mod openssl;
+mod rustls;
 
 use super::runtime::{Part, Site, at_return};
 use crate::discovery::elf::Sections;
@@ -150,12 +151,13 @@ impl Finder {
             })
         });
         let mut all: Vec<Library> = all.collect();
-        // A program that is linked to a library names it, too.
+        // A program that is linked to a library names it, too; rustls is always within the program.
         if all
             .iter()
             .any(|known| known.part.is_ok() && !known.is_linker())
         {
-            all.retain(|known| known.part.is_ok());
+            let within = |why: &String| why.contains(RUSTLS);
+            all.retain(|known| known.part.as_ref().err().is_none_or(within));
         }
         all
     }
@@ -221,6 +223,8 @@ fn kind_of(name: &str) -> Option<Kind> {
     }
 }
 
+/// What programs with rustls say of themselves.
+const RUSTLS: &str = "rustls";
 /// [`Library::name`] of the dynamic linker.
 const LINKER: &str = "dynamic linker";
 /// Called whenever the list of libraries has changed, for debuggers.
@@ -250,9 +254,9 @@ fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
     }
     let wanted: Vec<&str> = [openssl::NAMES, gnutls::NAMES].concat();
     let found = symbols::find(sections, &wanted);
-    if let Some(sites) =
-        openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found))
-    {
+    let library = openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found));
+    let linked = (kind == Kind::Program).then(|| rustls::look(sections));
+    if let Some(sites) = both(library, linked.flatten()) {
         return Found::Here(sites);
     }
     match (kind, hidden(sections)) {
@@ -263,6 +267,24 @@ fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
             "it holds {mark}, whose functions have no names: a build with its symbols is understood"
         )),
         _ => Found::Nothing,
+    }
+}
+
+/// What is probed in a program that may hold two libraries.
+fn both(one: Option<Sites>, other: Option<Sites>) -> Option<Sites> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(Sites {
+            name: format!("{} and {}", one.name, other.name),
+            sites: one
+                .sites
+                .iter()
+                .chain(other.sites.iter())
+                .cloned()
+                .collect(),
+            // Of the other nothing needs to be told.
+            cookie: one.cookie,
+        }),
+        (one, other) => one.or(other),
     }
 }
 
@@ -292,10 +314,10 @@ const WINDOW: usize = 1024 * 1024;
 /// A TLS library that only its texts tell of.
 fn hidden(sections: &Sections) -> Option<&'static str> {
     const MARKS: [(&[u8], &str); 4] = [
+        (RUSTLS.as_bytes(), RUSTLS),
         (b"OpenSSL 1.1.", "OpenSSL 1.1"),
         (b"OpenSSL 3.", "OpenSSL 3"),
         (b"BoringSSL", "BoringSSL"),
-        (b"rustls", "rustls"),
     ];
     let section = sections.section(".rodata")?;
     let end = section.offset.checked_add(section.len.min(CONSTANTS))?;

@@ -1,5 +1,6 @@
 //! A shop by axum over rustls, or by tonic, and clients of both: `shop`, and `shop URL COUNT
-//! CONCURRENCY MARK`. MODE=web or remote; CLIENT=rustls, native-tls or remote.
+//! CONCURRENCY MARK`. MODE=web or remote; CLIENT=rustls, native-tls or remote. PROVIDER=aws-lc-rs for
+//! rustls's other cryptography, OLD=1 for TLS 1.2, HTTP1=1 for no HTTP/2.
 
 mod remote;
 mod web;
@@ -8,6 +9,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_rustls::rustls::crypto;
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -56,6 +58,11 @@ where
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Failure> {
+    let provider = match variable("PROVIDER").as_str() {
+        "aws-lc-rs" => crypto::aws_lc_rs::default_provider(),
+        _ => crypto::ring::default_provider(),
+    };
+    provider.install_default().map_err(|_| "a provider is there already")?;
     let arguments: Vec<String> = std::env::args().collect();
     if let [_, url, count, many, mark] = &arguments[..] {
         let (count, many) = (count.parse()?, many.parse()?);

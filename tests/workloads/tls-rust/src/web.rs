@@ -8,10 +8,12 @@ use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use reqwest::tls::Version;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::TlsAcceptor;
 
@@ -21,6 +23,14 @@ fn client(tls: &str) -> Result<reqwest::Client, Failure> {
     let builder = match tls {
         "native-tls" => builder.use_native_tls(),
         _ => builder.use_rustls_tls(),
+    };
+    let builder = match variable("OLD").as_str() {
+        "" => builder,
+        _ => builder.max_tls_version(Version::TLS_1_2),
+    };
+    let builder = match variable("HTTP1").as_str() {
+        "" => builder,
+        _ => builder.http1_only(),
     };
     Ok(builder.build()?)
 }
@@ -54,10 +64,17 @@ async fn handle(
 pub async fn serve() -> Result<(), Failure> {
     let chain = CertificateDer::from_pem_slice(&read("cert.pem")?)?;
     let key = PrivateKeyDer::from_pem_slice(&read("key.pem")?)?;
-    let mut config = ServerConfig::builder()
+    let versions = match variable("OLD").as_str() {
+        "" => vec![&TLS13, &TLS12],
+        _ => vec![&TLS12],
+    };
+    let mut config = ServerConfig::builder_with_protocol_versions(&versions)
         .with_no_client_auth()
         .with_single_cert(vec![chain], key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = match variable("HTTP1").as_str() {
+        "" => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        _ => vec![b"http/1.1".to_vec()],
+    };
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let app = Router::new()
         .route("/{verb}/{number}", any(handle))
