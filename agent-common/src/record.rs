@@ -79,6 +79,10 @@ pub const FIBER_THREAD: u64 = 1 << 59;
 /// Bit of a task's identity: it is an object of the heap, by its place as in [`Allocates`].
 pub const FIBER_OBJECT: u64 = 1 << 58;
 
+/// With [`FIBER_THREAD`]: it is a thread that others carry by turns, by its number, which is never used
+/// again.
+pub const FIBER_VIRTUAL: u64 = 1 << 57;
+
 /// Bit of [`Allocates::flags`]: the thread is not the one that waits for `conn` by epoll.
 pub const ALLOCATES_WORKER: u32 = 1;
 

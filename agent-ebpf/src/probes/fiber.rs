@@ -70,10 +70,15 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
             Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
         }
         RUBY => ruby::current(runtime),
-        JAVA if native::steals() => Some(native::nobody(sk)),
-        JAVA if moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0 => {
-            java::current()
-        }
+        JAVA => match java::carried() {
+            None if native::steals() => Some(native::nobody(sk)),
+            None if moving.direction == SENT as u16
+                && moving.connection.flags & FLAG_ASKED == 0 =>
+            {
+                java::current()
+            }
+            found => found,
+        },
         _ => None,
     };
     found.unwrap_or(0)
@@ -128,7 +133,10 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
         NGINX if sk == 0 => Some(native::nobody(socket)),
         NGINX => Some(native::nginx_client(runtime, fd, sk).unwrap_or(native::nobody(socket))),
         RUBY => ruby::current(runtime),
-        JAVA if native::steals() => Some(native::nobody(socket)),
+        JAVA => match java::carried() {
+            None if native::steals() => Some(native::nobody(socket)),
+            found => found,
+        },
         _ => None,
     };
     found.unwrap_or(0)
@@ -155,11 +163,11 @@ pub fn read_nothing(watch: u32) {
     }
 }
 
-/// The current thread moved bytes of a request or its answer on socket `sk`, connection `conn`, and
-/// that is reported.
+/// The current thread moved bytes of a request or its answer on socket `sk`, connection `conn`, for
+/// `fiber`, and that is reported. Who carries virtual threads makes objects for each of them.
 #[inline(always)]
-pub fn served(watch: u32, sk: u64, conn: u64) {
-    if watch & FIBERS != 0 {
+pub fn served(watch: u32, fiber: u64, sk: u64, conn: u64) {
+    if watch & FIBERS != 0 && !native::is_virtual(fiber) {
         java::served(sk, conn);
     }
 }

@@ -1,4 +1,9 @@
-//! Which task of an executor a thread of HotSpot runs, and who allocates where.
+//! Which virtual thread a thread of HotSpot carries, which task of an executor it runs, and who
+//! allocates where.
+//!
+//! A virtual thread is mounted on the thread that carries it while it calls into the kernel, and the
+//! carrier names its object, which has a number that no other thread of the process ever has. What
+//! it is handed is for user space to know: it is a thread like any other.
 //!
 //! A task that was submitted to an executor is a `FutureTask`, an object that is made for it alone.
 //! While a thread runs one, the object names the thread (`runner`), and the thread has it on its
@@ -12,7 +17,9 @@
 //!
 //! Not here: tasks of other classes, and heaps whose collector moves objects beside the program.
 
-use agent_common::record::{ALLOCATES, ALLOCATES_WORKER, Allocates, FIBER_OBJECT};
+use agent_common::record::{
+    ALLOCATES, ALLOCATES_WORKER, Allocates, FIBER_OBJECT, FIBER_THREAD, FIBER_VIRTUAL,
+};
 use agent_common::runtime::{JAVA, NOWHERE, Runtime, java};
 
 use crate::emit::{emit, header};
@@ -57,16 +64,83 @@ fn thread(runtime: &Runtime) -> Option<Thread> {
     Some(Thread { pointer, at })
 }
 
-/// The count of collections, shifted to its place; none while one is under way.
+/// The count of collections, shifted to its place.
 #[inline(always)]
-fn collections(runtime: &Runtime) -> Option<u64> {
+fn counted(runtime: &Runtime) -> Option<u64> {
+    let heap = runtime.at[java::HEAP];
+    let count: u32 = read_user(heap.wrapping_add(runtime.at[java::COLLECTIONS]))?;
+    Some(u64::from(count & 0xff_ffff) << 32)
+}
+
+/// No collection is under way.
+#[inline(always)]
+fn rests(runtime: &Runtime) -> Option<()> {
     let heap = runtime.at[java::HEAP];
     let active: u8 = read_user(heap.wrapping_add(runtime.at[java::COLLECTING]))?;
-    let count: u32 = read_user(heap.wrapping_add(runtime.at[java::COLLECTIONS]))?;
-    if active != 0 {
+    if active == 0 { Some(()) } else { None }
+}
+
+/// The same count; none while a collection is under way. To be asked before anything is read. A
+/// collection counts itself at any time while it is under way, so the count comes first here, and
+/// last in [`unmoved`]: one that began in between is seen by either.
+#[inline(always)]
+fn collections(runtime: &Runtime) -> Option<u64> {
+    let count = counted(runtime)?;
+    rests(runtime)?;
+    Some(count)
+}
+
+/// What was read since the count was `count` is true: nothing was moved meanwhile.
+#[inline(always)]
+fn unmoved(runtime: &Runtime, count: u64) -> Option<()> {
+    rests(runtime)?;
+    if counted(runtime)? == count { Some(()) } else { None }
+}
+
+/// Address of the object to which field `at` of the current thread leads.
+#[inline(always)]
+fn object(thread: &Thread, at: u64) -> Option<u64> {
+    let handle: u64 = read_user(thread.at.wrapping_add(at))?;
+    read_user(handle)
+}
+
+/// The virtual thread that the current one carries, if it does, and if that is certain now.
+#[inline(always)]
+pub fn carried() -> Option<u64> {
+    match java_carried() {
+        0 => None,
+        thread => Some(thread),
+    }
+}
+
+/// The same, 0 where there is none: a function of its own, as it needs registers of its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn java_carried() -> u64 {
+    match fiber::runtime(JAVA) {
+        Some(runtime) => virtual_thread(runtime).unwrap_or(0),
+        None => 0,
+    }
+}
+
+#[inline(always)]
+fn virtual_thread(runtime: &Runtime) -> Option<u64> {
+    if runtime.at[java::CARRIED] == NOWHERE {
         return None;
     }
-    Some(u64::from(count & 0xff_ffff) << 32)
+    let thread = thread(runtime)?;
+    let count = collections(runtime)?;
+    let own = object(&thread, runtime.at[java::OBJECT])?;
+    let carried = object(&thread, runtime.at[java::CARRIED])?;
+    if carried == 0 || carried == own {
+        return None;
+    }
+    let number: u64 = read_user(carried.wrapping_add(runtime.at[java::THREAD_ID]))?;
+    unmoved(runtime, count)?;
+    if number == 0 || number >= FIBER_VIRTUAL {
+        return None;
+    }
+    Some(FIBER_THREAD | FIBER_VIRTUAL | number)
 }
 
 /// Compressed reference to the object at `address`.
@@ -96,11 +170,13 @@ extern "C" fn java_task() -> u64 {
 
 #[inline(always)]
 fn task_of(runtime: &Runtime) -> Option<u64> {
+    if runtime.at[java::START] == NOWHERE {
+        return None;
+    }
     let thread = thread(runtime)?;
     let count = collections(runtime)?;
-    let handle: u64 = read_user(thread.at.wrapping_add(runtime.at[java::OBJECT]))?;
-    let object: u64 = read_user(handle)?;
-    let own = compressed(runtime, object) as u32;
+    let own = object(&thread, runtime.at[java::OBJECT])?;
+    let own = compressed(runtime, own) as u32;
     let stack = JAVA_STACK.get_ptr_mut(0)?;
     // SAFETY: this CPU's own.
     let stack = unsafe { &mut *stack };
@@ -124,7 +200,8 @@ fn task_of(runtime: &Runtime) -> Option<u64> {
         store(&mut stack.task, address);
     }
     let task = load(&stack.task);
-    if task == 0 || collections(runtime)? != count {
+    unmoved(runtime, count)?;
+    if task == 0 {
         return None;
     }
     Some(FIBER_OBJECT | count | compressed(runtime, task))
@@ -234,7 +311,7 @@ pub fn filled(start: u64, words: u64) -> Option<()> {
 #[inline(always)]
 fn allocates(runtime: &Runtime, (start, end): (u64, u64), conn: u64, flags: u32) -> Option<()> {
     let count = collections(runtime)?;
-    if start == 0 || end <= start {
+    if start == 0 || end <= start || runtime.at[java::START] == NOWHERE {
         return None;
     }
     emit(&Allocates {

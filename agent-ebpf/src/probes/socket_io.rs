@@ -151,7 +151,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         size_of::<Chunk>() as u64 + captured,
     );
     if connection.flags & FLAG_CLIENT == 0 {
-        fiber::served(watch, sk, connection.id);
+        fiber::served(watch, fiber, sk, connection.id);
     }
 }
 

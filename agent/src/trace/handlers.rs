@@ -15,7 +15,7 @@ use super::parent::Refusal;
 use super::waiting::Thread;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
-use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD};
+use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD, FIBER_VIRTUAL};
 use agent_common::runtime::SOCKET;
 use foldhash::{HashMap, HashSet};
 use std::collections::BTreeMap;
@@ -55,6 +55,16 @@ enum Unit {
     Fiber(u32, u64),
 }
 
+impl Unit {
+    /// A thread of the kernel or of the runtime.
+    const fn is_thread(self) -> bool {
+        match self {
+            Self::Thread(_) => true,
+            Self::Fiber(_, fiber) => fiber & (SOCKET | FIBER_THREAD) == FIBER_THREAD,
+        }
+    }
+}
+
 impl Handler {
     const fn unit(self) -> Unit {
         if self.fiber == 0 {
@@ -75,6 +85,12 @@ impl Handler {
     #[must_use]
     pub const fn is_object(self) -> bool {
         self.fiber & (SOCKET | FIBER_OBJECT) == FIBER_OBJECT
+    }
+
+    /// It is a thread that others carry by turns.
+    #[must_use]
+    pub const fn is_virtual(self) -> bool {
+        self.fiber & (SOCKET | FIBER_VIRTUAL) == FIBER_VIRTUAL
     }
 
     /// What it is called among the tasks and threads of its process.
@@ -476,6 +492,8 @@ impl Handlers {
                 None if self.thread_made_for(handler).is_some() => Ok(Current::Later),
                 // Requests are known by their events, and this is none of them.
                 None if self.has_events(handler.task.tgid) => Err(Refusal::Unrelated),
+                // It was most likely made for one of them, but for which is not told.
+                None if handler.is_virtual() => Err(Refusal::Unrelated),
                 None => Ok(Current::None),
             },
         }
@@ -522,7 +540,7 @@ impl Handlers {
     /// A thread, or a task that serves several, does not say what it does for a request that lasts.
     fn is_vague(&self, unit: Unit, node: NodeId) -> bool {
         let shared = self.units.get(&unit).is_some_and(|work| work.event_loop);
-        self.lasting.contains(&node) && (shared || matches!(unit, Unit::Thread(_)))
+        self.lasting.contains(&node) && (shared || unit.is_thread())
     }
 
     /// The request that the maker of this task was handling when it made it.

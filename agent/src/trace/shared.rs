@@ -109,6 +109,10 @@ impl Assembly {
         let Some((conn, Some(stream))) = entry else {
             return Ok((writer, at));
         };
+        if writer.is_virtual() {
+            // Whoever empties the buffer writes for all.
+            return Err(Refusal::Ambiguous);
+        }
         if !Self::is_told(threading, writer.fiber) {
             return Ok((writer, at));
         }
