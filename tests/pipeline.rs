@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 use harness::recording::{Owned, Run, files, options, pipeline, read, run, write};
 use harness::scenario::{Noise, check_pipeline, check_table, frames};
-use harness::tale::{links, parents, tell};
+use harness::tale::{identity, links, parents, tell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -76,44 +76,83 @@ fn numbered_requests_find_their_parents() -> Result<()> {
     Ok(())
 }
 
-/// Services whose tasks and threads hand work to each other pass an id on in their paths: each
-/// call has the request of its id for its parent, or none.
+/// Of each evidence and each runtime in which it is found, one recording with 64 requests open at once,
+/// whose paths carry an id: story, evidence of its calls, and how many of them have it.
+const OPEN_AT_ONCE: [(&str, &str, usize); 16] = [
+    ("aiohttp", "task", 111),
+    ("uvloop", "task", 100),
+    ("gevent", "task", 111),
+    ("executor", "task", 100),
+    ("pool", "task", 108),
+    ("go", "task", 111),
+    ("streams", "task", 252),
+    ("express", "task", 111),
+    ("axum", "task", 111),
+    ("nginx", "task", 72),
+    ("haproxy", "task", 72),
+    ("java", "task", 50),
+    ("virtual", "thread", 61),
+    ("ruby", "thread", 103),
+    ("threads", "thread", 119),
+    ("php", "thread", 111),
+];
+
+/// The run of the recording of `story` with 64 requests open at once.
+fn open_at_once(story: &str) -> Result<Run> {
+    let name = format!("{story}-concurrent.log");
+    let file = files()?.into_iter().find(|file| file.ends_with(&name));
+    Ok(run(&read(&file.context(name)?)?, options()))
+}
+
+/// How many spans of `role` have their parent by `evidence`.
+fn joined(run: &Run, role: Role, evidence: &str) -> usize {
+    let spans = run.traces.iter().flat_map(|trace| &trace.spans);
+    let parents = spans.filter_map(|span| span.parent.filter(|_| span.role == role));
+    parents
+        .filter(|parent| parent.evidence.as_str() == evidence)
+        .count()
+}
+
+/// Each span stands below one of its own id, or below none.
 #[test]
-fn handed_on_work_finds_its_request() -> Result<()> {
+fn with_64_requests_open_no_parent_is_anothers() -> Result<()> {
     let id = |name: &str| {
         let mut parts = name.split('/');
         parts.find(|part| part.contains("c64n")).map(str::to_owned)
     };
-    for (story, evidence, joined) in [
-        ("aiohttp", "task", 34),
-        ("uvloop", "task", 35),
-        ("gevent", "task", 36),
-        ("executor", "task", 28),
-        ("go", "task", 66),
-        ("express", "task", 74),
-        ("axum", "task", 76),
-        ("nginx", "task", 44),
-        ("haproxy", "task", 44),
-        ("threads", "thread", 79),
-        ("php", "thread", 42),
-    ] {
-        let name = format!("{story}-concurrent.log");
-        let file = files()?.into_iter().find(|file| file.ends_with(&name));
-        let run = run(&read(&file.context(name)?)?, options());
+    for (story, evidence, calls) in OPEN_AT_ONCE {
+        let run = open_at_once(story)?;
         let found = links(&run);
-        let calls = found
-            .iter()
-            .filter(|(child, parent)| child.starts_with("client") && !parent.is_empty());
-        for (child, parent) in calls {
+        let ids: BTreeSet<_> = found.iter().filter_map(|(child, _)| id(child)).collect();
+        assert!(ids.len() >= 64, "{story}: {} requests", ids.len());
+        for (child, parent) in found.iter().filter(|(_, parent)| !parent.is_empty()) {
             assert_eq!(id(child), id(parent), "{story}: {child} below {parent}");
         }
-        let spans = run.traces.iter().flat_map(|trace| &trace.spans);
-        let own = spans.filter_map(|span| span.parent.filter(|_| span.role == Role::Client));
-        let count = own
-            .filter(|parent| parent.evidence.as_str() == evidence)
-            .count();
-        assert!(count >= joined, "{story}: {count} joins by {evidence}");
+        let count = joined(&run, Role::Client, evidence);
+        assert!(count >= calls, "{story}: {count} calls by {evidence}");
+        let pairs = joined(&run, Role::Server, "socket_pair");
+        assert!(pairs >= 64, "{story}: {pairs} requests by socket pair");
     }
+    Ok(())
+}
+
+/// Each request brings a trace of its own, whose number is that of its path and something.
+#[test]
+fn with_64_traces_brought_each_request_is_in_its_own() -> Result<()> {
+    let run = open_at_once("header")?;
+    let mut seen = BTreeMap::new();
+    for span in run.traces.iter().flat_map(|trace| &trace.spans) {
+        let name = identity(span);
+        let path = name.rsplit('/').next().unwrap_or_default();
+        if let Ok(number) = path.parse::<u128>() {
+            assert_eq!(span.trace.to_string(), format!("{:032x}", number - 19), "{name}");
+            *seen.entry(number).or_insert(0) += 1;
+        }
+    }
+    assert_eq!(seen.len(), 64);
+    // The client, both sides of the proxy, and who is behind it.
+    assert!(seen.values().all(|spans| *spans == 4), "{seen:?}");
+    assert!(joined(&run, Role::Client, "header") >= 64);
     Ok(())
 }
 
