@@ -18,7 +18,8 @@
 //! Not here: tasks of other classes, and heaps whose collector moves objects beside the program.
 
 use agent_common::record::{
-    ALLOCATES, ALLOCATES_WORKER, Allocates, FIBER_OBJECT, FIBER_THREAD, FIBER_VIRTUAL,
+    ALLOCATES, ALLOCATES_VIRTUAL, ALLOCATES_WORKER, ALLOCATES_YIELDED, Allocates, FIBER_OBJECT,
+    FIBER_THREAD, FIBER_VIRTUAL, LINKED,
 };
 use agent_common::runtime::{JAVA, NOWHERE, Runtime, java};
 
@@ -104,10 +105,11 @@ fn object(thread: &Thread, at: u64) -> Option<u64> {
     read_user(handle)
 }
 
-/// The virtual thread that the current one carries, if it does, and if that is certain now.
+/// The virtual thread that the current one carries, if it does, and if that is certain now. One that
+/// `asks` somebody else may have been made for a request: where it lies is reported.
 #[inline(always)]
-pub fn carried() -> Option<u64> {
-    match java_carried() {
+pub fn carried(asks: bool) -> Option<u64> {
+    match java_carried(u64::from(asks)) {
         0 => None,
         thread => Some(thread),
     }
@@ -116,15 +118,15 @@ pub fn carried() -> Option<u64> {
 /// The same, 0 where there is none: a function of its own, as it needs registers of its own.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn java_carried() -> u64 {
+extern "C" fn java_carried(asks: u64) -> u64 {
     match fiber::runtime(JAVA) {
-        Some(runtime) => virtual_thread(runtime).unwrap_or(0),
+        Some(runtime) => virtual_thread(runtime, asks != 0).unwrap_or(0),
         None => 0,
     }
 }
 
 #[inline(always)]
-fn virtual_thread(runtime: &Runtime) -> Option<u64> {
+fn virtual_thread(runtime: &Runtime, asks: bool) -> Option<u64> {
     if runtime.at[java::CARRIED] == NOWHERE {
         return None;
     }
@@ -140,7 +142,11 @@ fn virtual_thread(runtime: &Runtime) -> Option<u64> {
     if number == 0 || number >= FIBER_VIRTUAL {
         return None;
     }
-    Some(FIBER_THREAD | FIBER_VIRTUAL | number)
+    let fiber = FIBER_THREAD | FIBER_VIRTUAL | number;
+    if asks && runtime.at[java::START] != NOWHERE {
+        fiber::tell(LINKED, fiber, FIBER_OBJECT | count | compressed(runtime, carried));
+    }
+    Some(fiber)
 }
 
 /// Compressed reference to the object at `address`.
@@ -281,22 +287,42 @@ fn is_task(runtime: &Runtime, stack: &mut JavaStack) -> Option<()> {
     Some(())
 }
 
-/// The current thread read or answered a request on socket `sk`, connection `conn`: what it makes from now on lies
-/// behind what it has made so far.
+/// The current thread read or answered a request on socket `sk`, connection `conn`, or it carries the
+/// virtual thread `fiber` and that moved bytes anywhere: what it makes from now on lies behind what
+/// it has made so far.
 #[inline(never)]
-pub fn served(sk: u64, conn: u64) -> u32 {
-    report(sk, conn).map_or(0, |()| 1)
+pub fn served(fiber: u64, sk: u64, conn: u64) -> u32 {
+    report(fiber, sk, conn).map_or(0, |()| 1)
 }
 
 #[inline(always)]
-fn report(sk: u64, conn: u64) -> Option<()> {
+fn report(fiber: u64, sk: u64, conn: u64) -> Option<()> {
     let runtime = fiber::runtime(JAVA)?;
-    let thread = thread(runtime)?;
-    let top: u64 = read_user(thread.at.wrapping_add(runtime.at[java::TOP]))?;
-    let end: u64 = read_user(thread.at.wrapping_add(runtime.at[java::END]))?;
+    let part = part(runtime, thread(runtime)?.at)?;
+    if native::is_virtual(fiber) {
+        return allocates(runtime, part, fiber, ALLOCATES_VIRTUAL);
+    }
     let polls = native::polls(sk);
     let flags = if polls { 0 } else { ALLOCATES_WORKER };
-    allocates(runtime, (top, end), conn, flags)
+    allocates(runtime, part, conn, flags)
+}
+
+/// The virtual thread on the `JavaThread` at `thread` begins to wait: another is carried next.
+#[inline(always)]
+pub fn yielded(thread: u64) -> Option<()> {
+    let runtime = fiber::runtime(JAVA)?;
+    allocates(runtime, part(runtime, thread)?, 0, ALLOCATES_YIELDED)
+}
+
+/// Where the `JavaThread` at `thread` makes the next object, and the end of its buffer.
+#[inline(always)]
+fn part(runtime: &Runtime, thread: u64) -> Option<(u64, u64)> {
+    if runtime.at[java::START] == NOWHERE {
+        return None;
+    }
+    let top: u64 = read_user(thread.wrapping_add(runtime.at[java::TOP]))?;
+    let end: u64 = read_user(thread.wrapping_add(runtime.at[java::END]))?;
+    Some((top, end))
 }
 
 /// The current thread allocates from `start` to `end` from now on.

@@ -10,7 +10,7 @@ use super::assembly::NodeId;
 use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
 use super::handed::Handed;
-use super::objects::Objects;
+use super::objects::{Maker, Objects};
 use super::parent::Refusal;
 use super::waiting::Thread;
 use crate::record::{Nanos, Task};
@@ -335,7 +335,7 @@ impl Handlers {
     /// What tells whose request a call of `caller` is, if it is a thread and something may.
     #[must_use]
     pub fn thread_of(&self, caller: Handler) -> Option<Thread> {
-        if caller.is_task() {
+        if caller.is_task() || caller.is_virtual() {
             return None;
         }
         Some(Thread {
@@ -368,6 +368,33 @@ impl Handlers {
             Ok(None) => Ok(caller.fiber & !FIBER_OBJECT),
             _ => Err(thread),
         }
+    }
+
+    /// The one request that the task `fiber` handles, or that it was made for, if that is certain.
+    #[must_use]
+    pub fn works_on(&self, tgid: u32, fiber: u64) -> Option<(NodeId, SpanId)> {
+        self.request_of(Unit::Fiber(tgid, fiber), tgid, fiber)
+    }
+
+    /// The virtual thread `fiber`, which calls at `at`, lies at `place`: who made it is known by that.
+    /// Its number was never another's.
+    pub fn lies(&mut self, tgid: u32, fiber: u64, place: u64, at: Nanos) {
+        if self.fibers.made_by(tgid, fiber).is_some() {
+            return;
+        }
+        let (maker, at, request) = match self.objects.maker(tgid, place) {
+            Some(Maker::Of(request)) => (0, at, Some(request)),
+            Some(Maker::Perhaps(maker, since)) => (maker, since, None),
+            None => return,
+        };
+        let made = Made {
+            maker,
+            maker_born: 0,
+            at,
+            request,
+            born: 0,
+        };
+        self.fibers.insert(tgid, fiber, made);
     }
 
     /// The one request that `unit` handles, or that it was made for, if that is certain.
@@ -489,14 +516,25 @@ impl Handlers {
             Threading::Unknown => Err(Refusal::UnknownRuntime),
             Threading::Bound | Threading::OneByOne => match self.only(handler)? {
                 Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),
-                None if self.thread_made_for(handler).is_some() => Ok(Current::Later),
+                None if !handler.is_virtual() && self.thread_made_for(handler).is_some() => {
+                    Ok(Current::Later)
+                }
                 // Requests are known by their events, and this is none of them.
                 None if self.has_events(handler.task.tgid) => Err(Refusal::Unrelated),
-                // It was most likely made for one of them, but for which is not told.
-                None if handler.is_virtual() => Err(Refusal::Unrelated),
+                // It was most likely made for one of them.
+                None if handler.is_virtual() => self.made_for_one(handler),
                 None => Ok(Current::None),
             },
         }
+    }
+
+    /// The request that the virtual thread `handler` was made for.
+    fn made_for_one(&self, handler: Handler) -> Result<Current, Refusal> {
+        if self.fibers.made_by(handler.task.tgid, handler.fiber).is_none() {
+            return Err(Refusal::Unrelated);
+        }
+        // By whom is known; that one may still have to prove that it was there.
+        Ok(self.inherited(handler).unwrap_or(Current::Later))
     }
 
     fn has_events(&self, tgid: u32) -> bool {
@@ -545,7 +583,7 @@ impl Handlers {
 
     /// The request that the maker of this task was handling when it made it.
     fn inherited(&self, handler: Handler) -> Option<Current> {
-        if !handler.is_task() {
+        if !handler.is_task() && !handler.is_virtual() {
             return None;
         }
         let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;

@@ -80,6 +80,12 @@ impl Streams {
         }
     }
 
+    /// A process ended: what its tasks told is nobody's any more.
+    pub fn exited(&mut self, tgid: u32) {
+        self.young.retain(|_, told| told.task.tgid != tgid);
+        self.old.retain(|_, told| told.task.tgid != tgid);
+    }
+
     /// Entries that are kept: what was told, and open requests.
     #[must_use]
     pub fn sizes(&self) -> [usize; 2] {
@@ -118,6 +124,16 @@ mod tests {
             streams.push(Of::Writer(1, fiber), told(fiber));
         }
         assert!(streams.sizes()[0] <= 2 * GENERATION);
+    }
+
+    #[test]
+    fn what_a_process_told_ends_with_it() {
+        let mut streams = Streams::default();
+        streams.push(Of::Writer(1, 2), told(2));
+        streams.exited(1);
+        assert_eq!(streams.sizes(), [1, 0]);
+        streams.exited(Task::default().tgid);
+        assert_eq!(streams.sizes(), [0, 0]);
     }
 
     #[test]

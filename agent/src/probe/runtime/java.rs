@@ -40,6 +40,12 @@ const STRUCTS: &str = "gHotSpotVMStructs";
 const CURRENT: &str = "_ZN6Thread12_thr_currentE";
 /// `void ThreadLocalAllocBuffer::fill(HeapWord *, HeapWord *, size_t)` (JDK 17 and later).
 const FILL: &str = "_ZN22ThreadLocalAllocBuffer4fillEPP12HeapWordImplS2_m";
+/// `int freeze<Config>(JavaThread *, intptr_t *)` (JDK 21 and later), one for each kind of collector
+/// that is known, where references are compressed.
+const FREEZE: [&str; 2] = [
+    "_Z6freezeI6ConfigIL8oop_kind0E19CardTableBarrierSetEEiP10JavaThreadPl",
+    "_Z6freezeI6ConfigIL8oop_kind0E12G1BarrierSetEEiP10JavaThreadPl",
+];
 /// `int java_lang_Thread::_tid_offset`, which the JVM finds out when it starts.
 const THREAD_ID: &str = "_ZN16java_lang_Thread11_tid_offsetE";
 /// Most bytes of a thread's object.
@@ -79,7 +85,7 @@ fn is_library(mapping: &Mapping) -> bool {
 }
 
 fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
-    let names = [&[STRUCTS, CURRENT, FILL, THREAD_ID][..], &HEAPS].concat();
+    let names = [&[STRUCTS, CURRENT, FILL, THREAD_ID][..], &HEAPS, &FREEZE].concat();
     let found = symbols::find(sections, &names);
     let structs = found.get(STRUCTS).ok_or("it is no HotSpot")?;
     let mut plan = Found {
@@ -101,7 +107,9 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
             at[index] = found.get(name).map_or(0, |heap| heap.address + FUNCTIONS);
         }
         at[early::THREAD_ID] = found.get(THREAD_ID).map_or(NOWHERE, |at| at.address);
-        plan.sites = [fill].into();
+        let freezes = FREEZE.iter().filter_map(|name| found.get(*name));
+        let yields = freezes.filter_map(|at| at_entry(sections, *at, "java_yielded"));
+        plan.sites = [fill].into_iter().chain(yields).collect();
         plan.addresses = &[java::MODULE, early::STRUCTS, 3, 4, 5, early::THREAD_ID];
         plan.lacks = None;
     }
