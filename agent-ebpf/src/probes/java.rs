@@ -331,7 +331,10 @@ pub fn filled(start: u64, words: u64) -> Option<()> {
     let runtime = fiber::runtime(JAVA)?;
     let end = start.wrapping_add(words.wrapping_mul(8));
     thread(runtime)?;
-    allocates(runtime, (start, end), 0, 0)
+    match virtual_thread(runtime, false) {
+        Some(fiber) => allocates(runtime, (start, end), fiber, ALLOCATES_VIRTUAL),
+        None => allocates(runtime, (start, end), 0, 0),
+    }
 }
 
 #[inline(always)]

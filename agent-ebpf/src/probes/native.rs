@@ -116,11 +116,11 @@ fn epoll_link(sk: u64) -> Option<u64> {
 
 /// Who sends on socket `sk` is told by nothing but its `thread`: a loop, if the socket is waited for
 /// by epoll, whose thread sends for whoever is next. Then the socket stands for itself. Not so where
-/// it is waited for on behalf of a virtual thread.
+/// it is waited for on behalf of a virtual thread: of this one, or of another that used it before.
 #[inline(always)]
 pub fn unknown(sk: u64, thread: u64) -> u64 {
     match epoll_link(sk) {
-        Some(link) if !(is_virtual(thread) && wakes_once(link)) => nobody(sk),
+        Some(link) if !(is_of_jdk(thread) && wakes_once(link)) => nobody(sk),
         _ => thread,
     }
 }
@@ -129,6 +129,12 @@ pub fn unknown(sk: u64, thread: u64) -> u64 {
 #[inline(always)]
 pub fn is_virtual(fiber: u64) -> bool {
     fiber & (SOCKET | FIBER_VIRTUAL) == FIBER_VIRTUAL
+}
+
+/// Is `fiber` a virtual thread, or a task of an executor of the JDK?
+#[inline(always)]
+fn is_of_jdk(fiber: u64) -> bool {
+    fiber & SOCKET == 0 && fiber & (FIBER_VIRTUAL | FIBER_OBJECT) != 0
 }
 
 /// `EPOLLONESHOT` of `include/uapi/linux/eventpoll.h`.

@@ -376,8 +376,8 @@ impl Handlers {
         self.request_of(Unit::Fiber(tgid, fiber), tgid, fiber)
     }
 
-    /// The virtual thread `fiber`, which calls at `at`, lies at `place`: who made it is known by that.
-    /// Its number was never another's.
+    /// The virtual thread or object `fiber`, which calls at `at`, lies at `place`: who made it is known
+    /// by that, if that was a virtual thread. Its number, or its place, was never another's.
     pub fn lies(&mut self, tgid: u32, fiber: u64, place: u64, at: Nanos) {
         if self.fibers.made_by(tgid, fiber).is_some() {
             return;

@@ -243,7 +243,7 @@ impl Assembly {
         let header = entry.context.clone();
         let writer = match self.handlers.object_of(writer) {
             Ok(object) => {
-                self.settle_object(node, object, writer.task.tgid);
+                self.settle_object(node, writer, object, asked);
                 return;
             }
             Err(writer) => writer,
@@ -329,7 +329,7 @@ impl Assembly {
     }
 
     /// The call `node` is made by a task that is an object: it is for what its maker was handling.
-    fn settle_object(&mut self, node: NodeId, object: u64, tgid: u32) {
+    fn settle_object(&mut self, node: NodeId, caller: Handler, object: u64, asked: Nanos) {
         let Some(entry) = self.node(node) else { return };
         if let Some(header) = entry.context.clone() {
             self.adopt(node, parent::of_client(Some(&header), None, None));
@@ -339,9 +339,21 @@ impl Assembly {
             self.refuse(Refusal::Lossy);
             return;
         }
-        match self.handlers.objects.made_for(tgid, object) {
+        let tgid = caller.task.tgid;
+        if let Some(request) = self.handlers.objects.made_for(tgid, object) {
+            self.follow(node, request, Evidence::Task);
+            return;
+        }
+        self.handlers.lies(tgid, caller.fiber, object, asked);
+        let Some(made) = self.handlers.fibers.made_by(tgid, caller.fiber) else {
+            self.refuse(Refusal::Unrelated);
+            return;
+        };
+        let lineage = self.handlers.fibers.lineage(tgid, caller.fiber, asked);
+        let answered = || self.answered.find(tgid, &lineage, asked);
+        match made.request.or_else(answered) {
             Some(request) => self.follow(node, request, Evidence::Task),
-            None => self.refuse(Refusal::Unrelated),
+            None => self.wait(node, caller, asked),
         }
     }
 
