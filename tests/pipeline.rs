@@ -78,7 +78,7 @@ fn numbered_requests_find_their_parents() -> Result<()> {
 
 /// Of each evidence and each runtime in which it is found, one recording with 64 requests open at once,
 /// whose paths carry an id: story, evidence of its calls, and how many of them have it.
-const OPEN_AT_ONCE: [(&str, &str, usize); 16] = [
+const OPEN_AT_ONCE: [(&str, &str, usize); 18] = [
     ("aiohttp", "task", 111),
     ("uvloop", "task", 100),
     ("gevent", "task", 111),
@@ -91,6 +91,8 @@ const OPEN_AT_ONCE: [(&str, &str, usize); 16] = [
     ("nginx", "task", 72),
     ("haproxy", "task", 72),
     ("java", "task", 50),
+    ("java", "thread", 61),
+    ("virtual", "task", 40),
     ("virtual", "thread", 61),
     ("ruby", "thread", 103),
     ("threads", "thread", 119),
@@ -145,7 +147,11 @@ fn with_64_traces_brought_each_request_is_in_its_own() -> Result<()> {
         let name = identity(span);
         let path = name.rsplit('/').next().unwrap_or_default();
         if let Ok(number) = path.parse::<u128>() {
-            assert_eq!(span.trace.to_string(), format!("{:032x}", number - 19), "{name}");
+            assert_eq!(
+                span.trace.to_string(),
+                format!("{:032x}", number - 19),
+                "{name}"
+            );
             *seen.entry(number).or_insert(0) += 1;
         }
     }
@@ -353,15 +359,21 @@ fn lossy(
 /// Where every request has a thread of its own no call finds a wrong parent. An event loop whose
 /// second request was lost looks like one that handles a single request, and nothing in the
 /// records tells otherwise: there, few. Nor does anything tell that a worker of PHP has read another
-/// request than its last one. The kernel side counts what it loses, and then neither is believed.
+/// request than its last one; nor, where both were lost, that a thread of a pool has answered one
+/// request and read another. The kernel side counts what it loses, and then neither is believed.
 #[test]
 fn lost_records_make_no_wrong_parent() -> Result<()> {
+    const LOOPS: &[&str] = &["maze", "php"];
+    const POOLS: &[&str] = &["java", "ruby", "threads"];
     let (mut looped, mut wrong_in_loop) = (0, 0);
     each(|file, frames| {
         let expected = run(frames, options());
-        let mut judge = |what: String, (spans, wrong): (usize, Vec<(String, String)>)| {
-            let told = ["maze-concurrent.log", "php-concurrent.log"];
-            if told.iter().any(|name| file.ends_with(name)) {
+        let is = |stories: &[&str]| {
+            let mut stories = stories.iter();
+            stories.any(|story| file.ends_with(format!("{story}-concurrent.log")))
+        };
+        let mut judge = |what: String, several, (spans, wrong): (usize, Vec<_>)| {
+            if is(LOOPS) || several && is(POOLS) {
                 looped += spans;
                 wrong_in_loop += wrong.len();
             } else {
@@ -372,16 +384,17 @@ fn lost_records_make_no_wrong_parent() -> Result<()> {
         let chunks = records.filter(|record| matches!(record.event, Event::Chunk(_)));
         let chunks = chunks.count();
         assert!(chunks > 0, "{} is empty", file.display());
-        for lost in (0..chunks).step_by(chunks / 400 + 1) {
+        for lost in (0..chunks).step_by(chunks / 200 + 1) {
             judge(
                 format!("without chunk {lost}"),
+                false,
                 lossy(frames, &expected, |chunk| chunk == lost),
             );
         }
-        for seed in 0..40 {
+        for seed in 0..20 {
             let mut noise = Noise::new(seed);
             let found = lossy(frames, &expected, |_| noise.number().is_multiple_of(100));
-            judge(format!("with seed {seed}"), found);
+            judge(format!("with seed {seed}"), true, found);
         }
     })?;
     assert!(

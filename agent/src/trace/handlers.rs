@@ -530,7 +530,11 @@ impl Handlers {
 
     /// The request that the virtual thread `handler` was made for.
     fn made_for_one(&self, handler: Handler) -> Result<Current, Refusal> {
-        if self.fibers.made_by(handler.task.tgid, handler.fiber).is_none() {
+        if self
+            .fibers
+            .made_by(handler.task.tgid, handler.fiber)
+            .is_none()
+        {
             return Err(Refusal::Unrelated);
         }
         // By whom is known; that one may still have to prove that it was there.

@@ -7,7 +7,8 @@
 //! recognised.
 //!
 //! The thread that carries a virtual one names its object, which has a number of its own: it is
-//! told by that as a thread is. Which virtual thread was made by which is not known.
+//! told by that as a thread is. Which virtual thread was made by which is told by their places, and a
+//! probe where one begins to wait.
 //!
 //! A task that a handler submits to an executor is an object, whose place in the heap tells which
 //! thread made it, and when (`agent-ebpf/src/probes/java.rs`). Where its parts are is told by the
@@ -329,7 +330,12 @@ mod tests {
     #[test]
     fn only_an_offset_in_a_thread_is_one() {
         let memory = Memory(File::open("/proc/self/mem").unwrap());
-        for (there, expected) in [(16, Some(16)), (7 << 32 | 96, Some(96)), (0, None), (20, None)] {
+        for (there, expected) in [
+            (16, Some(16)),
+            (7 << 32 | 96, Some(96)),
+            (0, None),
+            (20, None),
+        ] {
             let place: u64 = there;
             assert_eq!(memory.offset(&raw const place as u64), expected, "{there}");
         }
