@@ -1,5 +1,9 @@
-//! The allocator: mimalloc, by its C interface.
-#![expect(unsafe_code, reason = "the functions of mimalloc are foreign")]
+//! This process's own memory: the allocator, mimalloc by its C interface, and the code that the
+//! start needed.
+#![expect(
+    unsafe_code,
+    reason = "the functions of mimalloc and of the kernel are foreign"
+)]
 
 use libmimalloc_sys as mimalloc;
 use std::alloc::{GlobalAlloc, Layout};
@@ -83,4 +87,59 @@ pub(crate) fn use_small_pages() {
 pub(crate) fn release_memory() {
     // SAFETY: takes no pointer; may be called by any thread at any time (mimalloc.h).
     unsafe { mimalloc::mi_collect(true) };
+}
+
+/// Gives back the pages of this program's code. Those that are still in use are mapped again from
+/// the kernel's cache at their next call; what only the start needed, half of them, is not.
+pub(crate) fn release_code() {
+    let Some(code) = std::fs::read_to_string("/proc/self/maps")
+        .ok()
+        .and_then(|maps| code_around(&maps, release_code as *const () as usize))
+    else {
+        return;
+    };
+    let start = std::ptr::without_provenance_mut(code.start);
+    // SAFETY: pages that hold code as it stands in the file, and are not written by anyone, are
+    // read from there again; `maps` says that these cannot be written (madvise(2), MADV_DONTNEED).
+    let done = unsafe { libc::madvise(start, code.len(), libc::MADV_DONTNEED) };
+    if done != 0 {
+        tracing::debug!("the code of the start stays in memory");
+    }
+}
+
+/// The mapping of code around `address`, as `/proc/self/maps` tells it: `from-to r-xp ...`.
+fn code_around(maps: &str, address: usize) -> Option<std::ops::Range<usize>> {
+    maps.lines().find_map(|line| {
+        let (range, rest) = line.split_once(' ')?;
+        let (start, end) = range.split_once('-')?;
+        let start = usize::from_str_radix(start, 16).ok()?;
+        let end = usize::from_str_radix(end, 16).ok()?;
+        (rest.starts_with("r-xp") && (start..end).contains(&address)).then_some(start..end)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_code_around_an_address() {
+        let maps = "1000-3000 r--p 00000000 fe:00 7 /usr/bin/weft\n\
+                    3000-9000 r-xp 00002000 fe:00 7 /usr/bin/weft\n\
+                    9000-a000 rwxp 00008000 fe:00 7 /usr/bin/weft\nffff\n";
+        let check = |address, expected| assert_eq!(code_around(maps, address), expected);
+        check(0x3000, Some(0x3000..0x9000));
+        check(0x8fff, Some(0x3000..0x9000));
+        check(0x2fff, None);
+        check(0x9000, None);
+        check(0xb000, None);
+    }
+
+    #[test]
+    fn goes_on_without_the_code_of_before() {
+        release_code();
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let here = goes_on_without_the_code_of_before as *const () as usize;
+        assert!(code_around(&maps, here).is_some());
+    }
 }

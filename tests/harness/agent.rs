@@ -316,6 +316,8 @@ pub fn spans_of(file: &Path) -> Vec<Span> {
             }
         }
     }
+    // traces leave as they become whole
+    spans.sort_by_key(|span| span.start);
     spans
 }
 

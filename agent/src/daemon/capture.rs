@@ -6,7 +6,7 @@
 use super::discover::{Discoverer, Discovery};
 use crate::discovery::procs::Proc;
 use crate::discovery::select::Rules;
-use crate::host::release_memory;
+use crate::host::{release_code, release_memory};
 use crate::pipeline::{Counts, Input, Options, Output, Pipeline};
 use crate::probe::misses::missed;
 use crate::probe::object::{self, Control, Loaded};
@@ -84,6 +84,8 @@ pub struct Capture {
     /// Processes of the start that are watched, as far as the rules were asked.
     watched: HashSet<u32>,
     identified: bool,
+    /// What only the start needed was given back.
+    settled: bool,
 }
 
 /// Why a capture did not start.
@@ -204,6 +206,7 @@ impl Capture {
             full,
             watched,
             identified: false,
+            settled: false,
         })
     }
 
@@ -362,6 +365,10 @@ impl Capture {
     fn rest(&mut self) {
         let now = monotonic();
         if now >= self.next_release {
+            if !self.settled {
+                self.settled = true;
+                release_code();
+            }
             self.next_release = now + RELEASE;
             release_memory();
         }

@@ -18,5 +18,6 @@ pub mod procs;
 pub mod remembered;
 pub mod runtime;
 pub mod select;
+pub mod sock_diag;
 pub mod sockets;
 pub mod symbols;

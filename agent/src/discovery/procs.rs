@@ -205,9 +205,15 @@ impl Proc {
         u32::try_from(self.namespace(pid, "net")?).ok()
     }
 
+    /// Inode of the network namespace of the calling process.
+    #[must_use]
+    pub fn own_net_namespace(&self) -> Option<u32> {
+        let inode = inode_of(&self.root.join("self/ns/net"))?;
+        u32::try_from(inode).ok()
+    }
+
     fn namespace(&self, pid: u32, kind: &str) -> Option<u64> {
-        let link = std::fs::read_link(self.path(pid, "ns").join(kind)).ok()?;
-        bracketed(link.to_str()?)
+        inode_of(&self.path(pid, "ns").join(kind))
     }
 
     fn state(&self, pid: u32, file: &str) -> io::Result<String> {
@@ -252,6 +258,11 @@ fn named(error: io::Error, did: &str, path: &Path) -> io::Error {
         error.kind(),
         format!("cannot {did} {}: {error}", path.display()),
     )
+}
+
+/// The number that a link of `/proc/PID/ns` holds.
+fn inode_of(link: &Path) -> Option<u64> {
+    bracketed(std::fs::read_link(link).ok()?.to_str()?)
 }
 
 /// The number in `net:[4026531840]`, `socket:[123]`.

@@ -1,18 +1,19 @@
 //! Listening sockets.
 //!
-//! In: `/proc/PID/net` of each network namespace, `/proc/PID/fd`. Out: [`Listeners`]. Not here:
-//! connections; the kernel programs report those.
+//! In: netlink for the agent's own network namespace, `/proc/PID/net` of each other one,
+//! `/proc/PID/fd`. Out: [`Listeners`]. Not here: connections; the kernel programs report those.
 //!
 //! A picture of one moment: sockets and processes come and go while it is taken.
 
 use super::procs::{Proc, bracketed};
+use super::sock_diag;
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Most listening sockets that are kept.
-const LISTENERS: usize = 64 * 1024;
+pub(super) const LISTENERS: usize = 64 * 1024;
 /// Most bytes of one table of `/proc/PID/net`.
 const TABLE_BYTES: u64 = 64 * 1024 * 1024;
 /// Lines of no interest after which a table of TCP is left: the kernel lists listening sockets
@@ -106,7 +107,7 @@ impl Listeners {
     /// Reads the sockets that `pids` hold. Processes that end meanwhile are left out.
     #[must_use]
     pub fn read(proc: &Proc, pids: &[u32]) -> Self {
-        let mut listeners = Self::of_tables(proc, pids, &[TCP, TCP6, UNIX]);
+        let mut listeners = Self::of_tables(proc, pids, &[UNIX]);
         listeners.hold(proc, pids);
         listeners
     }
@@ -115,7 +116,7 @@ impl Listeners {
     /// known yet of who holds them, which takes far longer to find out ([`Self::hold`]).
     #[must_use]
     pub fn on_ports(proc: &Proc, pids: &[u32], wanted: impl Fn(u16) -> bool) -> Self {
-        let mut listeners = Self::of_tables(proc, pids, &[TCP, TCP6]);
+        let mut listeners = Self::of_tables(proc, pids, &[]);
         listeners
             .all
             .retain(|listener| listener.port().is_some_and(&wanted));
@@ -135,19 +136,44 @@ impl Listeners {
         inodes.into_iter().collect()
     }
 
-    fn of_tables(proc: &Proc, pids: &[u32], tables: &[Table]) -> Self {
+    /// The sockets of TCP, and those of `others`.
+    fn of_tables(proc: &Proc, pids: &[u32], others: &[Table]) -> Self {
         let mut listeners = Self::default();
+        let own = proc.own_net_namespace();
+        let mut told = false;
         let mut seen = BTreeSet::new();
         for pid in pids {
             let Some(netns) = proc.net_namespace(*pid) else {
                 continue;
             };
-            if seen.insert(netns) && !listeners.add_namespace(proc, *pid, netns, tables) {
+            if !seen.insert(netns) {
+                continue;
+            }
+            let here = own == Some(netns);
+            told = told || (here && listeners.ask(netns));
+            let tcp: &[Table] = if here && told { &[] } else { &[TCP, TCP6] };
+            let mut tables = tcp.iter().chain(others).peekable();
+            if tables.peek().is_some() && !listeners.add_namespace(proc, *pid, netns, tables) {
                 // It ended before its tables were read: another one of the namespace may not.
                 seen.remove(&netns);
             }
         }
         listeners
+    }
+
+    /// Asks the kernel for the sockets of TCP in the agent's own network namespace; false where it
+    /// does not tell.
+    fn ask(&mut self, netns: u32) -> bool {
+        match sock_diag::listening() {
+            Ok(found) => {
+                found.into_iter().for_each(|one| self.add(netns, one));
+                true
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no sock_diag: sockets are read from /proc");
+                false
+            }
+        }
     }
 
     /// Sockets that listen on `port` in a network namespace.
@@ -181,7 +207,13 @@ impl Listeners {
     }
 
     /// Whether any of the tables could be read.
-    fn add_namespace(&mut self, proc: &Proc, pid: u32, netns: u32, tables: &[Table]) -> bool {
+    fn add_namespace<'a>(
+        &mut self,
+        proc: &Proc,
+        pid: u32,
+        netns: u32,
+        tables: impl Iterator<Item = &'a Table>,
+    ) -> bool {
         let mut read = false;
         for table in tables {
             let Ok(file) = File::open(proc.path(pid, table.path)) else {
@@ -189,19 +221,22 @@ impl Listeners {
             };
             read = true;
             let lines = BufReader::new(file.take(TABLE_BYTES));
-            for (inode, address) in listening(lines, table.parse, table.patience) {
-                if self.all.len() >= LISTENERS {
-                    return true;
-                }
-                self.all.push(Listener {
-                    netns,
-                    inode,
-                    address,
-                    tgids: Vec::new(),
-                });
+            for found in listening(lines, table.parse, table.patience) {
+                self.add(netns, found);
             }
         }
         read
+    }
+
+    fn add(&mut self, netns: u32, (inode, address): (u64, Address)) {
+        if self.all.len() < LISTENERS {
+            self.all.push(Listener {
+                netns,
+                inode,
+                address,
+                tgids: Vec::new(),
+            });
+        }
     }
 
     fn add_holders(&mut self, proc: &Proc, pids: &[u32]) {

@@ -38,7 +38,7 @@ pub struct Program {
 }
 
 /// Where a program attaches.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Target {
     /// A typed tracepoint.
     TypedTracepoint(&'static str),

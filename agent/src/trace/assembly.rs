@@ -640,13 +640,15 @@ impl Assembly {
         let Some(mut tree) = self.trees.remove(&id) else {
             return;
         };
-        let (leaving, staying): (Vec<NodeId>, Vec<NodeId>) = std::mem::take(&mut tree.nodes)
-            .into_iter()
-            .partition(|node| self.node(*node).is_some_and(&ripe));
-        let nodes: Vec<Node> = leaving
-            .into_iter()
-            .filter_map(|node| self.remove(node))
-            .collect();
+        let mut nodes = Vec::with_capacity(tree.nodes.len());
+        let mut staying = std::mem::take(&mut tree.nodes);
+        staying.retain(|node| {
+            let leaves = self.node(*node).is_some_and(&ripe);
+            if leaves {
+                nodes.extend(self.remove(*node));
+            }
+            !leaves
+        });
         tree.nodes = staying;
         tree.lonely -= nodes.iter().filter(|node| node.lonely).count();
         tree.waiting -= nodes.iter().filter(|node| node.waiting).count();

@@ -12,6 +12,9 @@ pub(in crate::protocol) const LONGEST_NAME: usize = 256;
 /// Longest `traceparent` and `tracestate`, bytes: the least that W3C asks to propagate.
 const LONGEST_CONTEXT: usize = 512;
 
+/// Longest of [`Name`], bytes.
+const LONGEST_KNOWN: usize = 24;
+
 /// Names that matter; those of HTTP/2's pseudo-header fields last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::protocol) enum Name {
@@ -74,7 +77,13 @@ impl Name {
             (24, _) => (b"connect-protocol-version", Self::ConnectVersion),
             _ => return Self::Other,
         };
-        if name.eq_ignore_ascii_case(candidate) {
+        // All of a fixed size at once: byte by byte it takes twice as long.
+        let mut lower = [0; LONGEST_KNOWN];
+        if let Some(place) = lower.get_mut(..name.len()) {
+            place.copy_from_slice(name);
+        }
+        lower.make_ascii_lowercase();
+        if lower.starts_with(candidate) {
             known
         } else {
             Self::Other
