@@ -8,7 +8,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most numbers that a kind needs.
-pub const FIELDS: usize = 18;
+pub const FIELDS: usize = 20;
 
 /// Bit of an identity that holds only while the request it was made for is open: an address that
 /// may be somebody else's afterwards without that being seen. Where it is certain that it is not,
@@ -191,6 +191,10 @@ pub mod java {
     pub const CARRIED: usize = 16;
     /// `java.lang.Thread.tid`.
     pub const THREAD_ID: usize = 17;
+    /// `java.lang.VirtualThread.cont`; or `NOWHERE` where who made one is not told.
+    pub const CONTINUATION: usize = 18;
+    /// `jdk.internal.vm.Continuation.target`.
+    pub const TARGET: usize = 19;
 }
 
 /// Indices of [`Runtime::at`] for [`NGINX`]. Offsets in its own structs.

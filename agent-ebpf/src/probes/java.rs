@@ -42,6 +42,17 @@ const CLASS_NAME: [u64; 4] = [
     u64::from_le_bytes(*b"ureTask\0"),
 ];
 const CLASS_NAME_LEN: u16 = 31;
+/// End of the name of the class of tasks that have a thread each, and its length:
+/// `java/util/concurrent/ThreadPerTaskExecutor$ThreadBoundFuture`.
+const PER_TASK: [u64; 3] = [
+    u64::from_le_bytes(*b"ecutor$T"),
+    u64::from_le_bytes(*b"hreadBou"),
+    u64::from_le_bytes(*b"ndFuture"),
+];
+const PER_TASK_LEN: u16 = 60;
+/// Where an object's class stands, and its first field, where references to both are compressed.
+const CLASS_FIELD: u64 = 8;
+const FIRST_FIELD: u64 = 12;
 
 /// The current thread as HotSpot has it.
 struct Thread {
@@ -143,7 +154,7 @@ fn virtual_thread(runtime: &Runtime, asks: bool) -> Option<u64> {
         return None;
     }
     let fiber = FIBER_THREAD | FIBER_VIRTUAL | number;
-    if asks && runtime.at[java::START] != NOWHERE {
+    if asks && runs_one_task(runtime, carried).is_some() {
         fiber::tell(LINKED, fiber, FIBER_OBJECT | count | compressed(runtime, carried));
     }
     Some(fiber)
@@ -266,11 +277,7 @@ fn runs(runtime: &Runtime, stack: &mut JavaStack, address: u64, own: u32) -> boo
 /// Is the object whose head was read one of the class of executors' tasks?
 #[inline(always)]
 fn is_task(runtime: &Runtime, stack: &mut JavaStack) -> Option<()> {
-    let shifted = u64::from(stack.head[2]) << (runtime.at[java::CLASS_SHIFT] & 31);
-    let class = runtime.at[java::CLASS_BASE].wrapping_add(shifted);
-    let name: u64 = read_user(class.wrapping_add(runtime.at[java::NAME]))?;
-    let text = name.wrapping_add(runtime.at[java::TEXT]);
-    let len: u16 = read_user(text.wrapping_sub(2))?;
+    let (text, len) = class_name(runtime, stack.head[2])?;
     let to = stack.name.as_mut_ptr().cast();
     if len != CLASS_NAME_LEN || !copy_user(to, size_of_val(&stack.name) as u64, text) {
         return None;
@@ -285,6 +292,61 @@ fn is_task(runtime: &Runtime, stack: &mut JavaStack) -> Option<()> {
         i += 1;
     }
     Some(())
+}
+
+/// Where the name of the class with the compressed reference `class` stands, and its length.
+#[inline(always)]
+fn class_name(runtime: &Runtime, class: u32) -> Option<(u64, u16)> {
+    let shifted = u64::from(class) << (runtime.at[java::CLASS_SHIFT] & 31);
+    let class = runtime.at[java::CLASS_BASE].wrapping_add(shifted);
+    let name: u64 = read_user(class.wrapping_add(runtime.at[java::NAME]))?;
+    let text = name.wrapping_add(runtime.at[java::TEXT]);
+    Some((text, read_user(text.wrapping_sub(2))?))
+}
+
+/// Address of the object with the compressed reference that stands at `at`.
+#[inline(always)]
+fn referred(runtime: &Runtime, at: u64) -> Option<u64> {
+    let reference: u32 = read_user(at)?;
+    if reference == 0 {
+        return None;
+    }
+    let shifted = u64::from(reference) << (runtime.at[java::SHIFT] & 7);
+    Some(runtime.at[java::BASE].wrapping_add(shifted))
+}
+
+/// Was the virtual thread at `thread` made for one task alone, by `newVirtualThreadPerTaskExecutor` and
+/// its kin? Others may be workers of a pool, which were made for one request and serve many. Its
+/// continuation has a `Runnable` with two fields: itself, and what it was made for.
+#[inline(always)]
+fn runs_one_task(runtime: &Runtime, thread: u64) -> Option<()> {
+    if runtime.at[java::START] == NOWHERE || runtime.at[java::CONTINUATION] == NOWHERE {
+        return None;
+    }
+    let continuation = referred(
+        runtime,
+        thread.wrapping_add(runtime.at[java::CONTINUATION]),
+    )?;
+    let target = referred(
+        runtime,
+        continuation.wrapping_add(runtime.at[java::TARGET]),
+    )?;
+    // Their order is the JVM's choice.
+    let mut task = referred(runtime, target.wrapping_add(FIRST_FIELD))?;
+    if task == thread {
+        task = referred(runtime, target.wrapping_add(FIRST_FIELD + 4))?;
+    }
+    let class: u32 = read_user(task.wrapping_add(CLASS_FIELD))?;
+    let (text, len) = class_name(runtime, class)?;
+    if len != PER_TASK_LEN {
+        return None;
+    }
+    let tail: [u64; 3] = read_user(text.wrapping_add(PER_TASK_LEN as u64 - 24))?;
+    if tail[0] == PER_TASK[0] && tail[1] == PER_TASK[1] && tail[2] == PER_TASK[2] {
+        Some(())
+    } else {
+        None
+    }
 }
 
 /// The current thread read or answered a request on socket `sk`, connection `conn`, or it carries the

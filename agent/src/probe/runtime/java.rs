@@ -47,10 +47,22 @@ const FREEZE: [&str; 2] = [
     "_Z6freezeI6ConfigIL8oop_kind0E19CardTableBarrierSetEEiP10JavaThreadPl",
     "_Z6freezeI6ConfigIL8oop_kind0E12G1BarrierSetEEiP10JavaThreadPl",
 ];
-/// `int java_lang_Thread::_tid_offset`, which the JVM finds out when it starts.
-const THREAD_ID: &str = "_ZN16java_lang_Thread11_tid_offsetE";
-/// Most bytes of a thread's object.
-const THREAD: u64 = 1024;
+/// `int java_lang_Thread::_tid_offset` and kin, which the JVM finds out when it starts.
+const OFFSETS: [(usize, &str, u64); 3] = [
+    (java::THREAD_ID, "_ZN16java_lang_Thread11_tid_offsetE", 8),
+    (
+        java::CONTINUATION,
+        "_ZN23java_lang_VirtualThread20_continuation_offsetE",
+        4,
+    ),
+    (
+        java::TARGET,
+        "_ZN28jdk_internal_vm_Continuation14_target_offsetE",
+        4,
+    ),
+];
+/// Most bytes of a thread's object, or a continuation's.
+const OBJECT: u64 = 1024;
 /// Tables of functions of heaps whose collectors move objects only while the program stands still.
 const HEAPS: [&str; 3] = [
     "_ZTV10SerialHeap",
@@ -64,7 +76,7 @@ const FUNCTIONS: u64 = 16;
 mod early {
     pub(super) const STRUCTS: usize = 2;
     pub(super) const HEAPS: usize = 3;
-    pub(super) const THREAD_ID: usize = 6;
+    pub(super) const OFFSETS: usize = 6;
 }
 
 /// Bytes of a `VMStructEntry { typeName, fieldName, typeString, isStatic, offset, address }`, and
@@ -86,7 +98,8 @@ fn is_library(mapping: &Mapping) -> bool {
 }
 
 fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
-    let names = [&[STRUCTS, CURRENT, FILL, THREAD_ID][..], &HEAPS, &FREEZE].concat();
+    let offsets = OFFSETS.map(|(_, name, _)| name);
+    let names = [&[STRUCTS, CURRENT, FILL][..], &HEAPS, &FREEZE, &offsets].concat();
     let found = symbols::find(sections, &names);
     let structs = found.get(STRUCTS).ok_or("it is no HotSpot")?;
     let mut plan = Found {
@@ -107,11 +120,13 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
             // An absent one is no address at all once it is placed.
             at[index] = found.get(name).map_or(0, |heap| heap.address + FUNCTIONS);
         }
-        at[early::THREAD_ID] = found.get(THREAD_ID).map_or(NOWHERE, |at| at.address);
+        for (index, name) in (early::OFFSETS..).zip(offsets) {
+            at[index] = found.get(name).map_or(NOWHERE, |at| at.address);
+        }
         let freezes = FREEZE.iter().filter_map(|name| found.get(*name));
         let yields = freezes.filter_map(|at| at_entry(sections, *at, "java_yielded"));
         plan.sites = [fill].into_iter().chain(yields).collect();
-        plan.addresses = &[java::MODULE, early::STRUCTS, 3, 4, 5, early::THREAD_ID];
+        plan.addresses = &[java::MODULE, early::STRUCTS, 3, 4, 5, 6, 7, 8];
         plan.lacks = None;
     }
     Ok(plan)
@@ -154,10 +169,14 @@ fn complete(
     for index in [java::MODULE, java::CURRENT] {
         at[index] = early[index];
     }
-    if let Some(offset) = memory.offset(early[early::THREAD_ID]) {
-        at[java::THREAD_ID] = offset;
-    } else {
+    for (place, (index, _, aligned)) in (early::OFFSETS..).zip(OFFSETS) {
+        at[index] = memory.offset(early[place], aligned).unwrap_or(NOWHERE);
+    }
+    if at[java::THREAD_ID] == NOWHERE {
         at[java::CARRIED] = NOWHERE;
+    }
+    if at[java::TARGET] == NOWHERE {
+        at[java::CONTINUATION] = NOWHERE;
     }
     runtime.at = memory.tasks(&fields, at).unwrap_or(at);
     let told = runtime.at[java::START] != NOWHERE;
@@ -183,10 +202,10 @@ impl Memory {
         Some(u64::from_ne_bytes(bytes))
     }
 
-    /// The offset in a thread's object that stands at `at`, as an `int`.
-    fn offset(&self, at: u64) -> Option<u64> {
+    /// The offset of a field of so many bytes in an object that stands at `at`, as an `int`.
+    fn offset(&self, at: u64, aligned: u64) -> Option<u64> {
         let offset = self.word(at)? & 0xffff_ffff;
-        (offset > 0 && offset < THREAD && offset.is_multiple_of(8)).then_some(offset)
+        (offset > 0 && offset < OBJECT && offset.is_multiple_of(aligned)).then_some(offset)
     }
 
     fn text(&self, at: u64) -> Option<String> {
@@ -337,10 +356,13 @@ mod tests {
             (20, None),
         ] {
             let place: u64 = there;
-            assert_eq!(memory.offset(&raw const place as u64), expected, "{there}");
+            let found = memory.offset(&raw const place as u64, 8);
+            assert_eq!(found, expected, "{there}");
         }
-        assert_eq!(memory.offset(8), None);
-        let far = THREAD;
-        assert_eq!(memory.offset(&raw const far as u64), None);
+        assert_eq!(memory.offset(8, 8), None);
+        let far = OBJECT;
+        assert_eq!(memory.offset(&raw const far as u64, 8), None);
+        let narrow: u64 = 20;
+        assert_eq!(memory.offset(&raw const narrow as u64, 4), Some(20));
     }
 }
