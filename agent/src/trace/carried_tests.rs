@@ -76,7 +76,7 @@ fn whom_it_makes_calls_for_the_same_if_it_is_there_to_the_end() {
     let told = "[1 3<1:task 4<1:task 5<1:task] [2]";
     fans_out([wrote(1, 1), wrote(2, 2)], told);
     // Another one wrote the answer, or nobody knows who did: it may have ended before.
-    let told = "[1] [2] [3] [4] [5]";
+    let told = "[1] [3] [4] [2] [5]";
     fans_out([wrote(1, 2), wrote(2, 2)], told);
     fans_out([wrote(1, 0), wrote(2, 2)], told);
 }
