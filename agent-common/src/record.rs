@@ -85,8 +85,17 @@ pub const FIBER_THREAD: u64 = 1 << 59;
 /// Bit of a task's identity: it is an object of the heap, by its place as in [`Allocates`].
 pub const FIBER_OBJECT: u64 = 1 << 58;
 
+/// With [`FIBER_THREAD`]: it is a thread that others carry by turns, by its number, which is never used
+/// again.
+pub const FIBER_VIRTUAL: u64 = 1 << 57;
+
 /// Bit of [`Allocates::flags`]: the thread is not the one that waits for `conn` by epoll.
 pub const ALLOCATES_WORKER: u32 = 1;
+/// Bit of [`Allocates::flags`]: `conn` is the virtual thread that the thread carries, as in
+/// [`Chunk::fiber`].
+pub const ALLOCATES_VIRTUAL: u32 = 2;
+/// Bit of [`Allocates::flags`]: the virtual thread that it carried waits from now on.
+pub const ALLOCATES_YIELDED: u32 = 4;
 
 /// Head of every record.
 #[repr(C)]
@@ -342,7 +351,8 @@ pub struct Allocates {
     pub from: u64,
     /// Behind the last.
     pub to: u64,
-    /// Where it has just moved bytes of a request or answer, as in [`Opened`]; 0 when it did not.
+    /// Where it has just moved bytes of a request or answer, as in [`Opened`]; 0 when it did not. Or
+    /// what the flags say.
     pub conn: u64,
     /// `ALLOCATES_*` bits.
     pub flags: u32,

@@ -8,7 +8,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Most numbers that a kind needs.
-pub const FIELDS: usize = 19;
+pub const FIELDS: usize = 20;
 
 /// Bit of an identity that holds only while the request it was made for is open: an address that
 /// may be somebody else's afterwards without that being seen. Where it is certain that it is not,
@@ -149,7 +149,9 @@ pub mod ruby {
     pub const LOCK: usize = 4;
 }
 
-/// Indices of [`Runtime::at`] for [`JAVA`]. All are `NOWHERE` where only names of threads tell.
+/// Indices of [`Runtime::at`] for [`JAVA`]. All are `NOWHERE` where only names of threads tell; from
+/// [`java::START`] to [`java::TEXT`] where tasks of executors are not told apart; [`java::CARRIED`]
+/// where there are no virtual threads.
 /// Offsets in structs of HotSpot, by their names there.
 pub mod java {
     /// Address of the number of libjvm's module of thread-local storage.
@@ -184,6 +186,15 @@ pub mod java {
     pub const NAME: usize = 14;
     /// `Symbol::_body`; `_length` stands two bytes before.
     pub const TEXT: usize = 15;
+    /// `JavaThread::_vthread` (JDK 21 and later), a pointer to a pointer to the object of the
+    /// virtual thread that it carries, or to its own.
+    pub const CARRIED: usize = 16;
+    /// `java.lang.Thread.tid`.
+    pub const THREAD_ID: usize = 17;
+    /// `java.lang.VirtualThread.cont`; or `NOWHERE` where who made one is not told.
+    pub const CONTINUATION: usize = 18;
+    /// `jdk.internal.vm.Continuation.target`.
+    pub const TARGET: usize = 19;
 }
 
 /// Indices of [`Runtime::at`] for [`NGINX`]. Offsets in its own structs.

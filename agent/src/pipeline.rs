@@ -302,8 +302,8 @@ impl Pipeline {
             }
             Event::Spawned(child) => self.spawned(at, task, child),
             Event::Left => self.assembly.thread_ended(Handler { task, fiber: 0 }),
-            Event::Allocates { from, to, works_on } => {
-                self.assembly.allocates(task, (from, to), works_on);
+            Event::Allocates { from, to, by } => {
+                self.assembly.allocates(task, (from, to), by, at);
             }
             Event::Over { fiber } => self.assembly.thread_ended(Handler { task, fiber }),
             Event::Executed { comm, command, .. } => {

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Makes the recordings: `record.py WEFT STORY...` or `record.py WEFT all`, as root.
 
-`record.py neutral LOG...` takes out of other logs what is particular to the machine, such as those of
-`cargo xtask truth --record`.
+Most stories start unmodified services of tests/workloads (installed by `cargo xtask setup`) and
+talk to them, themselves watched as their client, under `weft record`. Those of `ROWS`, one for each
+evidence and runtime that it is found in, are runs of rows of `cargo xtask truth`, with so many requests
+open at once; ids in their paths tell what is right. What is particular to the machine is replaced
+before a log is kept: names and ids of the host and the user, and paths.
 
-Each story starts unmodified services of tests/workloads (installed by `cargo xtask setup`) and
-talks to them, itself watched as their client, under `weft record`. What is particular to the
-machine is replaced before the log is kept: names and ids of the host and the user, and paths.
+`record.py neutral LOG...` does that with other logs.
 """
 
 import contextlib
@@ -28,6 +29,8 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 WORKLOADS = ROOT / "target/xtask/workloads"
+# Requests open at once where that is the story, and how many there are of the bench.
+CONNECTIONS, REQUESTS = 64, 72
 # What a service may take to be ready.
 PATIENCE = 60
 
@@ -186,6 +189,17 @@ def closed_early():
         get(port, "/status/200")
 
 
+def header_concurrent():
+    """Requests that carry a trace each, through a proxy that passes it on; their paths say which."""
+    with service("python-http") as data, service("nginx-proxy", data) as proxy:
+
+        def ask(number):
+            trace = f"00-{number + 1:032x}-{number + 1:016x}-01"
+            get(proxy, f"/slow/{20 + number}", headers={"traceparent": trace})
+
+        at_once(CONNECTIONS, ask)
+
+
 def attach_midway():
     """The agent comes while a connection is in use; `main` starts it on a line from here."""
     with service("python-http") as port:
@@ -208,11 +222,34 @@ STORIES = {
     "pipelining": pipelining,
     "large-bodies": large_bodies,
     "closed-early": closed_early,
+    "header-concurrent": header_concurrent,
     "attach-midway": attach_midway,
 }
 
-RECORD, SERVICE = 1, 2
-EXECUTED = 5
+# Recorded by `cargo xtask truth`: story, row.
+ROWS = {
+    "aiohttp-concurrent": "aiohttp",
+    "uvloop-concurrent": "fastapi-uvloop",
+    "gevent-concurrent": "gevent",
+    "executor-concurrent": "python-executor",
+    "pool-concurrent": "python-http",
+    "go-concurrent": "go-errgroup",
+    "streams-concurrent": "go-h2c",
+    "express-concurrent": "node-express",
+    "axum-concurrent": "axum",
+    "nginx-concurrent": "nginx-proxy",
+    "haproxy-concurrent": "haproxy",
+    "threads-concurrent": "c-threads",
+    "php-concurrent": "php-fpm",
+    "ruby-concurrent": "puma",
+    "java-concurrent": "java-http",
+    "virtual-concurrent": "java-virtual-blocking",
+}
+
+# Kinds of frames, and of records those of the life of processes, which every process has.
+RECORD, SERVICE, UNWATCHED = 1, 2, 5
+SPAWNED, EXECUTED, EXITED, LEFT, LOADED = 4, 5, 6, 13, 16
+LIFE = {SPAWNED, EXECUTED, EXITED, LEFT, LOADED}
 # Offsets in an `Executed` record: header, comm, command, its length.
 COMMAND, COMMAND_LEN = 24 + 16, 24 + 16 + 256
 NEUTRAL = {
@@ -222,11 +259,22 @@ NEUTRAL = {
 }
 
 
+# Paths of this machine, the longer ones first.
+MACHINE = (str(WORKLOADS.parent), str(ROOT), "/root/.pyenv", "/root")
+
+
 def plain(text):
     """Without paths of this machine."""
-    for machine in (str(WORKLOADS.parent), str(ROOT), "/root/.pyenv", "/root"):
+    for machine in MACHINE:
         text = text.replace(machine, "/srv")
     return text
+
+
+def plain_bytes(record):
+    """The same where lengths are told elsewhere: there may be any number of slashes."""
+    for machine in MACHINE:
+        record = record.replace(machine.encode(), b"/srv".ljust(len(machine), b"/"))
+    return record
 
 
 def neutral_service(frame):
@@ -248,23 +296,48 @@ def neutral_executed(record):
     return bytes(record)
 
 
-def neutral(log, only):
-    """The log without what is particular to the machine, and of the processes `only`, if any.
-    What has no process (0) is kept."""
-    out, at = bytearray(log[:12]), 12
+def frames(log):
+    """Each frame: its kind, its process (0 is none), what it tells if it is a record, and itself."""
+    at = 12
     while at + 5 <= len(log):
         kind, length = struct.unpack_from("<BI", log, at)
         frame = log[at + 5 : at + 5 + length]
         at += 5 + length
+        tgid, what = 0, None
         if kind == RECORD:
             _, tgid, _, what, _ = struct.unpack_from("<QIIII", frame)
-            if only and tgid and tgid not in only:
-                continue
-            if what == EXECUTED:
-                frame = neutral_executed(frame)
+        elif kind in (SERVICE, UNWATCHED):
+            (tgid,) = struct.unpack_from("<I", frame)
+        yield kind, tgid, what, frame
+
+
+def actors(log):
+    """The processes that do more than live: others of the machine are none of anybody's business."""
+    return {
+        tgid
+        for kind, tgid, what, _ in frames(log)
+        if kind == SERVICE or (kind == RECORD and what not in LIFE)
+    }
+
+
+def services(log):
+    """The processes that were to be watched: others are until that is known."""
+    return {tgid for kind, tgid, _, _ in frames(log) if kind == SERVICE}
+
+
+def neutral(log, only):
+    """The log without what is particular to the machine, and of the processes `only`, if any.
+    What has no process (0) is kept."""
+    out = bytearray(log[:12])
+    only = only or actors(log)
+    for kind, tgid, what, frame in frames(log):
+        if tgid and tgid not in only:
+            continue
+        if what == EXECUTED:
+            frame = neutral_executed(frame)
+        elif kind == RECORD:
+            frame = plain_bytes(frame)
         elif kind == SERVICE:
-            if only and struct.unpack_from("<I", frame)[0] not in only:
-                continue
             frame = neutral_service(frame)
         out += struct.pack("<BI", kind, len(frame)) + frame
     return bytes(out)
@@ -295,6 +368,30 @@ def record(weft, story, raw):
     return only
 
 
+def record_rows(weft, stories):
+    """Logs of the rows of these stories."""
+    if not stories:
+        return
+    rows = ",".join(ROWS[story] for story in stories)
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["cargo", "xtask", "truth", "--binary", weft, "--record", folder, "--only", rows]
+        command += ["--concurrency", str(CONNECTIONS), "--requests", str(REQUESTS)]
+        # Some row may need what is not installed: the others are kept.
+        done = subprocess.run(command, cwd=ROOT)
+        for story in stories:
+            raw = pathlib.Path(folder) / f"{ROWS[story]}-{CONNECTIONS}.log"
+            if raw.exists():
+                log = raw.read_bytes()
+                keep(story, neutral(log, services(log)))
+        if done.returncode:
+            raise SystemExit(f"not every row of {rows} was recorded")
+
+
+def keep(story, log):
+    (HERE / f"{story}.log").write_bytes(log)
+    print(f"{story}: {len(log)} bytes")
+
+
 def main():
     if sys.argv[1] == "tell":
         return STORIES[sys.argv[2]]()
@@ -303,12 +400,15 @@ def main():
             log.write_bytes(neutral(log.read_bytes(), []))
         return None
     weft, stories = sys.argv[1], sys.argv[2:]
-    for story in STORIES if stories == ["all"] else stories:
+    if stories == ["all"]:
+        stories = [*STORIES, *ROWS]
+    for story in stories:
+        if story in ROWS:
+            continue
         with tempfile.NamedTemporaryFile() as raw:
             only = record(weft, story, raw.name)
-            log = neutral(pathlib.Path(raw.name).read_bytes(), only)
-        (HERE / f"{story}.log").write_bytes(log)
-        print(f"{story}: {len(log)} bytes")
+            keep(story, neutral(pathlib.Path(raw.name).read_bytes(), only))
+    record_rows(os.path.abspath(weft), [story for story in stories if story in ROWS])
     return None
 
 

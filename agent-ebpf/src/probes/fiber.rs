@@ -14,7 +14,9 @@ use agent_common::watch::FIBERS;
 
 use crate::emit::{emit, header};
 use crate::kernel::{read_user, tgid};
-use crate::maps::{ADOPTED, Call, Connection, FLAG_ASKED, HANDED, InProcess, RUNTIMES};
+use crate::maps::{
+    ADOPTED, Call, Connection, FLAG_ASKED, FLAG_CLIENT, HANDED, InProcess, RUNTIMES,
+};
 use crate::probes::{java, native, node, python, ruby};
 
 /// Bytes that the current thread moves.
@@ -70,9 +72,13 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
             Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
         }
         RUBY => ruby::current(runtime),
-        JAVA if native::steals() => Some(native::nobody(sk)),
-        JAVA if moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0 => {
-            java::current()
+        JAVA => {
+            let asks = moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0;
+            match java::carried(asks) {
+                None if native::steals() => Some(native::nobody(sk)),
+                None if asks => java::current(),
+                found => found,
+            }
         }
         _ => None,
     };
@@ -128,7 +134,10 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
         NGINX if sk == 0 => Some(native::nobody(socket)),
         NGINX => Some(native::nginx_client(runtime, fd, sk).unwrap_or(native::nobody(socket))),
         RUBY => ruby::current(runtime),
-        JAVA if native::steals() => Some(native::nobody(socket)),
+        JAVA => match java::carried(false) {
+            None if native::steals() => Some(native::nobody(socket)),
+            found => found,
+        },
         _ => None,
     };
     found.unwrap_or(0)
@@ -155,12 +164,12 @@ pub fn read_nothing(watch: u32) {
     }
 }
 
-/// The current thread moved bytes of a request or its answer on socket `sk`, connection `conn`, and
-/// that is reported.
+/// The current thread moved bytes on socket `sk`, as `connection`, for `fiber`, and that is reported.
 #[inline(always)]
-pub fn served(watch: u32, sk: u64, conn: u64) {
-    if watch & FIBERS != 0 {
-        java::served(sk, conn);
+pub fn served(watch: u32, fiber: u64, sk: u64, connection: &Connection) {
+    let serves = connection.flags & FLAG_CLIENT == 0 || native::is_virtual(fiber);
+    if watch & FIBERS != 0 && serves {
+        java::served(fiber, sk, connection.id);
     }
 }
 

@@ -1,4 +1,9 @@
-//! Which task of an executor a thread of HotSpot runs, and who allocates where.
+//! Which virtual thread a thread of HotSpot carries, which task of an executor it runs, and who
+//! allocates where.
+//!
+//! A virtual thread is mounted on the thread that carries it while it calls into the kernel, and the
+//! carrier names its object, which has a number that no other thread of the process ever has. What
+//! it is handed is for user space to know: it is a thread like any other.
 //!
 //! A task that was submitted to an executor is a `FutureTask`, an object that is made for it alone.
 //! While a thread runs one, the object names the thread (`runner`), and the thread has it on its
@@ -12,7 +17,10 @@
 //!
 //! Not here: tasks of other classes, and heaps whose collector moves objects beside the program.
 
-use agent_common::record::{ALLOCATES, ALLOCATES_WORKER, Allocates, FIBER_OBJECT};
+use agent_common::record::{
+    ALLOCATES, ALLOCATES_VIRTUAL, ALLOCATES_WORKER, ALLOCATES_YIELDED, Allocates, FIBER_OBJECT,
+    FIBER_THREAD, FIBER_VIRTUAL, LINKED,
+};
 use agent_common::runtime::{JAVA, NOWHERE, Runtime, java};
 
 use crate::emit::{emit, header};
@@ -34,6 +42,17 @@ const CLASS_NAME: [u64; 4] = [
     u64::from_le_bytes(*b"ureTask\0"),
 ];
 const CLASS_NAME_LEN: u16 = 31;
+/// End of the name of the class of tasks that have a thread each, and its length:
+/// `java/util/concurrent/ThreadPerTaskExecutor$ThreadBoundFuture`.
+const PER_TASK: [u64; 3] = [
+    u64::from_le_bytes(*b"ecutor$T"),
+    u64::from_le_bytes(*b"hreadBou"),
+    u64::from_le_bytes(*b"ndFuture"),
+];
+const PER_TASK_LEN: u16 = 60;
+/// Where an object's class stands, and its first field, where references to both are compressed.
+const CLASS_FIELD: u64 = 8;
+const FIRST_FIELD: u64 = 12;
 
 /// The current thread as HotSpot has it.
 struct Thread {
@@ -57,16 +76,88 @@ fn thread(runtime: &Runtime) -> Option<Thread> {
     Some(Thread { pointer, at })
 }
 
-/// The count of collections, shifted to its place; none while one is under way.
+/// The count of collections, shifted to its place.
 #[inline(always)]
-fn collections(runtime: &Runtime) -> Option<u64> {
+fn counted(runtime: &Runtime) -> Option<u64> {
+    let heap = runtime.at[java::HEAP];
+    let count: u32 = read_user(heap.wrapping_add(runtime.at[java::COLLECTIONS]))?;
+    Some(u64::from(count & 0xff_ffff) << 32)
+}
+
+/// No collection is under way.
+#[inline(always)]
+fn rests(runtime: &Runtime) -> Option<()> {
     let heap = runtime.at[java::HEAP];
     let active: u8 = read_user(heap.wrapping_add(runtime.at[java::COLLECTING]))?;
-    let count: u32 = read_user(heap.wrapping_add(runtime.at[java::COLLECTIONS]))?;
-    if active != 0 {
+    if active == 0 { Some(()) } else { None }
+}
+
+/// The same count; none while a collection is under way. To be asked before anything is read. A
+/// collection counts itself at any time while it is under way, so the count comes first here, and
+/// last in [`unmoved`]: one that began in between is seen by either.
+#[inline(always)]
+fn collections(runtime: &Runtime) -> Option<u64> {
+    let count = counted(runtime)?;
+    rests(runtime)?;
+    Some(count)
+}
+
+/// What was read since the count was `count` is true: nothing was moved meanwhile.
+#[inline(always)]
+fn unmoved(runtime: &Runtime, count: u64) -> Option<()> {
+    rests(runtime)?;
+    if counted(runtime)? == count { Some(()) } else { None }
+}
+
+/// Address of the object to which field `at` of the current thread leads.
+#[inline(always)]
+fn object(thread: &Thread, at: u64) -> Option<u64> {
+    let handle: u64 = read_user(thread.at.wrapping_add(at))?;
+    read_user(handle)
+}
+
+/// The virtual thread that the current one carries, if it does, and if that is certain now. One that
+/// `asks` somebody else may have been made for a request: where it lies is reported.
+#[inline(always)]
+pub fn carried(asks: bool) -> Option<u64> {
+    match java_carried(u64::from(asks)) {
+        0 => None,
+        thread => Some(thread),
+    }
+}
+
+/// The same, 0 where there is none: a function of its own, as it needs registers of its own.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn java_carried(asks: u64) -> u64 {
+    match fiber::runtime(JAVA) {
+        Some(runtime) => virtual_thread(runtime, asks != 0).unwrap_or(0),
+        None => 0,
+    }
+}
+
+#[inline(always)]
+fn virtual_thread(runtime: &Runtime, asks: bool) -> Option<u64> {
+    if runtime.at[java::CARRIED] == NOWHERE {
         return None;
     }
-    Some(u64::from(count & 0xff_ffff) << 32)
+    let thread = thread(runtime)?;
+    let count = collections(runtime)?;
+    let own = object(&thread, runtime.at[java::OBJECT])?;
+    let carried = object(&thread, runtime.at[java::CARRIED])?;
+    if carried == 0 || carried == own {
+        return None;
+    }
+    let number: u64 = read_user(carried.wrapping_add(runtime.at[java::THREAD_ID]))?;
+    unmoved(runtime, count)?;
+    if number == 0 || number >= FIBER_VIRTUAL {
+        return None;
+    }
+    let fiber = FIBER_THREAD | FIBER_VIRTUAL | number;
+    if asks && runs_one_task(runtime, carried).is_some() {
+        fiber::tell(LINKED, fiber, FIBER_OBJECT | count | compressed(runtime, carried));
+    }
+    Some(fiber)
 }
 
 /// Compressed reference to the object at `address`.
@@ -96,11 +187,13 @@ extern "C" fn java_task() -> u64 {
 
 #[inline(always)]
 fn task_of(runtime: &Runtime) -> Option<u64> {
+    if runtime.at[java::START] == NOWHERE {
+        return None;
+    }
     let thread = thread(runtime)?;
     let count = collections(runtime)?;
-    let handle: u64 = read_user(thread.at.wrapping_add(runtime.at[java::OBJECT]))?;
-    let object: u64 = read_user(handle)?;
-    let own = compressed(runtime, object) as u32;
+    let own = object(&thread, runtime.at[java::OBJECT])?;
+    let own = compressed(runtime, own) as u32;
     let stack = JAVA_STACK.get_ptr_mut(0)?;
     // SAFETY: this CPU's own.
     let stack = unsafe { &mut *stack };
@@ -124,7 +217,8 @@ fn task_of(runtime: &Runtime) -> Option<u64> {
         store(&mut stack.task, address);
     }
     let task = load(&stack.task);
-    if task == 0 || collections(runtime)? != count {
+    unmoved(runtime, count)?;
+    if task == 0 {
         return None;
     }
     Some(FIBER_OBJECT | count | compressed(runtime, task))
@@ -183,11 +277,7 @@ fn runs(runtime: &Runtime, stack: &mut JavaStack, address: u64, own: u32) -> boo
 /// Is the object whose head was read one of the class of executors' tasks?
 #[inline(always)]
 fn is_task(runtime: &Runtime, stack: &mut JavaStack) -> Option<()> {
-    let shifted = u64::from(stack.head[2]) << (runtime.at[java::CLASS_SHIFT] & 31);
-    let class = runtime.at[java::CLASS_BASE].wrapping_add(shifted);
-    let name: u64 = read_user(class.wrapping_add(runtime.at[java::NAME]))?;
-    let text = name.wrapping_add(runtime.at[java::TEXT]);
-    let len: u16 = read_user(text.wrapping_sub(2))?;
+    let (text, len) = class_name(runtime, stack.head[2])?;
     let to = stack.name.as_mut_ptr().cast();
     if len != CLASS_NAME_LEN || !copy_user(to, size_of_val(&stack.name) as u64, text) {
         return None;
@@ -204,22 +294,97 @@ fn is_task(runtime: &Runtime, stack: &mut JavaStack) -> Option<()> {
     Some(())
 }
 
-/// The current thread read or answered a request on socket `sk`, connection `conn`: what it makes from now on lies
-/// behind what it has made so far.
+/// Where the name of the class with the compressed reference `class` stands, and its length.
+#[inline(always)]
+fn class_name(runtime: &Runtime, class: u32) -> Option<(u64, u16)> {
+    let shifted = u64::from(class) << (runtime.at[java::CLASS_SHIFT] & 31);
+    let class = runtime.at[java::CLASS_BASE].wrapping_add(shifted);
+    let name: u64 = read_user(class.wrapping_add(runtime.at[java::NAME]))?;
+    let text = name.wrapping_add(runtime.at[java::TEXT]);
+    Some((text, read_user(text.wrapping_sub(2))?))
+}
+
+/// Address of the object with the compressed reference that stands at `at`.
+#[inline(always)]
+fn referred(runtime: &Runtime, at: u64) -> Option<u64> {
+    let reference: u32 = read_user(at)?;
+    if reference == 0 {
+        return None;
+    }
+    let shifted = u64::from(reference) << (runtime.at[java::SHIFT] & 7);
+    Some(runtime.at[java::BASE].wrapping_add(shifted))
+}
+
+/// Was the virtual thread at `thread` made for one task alone, by `newVirtualThreadPerTaskExecutor` and
+/// its kin? Others may be workers of a pool, which were made for one request and serve many. Its
+/// continuation has a `Runnable` with two fields: itself, and what it was made for.
+#[inline(always)]
+fn runs_one_task(runtime: &Runtime, thread: u64) -> Option<()> {
+    if runtime.at[java::START] == NOWHERE || runtime.at[java::CONTINUATION] == NOWHERE {
+        return None;
+    }
+    let continuation = referred(
+        runtime,
+        thread.wrapping_add(runtime.at[java::CONTINUATION]),
+    )?;
+    let target = referred(
+        runtime,
+        continuation.wrapping_add(runtime.at[java::TARGET]),
+    )?;
+    // Their order is the JVM's choice.
+    let mut task = referred(runtime, target.wrapping_add(FIRST_FIELD))?;
+    if task == thread {
+        task = referred(runtime, target.wrapping_add(FIRST_FIELD + 4))?;
+    }
+    let class: u32 = read_user(task.wrapping_add(CLASS_FIELD))?;
+    let (text, len) = class_name(runtime, class)?;
+    if len != PER_TASK_LEN {
+        return None;
+    }
+    let tail: [u64; 3] = read_user(text.wrapping_add(PER_TASK_LEN as u64 - 24))?;
+    if tail[0] == PER_TASK[0] && tail[1] == PER_TASK[1] && tail[2] == PER_TASK[2] {
+        Some(())
+    } else {
+        None
+    }
+}
+
+/// The current thread read or answered a request on socket `sk`, connection `conn`, or it carries the
+/// virtual thread `fiber` and that moved bytes anywhere: what it makes from now on lies behind what
+/// it has made so far.
 #[inline(never)]
-pub fn served(sk: u64, conn: u64) -> u32 {
-    report(sk, conn).map_or(0, |()| 1)
+pub fn served(fiber: u64, sk: u64, conn: u64) -> u32 {
+    report(fiber, sk, conn).map_or(0, |()| 1)
 }
 
 #[inline(always)]
-fn report(sk: u64, conn: u64) -> Option<()> {
+fn report(fiber: u64, sk: u64, conn: u64) -> Option<()> {
     let runtime = fiber::runtime(JAVA)?;
-    let thread = thread(runtime)?;
-    let top: u64 = read_user(thread.at.wrapping_add(runtime.at[java::TOP]))?;
-    let end: u64 = read_user(thread.at.wrapping_add(runtime.at[java::END]))?;
+    let part = part(runtime, thread(runtime)?.at)?;
+    if native::is_virtual(fiber) {
+        return allocates(runtime, part, fiber, ALLOCATES_VIRTUAL);
+    }
     let polls = native::polls(sk);
     let flags = if polls { 0 } else { ALLOCATES_WORKER };
-    allocates(runtime, (top, end), conn, flags)
+    allocates(runtime, part, conn, flags)
+}
+
+/// The virtual thread on the `JavaThread` at `thread` begins to wait: another is carried next.
+#[inline(always)]
+pub fn yielded(thread: u64) -> Option<()> {
+    let runtime = fiber::runtime(JAVA)?;
+    allocates(runtime, part(runtime, thread)?, 0, ALLOCATES_YIELDED)
+}
+
+/// Where the `JavaThread` at `thread` makes the next object, and the end of its buffer.
+#[inline(always)]
+fn part(runtime: &Runtime, thread: u64) -> Option<(u64, u64)> {
+    if runtime.at[java::START] == NOWHERE {
+        return None;
+    }
+    let top: u64 = read_user(thread.wrapping_add(runtime.at[java::TOP]))?;
+    let end: u64 = read_user(thread.wrapping_add(runtime.at[java::END]))?;
+    Some((top, end))
 }
 
 /// The current thread allocates from `start` to `end` from now on.
@@ -228,13 +393,16 @@ pub fn filled(start: u64, words: u64) -> Option<()> {
     let runtime = fiber::runtime(JAVA)?;
     let end = start.wrapping_add(words.wrapping_mul(8));
     thread(runtime)?;
-    allocates(runtime, (start, end), 0, 0)
+    match virtual_thread(runtime, false) {
+        Some(fiber) => allocates(runtime, (start, end), fiber, ALLOCATES_VIRTUAL),
+        None => allocates(runtime, (start, end), 0, 0),
+    }
 }
 
 #[inline(always)]
 fn allocates(runtime: &Runtime, (start, end): (u64, u64), conn: u64, flags: u32) -> Option<()> {
     let count = collections(runtime)?;
-    if start == 0 || end <= start {
+    if start == 0 || end <= start || runtime.at[java::START] == NOWHERE {
         return None;
     }
     emit(&Allocates {

@@ -1,7 +1,7 @@
 //! Tasks of compiled programs: tokio and HAProxy by thread-local storage, nginx by what it told
 //! epoll; and threads that say nothing of whose work they do.
 
-use agent_common::record::FIBER_OBJECT;
+use agent_common::record::{FIBER_OBJECT, FIBER_VIRTUAL};
 use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
 use agent_common::settings::ABSENT;
 
@@ -115,13 +115,42 @@ fn epoll_link(sk: u64) -> Option<u64> {
 }
 
 /// Who sends on socket `sk` is told by nothing but its `thread`: a loop, if the socket is waited for
-/// by epoll, whose thread sends for whoever is next. Then the socket stands for itself.
+/// by epoll, whose thread sends for whoever is next. Then the socket stands for itself. Not so where
+/// it is waited for on behalf of a virtual thread: of this one, or of another that used it before.
 #[inline(always)]
 pub fn unknown(sk: u64, thread: u64) -> u64 {
     match epoll_link(sk) {
-        Some(_) => nobody(sk),
-        None => thread,
+        Some(link) if !(is_of_jdk(thread) && wakes_once(link)) => nobody(sk),
+        _ => thread,
     }
+}
+
+/// Is `fiber` a virtual thread?
+#[inline(always)]
+pub fn is_virtual(fiber: u64) -> bool {
+    fiber & (SOCKET | FIBER_VIRTUAL) == FIBER_VIRTUAL
+}
+
+/// Is `fiber` a virtual thread, or a task of an executor of the JDK?
+#[inline(always)]
+fn is_of_jdk(fiber: u64) -> bool {
+    fiber & SOCKET == 0 && fiber & (FIBER_VIRTUAL | FIBER_OBJECT) != 0
+}
+
+/// `EPOLLONESHOT` of `include/uapi/linux/eventpoll.h`.
+const ONE_SHOT: u32 = 1 << 30;
+
+/// Whoever waits by epoll for the socket of `link` is to be told once. So does the JDK where a virtual
+/// thread waits for what it reads, and no loop of the JDK's or of Netty's.
+#[inline(always)]
+fn wakes_once(link: u64) -> bool {
+    if offset!(epitem_link) == ABSENT || offset!(epitem_data) == ABSENT {
+        return false;
+    }
+    let item = link.wrapping_sub(u64::from(offset!(epitem_link)));
+    // `struct epoll_event` is packed: its data stands right behind.
+    let events = read(item, offset!(epitem_data).wrapping_sub(4));
+    events.unwrap_or(0u32) & ONE_SHOT != 0
 }
 
 /// May the current thread be the one that waits for socket `sk` by epoll? Not if another one was

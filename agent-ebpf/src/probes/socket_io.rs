@@ -12,7 +12,7 @@ use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout
 use crate::emit::{emit, emit_bytes, header, lost};
 use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
 use crate::maps::{
-    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_CLIENT, FLAG_READ_TO_END, FLAG_TCP, POLICY,
+    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_ASKED, FLAG_READ_TO_END, FLAG_TCP, POLICY,
     SCRATCH, Scratch, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
@@ -122,7 +122,8 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         };
         fiber = fiber::current(watch, &moving);
     }
-    let known = fiber != 0 && fiber & (FIBER_THREAD | FIBER_OBJECT) == 0;
+    let answers = connection.flags & FLAG_ASKED != 0 && native::is_virtual(fiber);
+    let known = fiber != 0 && fiber & (FIBER_THREAD | FIBER_OBJECT) == 0 || answers;
     if direction == SENT as u16 && !known && call.nr != NO_CALL {
         fiber = native::unknown(sk, fiber);
     }
@@ -163,9 +164,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         (&raw const *scratch).cast(),
         size_of::<Chunk>() as u64 + captured,
     );
-    if connection.flags & FLAG_CLIENT == 0 {
-        fiber::served(watch, sk, connection.id);
-    }
+    fiber::served(watch, fiber, sk, connection);
 }
 
 /// Address of the first byte that `call` sent; 0 when it received, or when that is not told.

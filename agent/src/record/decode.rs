@@ -4,8 +4,8 @@
 //! error, never a panic.
 
 use super::{
-    Chunk, ConnId, Direction, Ended, Endpoint, Event, Joined, Opened, Plain, Record, Secured,
-    Stream, Task, Way,
+    Allocator, Chunk, ConnId, Direction, Ended, Endpoint, Event, Joined, Opened, Plain, Record,
+    Secured, Stream, Task, Way,
 };
 use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
 use agent_common::record as raw;
@@ -92,10 +92,19 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         }
         raw::ALLOCATES => {
             let part: raw::Allocates = view(bytes).ok_or_else(short)?;
+            let bit = |bit| part.flags & bit != 0;
             Event::Allocates {
                 from: part.from,
                 to: part.to,
-                works_on: (part.flags & raw::ALLOCATES_WORKER != 0).then_some(ConnId(part.conn)),
+                by: if bit(raw::ALLOCATES_VIRTUAL) {
+                    Allocator::Carries(part.conn)
+                } else if bit(raw::ALLOCATES_YIELDED) {
+                    Allocator::Yielded
+                } else if bit(raw::ALLOCATES_WORKER) {
+                    Allocator::Worker(ConnId(part.conn))
+                } else {
+                    Allocator::Thread
+                },
             }
         }
         raw::OVER => {

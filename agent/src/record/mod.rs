@@ -142,8 +142,8 @@ pub enum Event<'a> {
         from: u64,
         /// Behind the last.
         to: u64,
-        /// Where it has just moved bytes and is not the one that waits for it by epoll.
-        works_on: Option<ConnId>,
+        /// As what.
+        by: Allocator,
     },
     /// A runtime's own thread ended.
     Over {
@@ -152,6 +152,19 @@ pub enum Event<'a> {
     },
     /// A process ended.
     Exited,
+}
+
+/// As what a thread allocates in a part of its heap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocator {
+    /// A thread.
+    Thread,
+    /// One that has just moved bytes here, and is not the one that waits for them by epoll.
+    Worker(ConnId),
+    /// For the virtual thread that it carries, a task of its runtime.
+    Carries(u64),
+    /// The virtual thread that it carried waits from now on.
+    Yielded,
 }
 
 /// First sight of a connection.

@@ -469,6 +469,7 @@ impl Assembly {
     pub fn exited(&mut self, tgid: u32) {
         self.handlers.exited(tgid);
         self.answered.exited(tgid);
+        self.streams.exited(tgid);
         self.give_up(tgid);
     }
 

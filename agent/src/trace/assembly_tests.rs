@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::protocol::exchange::{Carried, Moment, Operation, Outcome};
-use crate::record::Task;
+use crate::record::{Allocator, Task};
 use crate::trace::streams::Of;
 use Role::{Client, Server};
 
@@ -105,6 +105,10 @@ enum Step {
     Answer(u64),
     /// Its answer, written by this task.
     By(u64, u64),
+    /// Its answer, written by this virtual thread to the end.
+    Wrote(u64, u64),
+    /// A thread of process 1 allocates from the first place to the second.
+    Allocates(u64, u64, Allocator),
     /// The first of these tasks of process 1 was made by the second.
     Made(u64, u64),
     /// The first of these tasks of process 1 waited, and the second woke it.
@@ -129,7 +133,7 @@ enum Step {
 }
 use Step::{
     Answer as Answered, Ask, Born, By, Doubt, Due, Exit, Gave, Heard, In, Left, Lost, Made, Over,
-    Told,
+    Told, Wrote,
 };
 
 struct World {
@@ -161,6 +165,15 @@ impl World {
                     ..answer.end
                 });
                 self.assembly.answered(ConnId(conn), answer);
+            }
+            Wrote(conn, fiber) => {
+                let mut answer = answer(at);
+                answer.end.fiber = fiber;
+                self.assembly.answered(ConnId(conn), answer);
+            }
+            Step::Allocates(from, to, by) => {
+                let thread = server(0, 0, 100).handler().task;
+                self.assembly.allocates(thread, (from, to), by, at);
             }
             Made(fiber, maker) => self.assembly.made(1, fiber, maker, at),
             Gave(fiber, by) => self.assembly.handed(1, fiber, by),
@@ -763,24 +776,8 @@ fn nothing_is_left_when_everything_has_ended() {
     }
 }
 
-#[test]
-fn causality_corrects_times() {
-    // Client's start and end, server's start and end: before and after.
-    for (before, after) in [
-        ([10, 50, 20, 40], [10, 50, 20, 40]),
-        // The server read before the client's hook told of the sending.
-        ([25, 50, 20, 40], [20, 50, 20, 40]),
-        // The server's hook told of the answer after the client had it.
-        ([10, 50, 20, 60], [10, 50, 20, 50]),
-        ([25, 50, 20, 60], [20, 50, 20, 50]),
-        // A client that gave up before the server began.
-        ([10, 15, 20, 40], [10, 15, 20, 20]),
-    ] {
-        let [mut a, mut b, mut c, mut d] = before;
-        tighten((&mut a, &mut b), (&mut c, &mut d));
-        assert_eq!([a, b, c, d], after, "{before:?}");
-    }
-}
+#[path = "carried_tests.rs"]
+mod carried;
 
 #[path = "event_tests.rs"]
 mod events;
@@ -794,3 +791,6 @@ mod heard;
 mod outlived;
 #[path = "shared_tests.rs"]
 mod shared;
+
+#[path = "times_tests.rs"]
+mod times;

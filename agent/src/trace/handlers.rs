@@ -10,12 +10,12 @@ use super::assembly::NodeId;
 use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
 use super::handed::Handed;
-use super::objects::Objects;
+use super::objects::{Maker, Objects};
 use super::parent::Refusal;
 use super::waiting::Thread;
 use crate::record::{Nanos, Task};
 use crate::span::{Evidence, SpanId};
-use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD};
+use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD, FIBER_VIRTUAL};
 use agent_common::runtime::SOCKET;
 use foldhash::{HashMap, HashSet};
 use std::collections::BTreeMap;
@@ -55,6 +55,16 @@ enum Unit {
     Fiber(u32, u64),
 }
 
+impl Unit {
+    /// A thread of the kernel or of the runtime.
+    const fn is_thread(self) -> bool {
+        match self {
+            Self::Thread(_) => true,
+            Self::Fiber(_, fiber) => fiber & (SOCKET | FIBER_THREAD) == FIBER_THREAD,
+        }
+    }
+}
+
 impl Handler {
     const fn unit(self) -> Unit {
         if self.fiber == 0 {
@@ -75,6 +85,12 @@ impl Handler {
     #[must_use]
     pub const fn is_object(self) -> bool {
         self.fiber & (SOCKET | FIBER_OBJECT) == FIBER_OBJECT
+    }
+
+    /// It is a thread that others carry by turns.
+    #[must_use]
+    pub const fn is_virtual(self) -> bool {
+        self.fiber & (SOCKET | FIBER_VIRTUAL) == FIBER_VIRTUAL
     }
 
     /// What it is called among the tasks and threads of its process.
@@ -319,7 +335,7 @@ impl Handlers {
     /// What tells whose request a call of `caller` is, if it is a thread and something may.
     #[must_use]
     pub fn thread_of(&self, caller: Handler) -> Option<Thread> {
-        if caller.is_task() {
+        if caller.is_task() || caller.is_virtual() {
             return None;
         }
         Some(Thread {
@@ -352,6 +368,33 @@ impl Handlers {
             Ok(None) => Ok(caller.fiber & !FIBER_OBJECT),
             _ => Err(thread),
         }
+    }
+
+    /// The one request that the task `fiber` handles, or that it was made for, if that is certain.
+    #[must_use]
+    pub fn works_on(&self, tgid: u32, fiber: u64) -> Option<(NodeId, SpanId)> {
+        self.request_of(Unit::Fiber(tgid, fiber), tgid, fiber)
+    }
+
+    /// The virtual thread or object `fiber`, which calls at `at`, lies at `place`: who made it is known
+    /// by that, if that was a virtual thread. Its number, or its place, was never another's.
+    pub fn lies(&mut self, tgid: u32, fiber: u64, place: u64, at: Nanos) {
+        if self.fibers.made_by(tgid, fiber).is_some() {
+            return;
+        }
+        let (maker, at, request) = match self.objects.maker(tgid, place) {
+            Some(Maker::Of(request)) => (0, at, Some(request)),
+            Some(Maker::Perhaps(maker, since)) => (maker, since, None),
+            None => return,
+        };
+        let made = Made {
+            maker,
+            maker_born: 0,
+            at,
+            request,
+            born: 0,
+        };
+        self.fibers.insert(tgid, fiber, made);
     }
 
     /// The one request that `unit` handles, or that it was made for, if that is certain.
@@ -479,12 +522,29 @@ impl Handlers {
             Threading::Unknown => Err(Refusal::UnknownRuntime),
             Threading::Bound | Threading::OneByOne => match self.only(handler)? {
                 Some((node, id)) => Ok(Current::Handling(node, id, Evidence::Thread)),
-                None if self.thread_made_for(handler).is_some() => Ok(Current::Later),
+                None if !handler.is_virtual() && self.thread_made_for(handler).is_some() => {
+                    Ok(Current::Later)
+                }
                 // Requests are known by their events, and this is none of them.
                 None if self.has_events(handler.task.tgid) => Err(Refusal::Unrelated),
+                // It was most likely made for one of them.
+                None if handler.is_virtual() => self.made_for_one(handler),
                 None => Ok(Current::None),
             },
         }
+    }
+
+    /// The request that the virtual thread `handler` was made for.
+    fn made_for_one(&self, handler: Handler) -> Result<Current, Refusal> {
+        if self
+            .fibers
+            .made_by(handler.task.tgid, handler.fiber)
+            .is_none()
+        {
+            return Err(Refusal::Unrelated);
+        }
+        // By whom is known; that one may still have to prove that it was there.
+        Ok(self.inherited(handler).unwrap_or(Current::Later))
     }
 
     fn has_events(&self, tgid: u32) -> bool {
@@ -528,12 +588,12 @@ impl Handlers {
     /// A thread, or a task that serves several, does not say what it does for a request that lasts.
     fn is_vague(&self, unit: Unit, node: NodeId) -> bool {
         let shared = self.units.get(&unit).is_some_and(|work| work.event_loop);
-        self.lasting.contains(&node) && (shared || matches!(unit, Unit::Thread(_)))
+        self.lasting.contains(&node) && (shared || unit.is_thread())
     }
 
     /// The request that the maker of this task was handling when it made it.
     fn inherited(&self, handler: Handler) -> Option<Current> {
-        if !handler.is_task() {
+        if !handler.is_task() && !handler.is_virtual() {
             return None;
         }
         let made = self.fibers.made_by(handler.task.tgid, handler.fiber)?;

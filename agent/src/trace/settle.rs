@@ -5,19 +5,29 @@
 
 use super::{Assembly, Node, NodeId, Tree, TreeId};
 use crate::protocol::exchange::{Moment, Role};
-use crate::record::{ConnId, Nanos, Task};
+use crate::record::{Allocator, ConnId, Nanos, Task};
 use crate::span::{Evidence, SpanId};
 use crate::trace::departed::Gone;
 use crate::trace::events::Purpose;
 use crate::trace::handlers::{Current, Handler, Threading};
 use crate::trace::parent::{self, Parent, Refusal};
 use crate::trace::waiting;
+use agent_common::record::FIBER_OBJECT;
 use agent_common::runtime::WHILE_OPEN;
 
 impl Assembly {
-    /// Task `maker` of a runtime made the task `fiber`.
+    /// Task `maker` of a runtime made the task `fiber`; or `maker` is the place where that lies, which
+    /// tells the same.
     pub fn made(&mut self, tgid: u32, fiber: u64, maker: u64, at: Nanos) {
-        self.handlers.made(tgid, fiber, maker, at);
+        let lies = Handler {
+            fiber: maker,
+            ..Handler::default()
+        };
+        if lies.is_object() {
+            self.handlers.lies(tgid, fiber, maker & !FIBER_OBJECT, at);
+        } else {
+            self.handlers.made(tgid, fiber, maker, at);
+        }
     }
 
     /// Thread `maker` made the thread `child`.
@@ -33,13 +43,22 @@ impl Assembly {
         }
     }
 
-    /// A thread allocates in this part of its heap from now on; `works_on` is where it has just
-    /// moved bytes as one of several workers.
-    pub fn allocates(&mut self, thread: Task, part: (u64, u64), works_on: Option<ConnId>) {
-        let request = self.handlers.read_by(thread);
-        let on = request.and_then(|(node, _)| Some(self.node(node)?.info.conn));
-        let worker = on.is_some() && on == works_on;
-        self.handlers.objects.insert(thread, part, worker, request);
+    /// A thread allocates in this part of its heap from `at` on.
+    pub fn allocates(&mut self, thread: Task, part: (u64, u64), by: Allocator, at: Nanos) {
+        match by {
+            Allocator::Carries(fiber) => {
+                let request = self.handlers.works_on(thread.tgid, fiber);
+                let objects = &mut self.handlers.objects;
+                objects.carries(thread, part, (fiber, at), request);
+            }
+            Allocator::Yielded => self.handlers.objects.yielded(thread, part),
+            Allocator::Thread | Allocator::Worker(_) => {
+                let request = self.handlers.read_by(thread);
+                let on = request.and_then(|(node, _)| Some(self.node(node)?.info.conn));
+                let worker = on.is_some_and(|on| by == Allocator::Worker(on));
+                self.handlers.objects.insert(thread, part, worker, request);
+            }
+        }
     }
 
     /// Task `by` gave the task `fiber`, which waited for it, something to do.
@@ -95,10 +114,13 @@ impl Assembly {
             true => (0, 0),
             false => sure(writer, fibers.born(tgid, writer.fiber)),
         };
-        let by = [
-            sure(entry.handler, entry.handler_born),
-            writer.map_or((0, 0), answered),
-        ];
+        // It was there to the end if it wrote that; whom it made meanwhile was not made by another.
+        let last = entry.answer.as_ref().map(|answer| answer.end.fiber);
+        let reader = match entry.handler.is_virtual() && !self.handlers.is_loop(entry.handler) {
+            true if last == Some(entry.handler.fiber) => (entry.handler.fiber, entry.handler_born),
+            _ => sure(entry.handler, entry.handler_born),
+        };
+        let by = [reader, writer.map_or((0, 0), answered)];
         if start >= self.lossy_until {
             let known = by[1].0 != 0;
             let calls = self.waiting.claim(tgid, |call| {
@@ -221,7 +243,7 @@ impl Assembly {
         let header = entry.context.clone();
         let writer = match self.handlers.object_of(writer) {
             Ok(object) => {
-                self.settle_object(node, object, writer.task.tgid);
+                self.settle_object(node, writer, object, asked);
                 return;
             }
             Err(writer) => writer,
@@ -239,7 +261,9 @@ impl Assembly {
         let handler = asker.unwrap_or(writer);
         let handling = match current {
             Ok(Current::Handling(found, _, evidence)) => Some((found, evidence)),
-            Ok(Current::Later | Current::None) if header.is_none() && handler.is_task() => {
+            Ok(Current::Later | Current::None)
+                if header.is_none() && (handler.is_task() || handler.is_virtual()) =>
+            {
                 let tgid = handler.task.tgid;
                 let lineage = self.handlers.fibers.lineage(tgid, handler.fiber, asked);
                 match self.answered.find(tgid, &lineage, asked) {
@@ -305,7 +329,7 @@ impl Assembly {
     }
 
     /// The call `node` is made by a task that is an object: it is for what its maker was handling.
-    fn settle_object(&mut self, node: NodeId, object: u64, tgid: u32) {
+    fn settle_object(&mut self, node: NodeId, caller: Handler, object: u64, asked: Nanos) {
         let Some(entry) = self.node(node) else { return };
         if let Some(header) = entry.context.clone() {
             self.adopt(node, parent::of_client(Some(&header), None, None));
@@ -315,9 +339,21 @@ impl Assembly {
             self.refuse(Refusal::Lossy);
             return;
         }
-        match self.handlers.objects.made_for(tgid, object) {
+        let tgid = caller.task.tgid;
+        if let Some(request) = self.handlers.objects.made_for(tgid, object) {
+            self.follow(node, request, Evidence::Task);
+            return;
+        }
+        self.handlers.lies(tgid, caller.fiber, object, asked);
+        let Some(made) = self.handlers.fibers.made_by(tgid, caller.fiber) else {
+            self.refuse(Refusal::Unrelated);
+            return;
+        };
+        let lineage = self.handlers.fibers.lineage(tgid, caller.fiber, asked);
+        let answered = || self.answered.find(tgid, &lineage, asked);
+        match made.request.or_else(answered) {
             Some(request) => self.follow(node, request, Evidence::Task),
-            None => self.refuse(Refusal::Unrelated),
+            None => self.wait(node, caller, asked),
         }
     }
 

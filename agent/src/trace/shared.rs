@@ -177,6 +177,10 @@ impl Assembly {
         let Some((conn, id, Some(stream))) = entry else {
             return Ok((writer, at));
         };
+        if writer.is_virtual() {
+            // Whoever empties the buffer writes for all.
+            return Err(Refusal::Ambiguous);
+        }
         if let Some(Told { task, fiber, at }) = self.take_told(node, stream, Of::Asked) {
             self.streams.called(conn, stream, (node, id));
             return Ok((Handler { task, fiber }, at));

@@ -98,6 +98,12 @@ impl Streams {
         self.calls.insert((conn, stream), call);
     }
 
+    /// A process ended: what its tasks told is nobody's any more.
+    pub fn exited(&mut self, tgid: u32) {
+        self.young.retain(|_, told| told.task.tgid != tgid);
+        self.old.retain(|_, told| told.task.tgid != tgid);
+    }
+
     /// The call of a stream, which may have left.
     #[must_use]
     pub fn call(&self, conn: ConnId, stream: u32) -> Option<(NodeId, SpanId)> {
@@ -150,6 +156,16 @@ mod tests {
             streams.push(Of::Writer(1, fiber), told(fiber));
         }
         assert!(streams.sizes()[0] <= 2 * GENERATION);
+    }
+
+    #[test]
+    fn what_a_process_told_ends_with_it() {
+        let mut streams = Streams::default();
+        streams.push(Of::Writer(1, 2), told(2));
+        streams.exited(1);
+        assert_eq!(streams.sizes(), [1, 0, 0]);
+        streams.exited(Task::default().tgid);
+        assert_eq!(streams.sizes(), [0, 0, 0]);
     }
 
     #[test]

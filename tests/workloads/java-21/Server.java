@@ -1,8 +1,10 @@
 import com.sun.net.httpserver.HttpExchange;
 import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
+import java.net.HttpURLConnection;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.SocketTimeoutException;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -17,13 +19,14 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.locks.ReentrantLock;
 
-/** A virtual thread for each request and each parallel call. */
+/** A virtual thread for each request and each parallel call; calls by HttpClient, or by HttpURLConnection. */
 public class Server {
     private static final String UPSTREAM = System.getenv("UPSTREAM");
     private static final ExecutorService THREADS = virtualThreads();
     private static final ReentrantLock ONE_AT_A_TIME = new ReentrantLock();
     private static final HttpClient CLIENT =
             HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+    private static final boolean BLOCKING = "blocking".equals(System.getenv("CLIENT"));
 
     public static void main(String[] args) throws IOException {
         int port = Integer.parseInt(System.getenv().getOrDefault("PORT", "8080"));
@@ -98,7 +101,7 @@ public class Server {
             default -> {
                 try {
                     fetch("/slow/" + id + "/1", Duration.ofMillis(50));
-                } catch (HttpTimeoutException late) {
+                } catch (HttpTimeoutException | SocketTimeoutException late) {
                     // the answer goes on without it
                 }
             }
@@ -110,7 +113,22 @@ public class Server {
     }
 
     private static int fetch(String path, Duration timeout) throws IOException, InterruptedException {
+        if (BLOCKING) {
+            return block(path, timeout);
+        }
         HttpRequest request = HttpRequest.newBuilder(URI.create(UPSTREAM + path)).timeout(timeout).build();
         return CLIENT.send(request, BodyHandlers.ofString()).statusCode();
+    }
+
+    private static int block(String path, Duration timeout) throws IOException {
+        HttpURLConnection connection = (HttpURLConnection) URI.create(UPSTREAM + path).toURL().openConnection();
+        connection.setReadTimeout((int) timeout.toMillis());
+        int status = connection.getResponseCode();
+        try (var body = status < 400 ? connection.getInputStream() : connection.getErrorStream()) {
+            if (body != null) {
+                body.readAllBytes();
+            }
+        }
+        return status;
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn all() -> Result<Vec<Row>> {
 pub(super) fn versions(row: &Row) -> String {
     let output = Command::new("sh")
         .args(["-c", &row.versions])
+        .envs(&row.variables)
         .current_dir(workspace::workloads().join(&row.folder))
         .output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());

@@ -1,4 +1,4 @@
-//! HotSpot: threads, and what executors hand to them.
+//! HotSpot: threads, virtual ones among them, and what executors hand to them.
 //!
 //! A thread that reads a request handles it, in the pools of most servers. Not so in a
 //! `ForkJoinPool`: a thread that joins a task runs others meanwhile, and one that carries virtual
@@ -6,12 +6,16 @@
 //! gives them, and are not believed. A pool whose factory names its threads otherwise is not
 //! recognised.
 //!
+//! The thread that carries a virtual one names its object, which has a number of its own: it is
+//! told by that as a thread is. Which virtual thread was made by which is told by their places, and a
+//! probe where one begins to wait.
+//!
 //! A task that a handler submits to an executor is an object, whose place in the heap tells which
 //! thread made it, and when (`agent-ebpf/src/probes/java.rs`). Where its parts are is told by the
 //! tables that HotSpot exports for its own debugger, read from the process. One probe tells when a
 //! thread begins to allocate in another part of the heap.
 //!
-//! Not here: tasks of other classes (`CompletableFuture`), `HttpClient`, virtual threads.
+//! Not here: tasks of other classes (`CompletableFuture`), `HttpClient`.
 
 use super::{Found, Refusal, Way, at_entry};
 use crate::discovery::elf::Sections;
@@ -37,6 +41,28 @@ const STRUCTS: &str = "gHotSpotVMStructs";
 const CURRENT: &str = "_ZN6Thread12_thr_currentE";
 /// `void ThreadLocalAllocBuffer::fill(HeapWord *, HeapWord *, size_t)` (JDK 17 and later).
 const FILL: &str = "_ZN22ThreadLocalAllocBuffer4fillEPP12HeapWordImplS2_m";
+/// `int freeze<Config>(JavaThread *, intptr_t *)` (JDK 21 and later), one for each kind of collector
+/// that is known, where references are compressed.
+const FREEZE: [&str; 2] = [
+    "_Z6freezeI6ConfigIL8oop_kind0E19CardTableBarrierSetEEiP10JavaThreadPl",
+    "_Z6freezeI6ConfigIL8oop_kind0E12G1BarrierSetEEiP10JavaThreadPl",
+];
+/// `int java_lang_Thread::_tid_offset` and kin, which the JVM finds out when it starts.
+const OFFSETS: [(usize, &str, u64); 3] = [
+    (java::THREAD_ID, "_ZN16java_lang_Thread11_tid_offsetE", 8),
+    (
+        java::CONTINUATION,
+        "_ZN23java_lang_VirtualThread20_continuation_offsetE",
+        4,
+    ),
+    (
+        java::TARGET,
+        "_ZN28jdk_internal_vm_Continuation14_target_offsetE",
+        4,
+    ),
+];
+/// Most bytes of a thread's object, or a continuation's.
+const OBJECT: u64 = 1024;
 /// Tables of functions of heaps whose collectors move objects only while the program stands still.
 const HEAPS: [&str; 3] = [
     "_ZTV10SerialHeap",
@@ -50,6 +76,7 @@ const FUNCTIONS: u64 = 16;
 mod early {
     pub(super) const STRUCTS: usize = 2;
     pub(super) const HEAPS: usize = 3;
+    pub(super) const OFFSETS: usize = 6;
 }
 
 /// Bytes of a `VMStructEntry { typeName, fieldName, typeString, isStatic, offset, address }`, and
@@ -61,15 +88,18 @@ const NAME: usize = 64;
 
 const STRIPPED: &str =
     "who submits which task to an executor: libjvm was stripped, or is older than 17";
-const UNKNOWN_HEAP: &str = "who submits which task to an executor: its collector moves objects \
-                            beside the program, or its references are not compressed";
+const UNKNOWN_HEAP: &str = "which virtual thread calls, and who submits which task to an executor: \
+                            its collector moves objects beside the program";
+const NOT_COMPRESSED: &str =
+    "who submits which task to an executor: its references are not compressed";
 
 fn is_library(mapping: &Mapping) -> bool {
     mapping.path.ends_with("/libjvm.so")
 }
 
 fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
-    let names = [&[STRUCTS, CURRENT, FILL][..], &HEAPS].concat();
+    let offsets = OFFSETS.map(|(_, name, _)| name);
+    let names = [&[STRUCTS, CURRENT, FILL][..], &HEAPS, &FREEZE, &offsets].concat();
     let found = symbols::find(sections, &names);
     let structs = found.get(STRUCTS).ok_or("it is no HotSpot")?;
     let mut plan = Found {
@@ -90,8 +120,13 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
             // An absent one is no address at all once it is placed.
             at[index] = found.get(name).map_or(0, |heap| heap.address + FUNCTIONS);
         }
-        plan.sites = [fill].into();
-        plan.addresses = &[java::MODULE, early::STRUCTS, 3, 4, 5];
+        for (index, name) in (early::OFFSETS..).zip(offsets) {
+            at[index] = found.get(name).map_or(NOWHERE, |at| at.address);
+        }
+        let freezes = FREEZE.iter().filter_map(|name| found.get(*name));
+        let yields = freezes.filter_map(|at| at_entry(sections, *at, "java_yielded"));
+        plan.sites = [fill].into_iter().chain(yields).collect();
+        plan.addresses = &[java::MODULE, early::STRUCTS, 3, 4, 5, 6, 7, 8];
         plan.lacks = None;
     }
     Ok(plan)
@@ -127,16 +162,25 @@ fn complete(
     if heap == 0 {
         return Err(Refusal::Early);
     }
-    let at = memory.layout(&fields, heap, heaps);
-    let known = at.is_some();
-    let (module, current) = (runtime.at[java::MODULE], runtime.at[java::CURRENT]);
-    *runtime = by_names();
-    if let Some(at) = at {
-        runtime.at = at;
-        runtime.at[java::MODULE] = module;
-        runtime.at[java::CURRENT] = current;
+    let early = std::mem::replace(runtime, by_names()).at;
+    let Some(mut at) = memory.threads(&fields, heap, heaps) else {
+        return Ok(Some(UNKNOWN_HEAP));
+    };
+    for index in [java::MODULE, java::CURRENT] {
+        at[index] = early[index];
     }
-    Ok((!known).then_some(UNKNOWN_HEAP))
+    for (place, (index, _, aligned)) in (early::OFFSETS..).zip(OFFSETS) {
+        at[index] = memory.offset(early[place], aligned).unwrap_or(NOWHERE);
+    }
+    if at[java::THREAD_ID] == NOWHERE {
+        at[java::CARRIED] = NOWHERE;
+    }
+    if at[java::TARGET] == NOWHERE {
+        at[java::CONTINUATION] = NOWHERE;
+    }
+    runtime.at = memory.tasks(&fields, at).unwrap_or(at);
+    let told = runtime.at[java::START] != NOWHERE;
+    Ok((!told).then_some(NOT_COMPRESSED))
 }
 
 /// Fields by their type and name: offset in the struct, or address where they are static.
@@ -156,6 +200,12 @@ impl Memory {
         let mut bytes = [0; 8];
         self.0.read_exact_at(&mut bytes, at).ok()?;
         Some(u64::from_ne_bytes(bytes))
+    }
+
+    /// The offset of a field of so many bytes in an object that stands at `at`, as an `int`.
+    fn offset(&self, at: u64, aligned: u64) -> Option<u64> {
+        let offset = self.word(at)? & 0xffff_ffff;
+        (offset > 0 && offset < OBJECT && offset.is_multiple_of(aligned)).then_some(offset)
     }
 
     fn text(&self, at: u64) -> Option<String> {
@@ -195,22 +245,29 @@ impl Memory {
         Some(fields)
     }
 
-    /// Indices of [`java`], if `heap` is one of those that are known.
-    fn layout(&self, fields: &Fields, heap: u64, heaps: [u64; 3]) -> Option<[u64; FIELDS]> {
+    /// What tells threads apart, if `heap` is one of those that are known.
+    fn threads(&self, fields: &Fields, heap: u64, heaps: [u64; 3]) -> Option<[u64; FIELDS]> {
         if !heaps.contains(&self.word(heap)?) {
             return None;
         }
         let find = |kind, names: &[&str]| field(fields, kind, names);
-        let value = |kind, names: &[&str]| self.word(find(kind, names)?);
-        let tlab = find("Thread", &["_tlab"])?;
-        let reserved = heap + find("CollectedHeap", &["_reserved"])?;
         let mut at = [NOWHERE; FIELDS];
         at[java::OBJECT] = find("JavaThread", &["_threadObj"])?;
-        at[java::TOP] = tlab + find("ThreadLocalAllocBuffer", &["_top"])?;
-        at[java::END] = tlab + find("ThreadLocalAllocBuffer", &["_end"])?;
+        at[java::CARRIED] = find("JavaThread", &["_vthread"]).unwrap_or(NOWHERE);
         at[java::HEAP] = heap;
         at[java::COLLECTIONS] = find("CollectedHeap", &["_total_collections"])?;
         at[java::COLLECTING] = find("CollectedHeap", &["_is_gc_active", "_is_stw_gc_active"])?;
+        Some(at)
+    }
+
+    /// The same with what tells tasks apart, if that can be.
+    fn tasks(&self, fields: &Fields, mut at: [u64; FIELDS]) -> Option<[u64; FIELDS]> {
+        let find = |kind, names: &[&str]| field(fields, kind, names);
+        let value = |kind, names: &[&str]| self.word(find(kind, names)?);
+        let tlab = find("Thread", &["_tlab"])?;
+        let reserved = at[java::HEAP] + find("CollectedHeap", &["_reserved"])?;
+        at[java::TOP] = tlab + find("ThreadLocalAllocBuffer", &["_top"])?;
+        at[java::END] = tlab + find("ThreadLocalAllocBuffer", &["_end"])?;
         at[java::START] = self.word(reserved + find("MemRegion", &["_start"])?)?;
         at[java::LEN] = 8 * self.word(reserved + find("MemRegion", &["_word_size"])?)?;
         at[java::BASE] = value("CompressedOops", &["_narrow_oop._base", "_base"])?;
@@ -286,6 +343,26 @@ mod tests {
         );
         assert!(memory.fields(8).is_none());
         // No heap that is known.
-        assert!(memory.layout(&fields, place, [1, 2, 3]).is_none());
+        assert!(memory.threads(&fields, place, [1, 2, 3]).is_none());
+    }
+
+    #[test]
+    fn only_an_offset_in_a_thread_is_one() {
+        let memory = Memory(File::open("/proc/self/mem").unwrap());
+        for (there, expected) in [
+            (16, Some(16)),
+            (7 << 32 | 96, Some(96)),
+            (0, None),
+            (20, None),
+        ] {
+            let place: u64 = there;
+            let found = memory.offset(&raw const place as u64, 8);
+            assert_eq!(found, expected, "{there}");
+        }
+        assert_eq!(memory.offset(8, 8), None);
+        let far = OBJECT;
+        assert_eq!(memory.offset(&raw const far as u64, 8), None);
+        let narrow: u64 = 20;
+        assert_eq!(memory.offset(&raw const narrow as u64, 4), Some(20));
     }
 }
