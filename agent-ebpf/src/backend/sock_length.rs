@@ -40,15 +40,7 @@ fn moved(ctx: &BtfTracePointContext, direction: u16) -> i32 {
     };
     let (sk, len, flags): (u64, i32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let flags = u64::from(flags);
-    socket_io::moved(
-        sk,
-        direction,
-        len,
-        &current_call(),
-        flags,
-        watch,
-        socket_io::BUFFERS,
-    );
+    socket_io::moved(sk, direction, len, &current_call(), flags, watch);
     0
 }
 

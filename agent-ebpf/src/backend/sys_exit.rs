@@ -74,15 +74,7 @@ pub fn finished(call: &Call, ret: i64, watch: u32) {
         len
     };
     let flags = socket_io::message_flags(call);
-    socket_io::moved(
-        sk,
-        direction,
-        len,
-        call,
-        flags,
-        watch,
-        socket_io::FEW_BUFFERS,
-    );
+    socket_io::moved(sk, direction, len, call, flags, watch);
 }
 
 /// The socket that `call` used, and which way.

@@ -106,7 +106,11 @@ fn collections(runtime: &Runtime) -> Option<u64> {
 #[inline(always)]
 fn unmoved(runtime: &Runtime, count: u64) -> Option<()> {
     rests(runtime)?;
-    if counted(runtime)? == count { Some(()) } else { None }
+    if counted(runtime)? == count {
+        Some(())
+    } else {
+        None
+    }
 }
 
 /// Address of the object to which field `at` of the current thread leads.
@@ -155,7 +159,11 @@ fn virtual_thread(runtime: &Runtime, asks: bool) -> Option<u64> {
     }
     let fiber = FIBER_THREAD | FIBER_VIRTUAL | number;
     if asks && runs_one_task(runtime, carried).is_some() {
-        fiber::tell(LINKED, fiber, FIBER_OBJECT | count | compressed(runtime, carried));
+        fiber::tell(
+            LINKED,
+            fiber,
+            FIBER_OBJECT | count | compressed(runtime, carried),
+        );
     }
     Some(fiber)
 }
@@ -323,14 +331,8 @@ fn runs_one_task(runtime: &Runtime, thread: u64) -> Option<()> {
     if runtime.at[java::START] == NOWHERE || runtime.at[java::CONTINUATION] == NOWHERE {
         return None;
     }
-    let continuation = referred(
-        runtime,
-        thread.wrapping_add(runtime.at[java::CONTINUATION]),
-    )?;
-    let target = referred(
-        runtime,
-        continuation.wrapping_add(runtime.at[java::TARGET]),
-    )?;
+    let continuation = referred(runtime, thread.wrapping_add(runtime.at[java::CONTINUATION]))?;
+    let target = referred(runtime, continuation.wrapping_add(runtime.at[java::TARGET]))?;
     // Their order is the JVM's choice.
     let mut task = referred(runtime, target.wrapping_add(FIRST_FIELD))?;
     if task == thread {

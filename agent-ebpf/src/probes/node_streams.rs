@@ -24,9 +24,7 @@ use agent_common::runtime::{NOWHERE, Runtime, node as at};
 
 use crate::kernel::read_user;
 use crate::maps::NodeThread;
-use crate::probes::node::{
-    depth, fresh_event, log, made_by, makers, newest, of, thread, turn,
-};
+use crate::probes::node::{depth, fresh_event, log, made_by, makers, newest, of, thread, turn};
 use crate::probes::{file, go};
 
 /// Most streams upon each other: TLS within TLS within a socket.

@@ -25,8 +25,6 @@ pub const EAGAIN: i32 = 11;
 /// Most buffers of one call that are looked at: gRPC's C core gives a call one for each text of a
 /// head, two dozen for a request, and 260 at most; Node's writes the frames of all requests at once.
 pub const BUFFERS: u64 = 260;
-/// The same where the verifier, of kernels before 6.3, follows each turn of the loop by itself.
-pub const FEW_BUFFERS: u64 = 8;
 /// Most bytes of one chunk, as the verifier's type.
 const BYTES: u64 = CHUNK_BYTES as u64;
 
@@ -43,10 +41,9 @@ pub fn watched() -> Option<u32> {
 }
 
 /// `len` bytes went over `sk` in `direction`, moved by `call` of the current task, whose process
-/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`; at most `buffers`, a constant, of
-/// its buffers are looked at.
+/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`.
 #[inline(always)]
-pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32, buffers: u64) {
+pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32) {
     if flags & FLAGS_NO_BYTES != 0 {
         return;
     }
@@ -133,7 +130,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     let captured = if want == 0 {
         0
     } else {
-        gather(scratch, call, want, len, buffers, &mut bits)
+        gather(scratch, call, direction, want, len, &mut bits)
     };
     if captured < len {
         lost(if bits & CHUNK_NO_BUFFER != 0 {
@@ -258,9 +255,9 @@ struct Buffer {
 fn gather(
     scratch: &mut Scratch,
     call: &Call,
+    direction: u16,
     want: u32,
     moved: u32,
-    buffers: u64,
     bits: &mut u16,
 ) -> u32 {
     let pointer = call.args[1];
@@ -284,11 +281,11 @@ fn gather(
             return 0;
         }
     };
-    let filled = gather_vector(scratch, vector, count, want, buffers);
+    let filled = gather_vector(direction.into(), vector, count, want.into());
     if filled == 0 {
         *bits |= CHUNK_FAULT;
     }
-    filled
+    filled as u32
 }
 
 /// `msg_iov` and `msg_iovlen` of a user `struct msghdr` (at 16 and 24 on 64 bits).
@@ -328,13 +325,20 @@ fn batch(vector: u64, count: u64, moved: u32) -> Option<u32> {
     Some(index)
 }
 
-/// Copies from an array of `iovec`s, in order.
-#[inline(always)]
-fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32, buffers: u64) -> u32 {
-    let want = u64::from(want);
+/// Copies from the `count` `iovec`s at `vector`, in order, up to `want` bytes, into the scratch of
+/// `direction`; answers how many. A function by itself, which the verifier goes through once: within its
+/// callers it would follow each turn of the loop on every path that leads here.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn gather_vector(direction: u64, vector: u64, count: u64, want: u64) -> u64 {
+    let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own slot for this direction, as in `moved`, which lends it while this runs.
+    let bytes = unsafe { (&raw mut (*scratch).bytes).cast::<u8>() };
     let mut filled = 0u64;
     let mut i = 0u64;
-    while i < buffers {
+    while i < BUFFERS {
         if i >= count || filled >= want {
             break;
         }
@@ -349,7 +353,7 @@ fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32, buff
         }
         if len > 0 {
             // SAFETY: `at` is below the chunk's size, the scratch has room for two.
-            let to = unsafe { scratch.bytes.as_mut_ptr().add(at as usize) };
+            let to = unsafe { bytes.add(at as usize) };
             if !copy_user(to, len, buffer.base) {
                 break;
             }
@@ -357,11 +361,7 @@ fn gather_vector(scratch: &mut Scratch, vector: u64, count: u64, want: u32, buff
         filled = at + len;
         i += 1;
     }
-    if filled > BYTES {
-        BYTES as u32
-    } else {
-        filled as u32
-    }
+    if filled > BYTES { BYTES } else { filled }
 }
 
 /// `MSG_*` flags of `call`, where they are an argument.
