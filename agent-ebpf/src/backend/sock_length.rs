@@ -11,7 +11,7 @@ use rules::rules::{NO_CALL, is_under_way};
 
 use crate::kernel::regs;
 use crate::maps::Call;
-use crate::probes::socket_io;
+use crate::probes::socket_io::{self, BUFFERS};
 
 /// Bytes were sent on a socket.
 ///
@@ -40,7 +40,8 @@ fn moved(ctx: &BtfTracePointContext, direction: u16) -> i32 {
     };
     let (sk, len, flags): (u64, i32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let flags = u64::from(flags);
-    socket_io::moved(sk, direction, len, &current_call(), flags, watch);
+    let call = current_call();
+    socket_io::moved(sk, direction, len, &call, flags, watch, BUFFERS);
     0
 }
 

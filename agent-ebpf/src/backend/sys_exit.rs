@@ -10,7 +10,7 @@ use rules::rules::{Way, way};
 
 use crate::kernel::regs;
 use crate::maps::Call;
-use crate::probes::socket_io::EAGAIN;
+use crate::probes::socket_io::{BUFFERS, EAGAIN};
 use crate::probes::{fiber, file, socket_io};
 
 /// Any system call has ended; those that move bytes on sockets are looked at.
@@ -47,13 +47,14 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
             r14: *words.add(regs::R14),
         }
     };
-    finished(&call, ctx.arg(1), watch);
+    finished(&call, ctx.arg(1), watch, BUFFERS);
     0
 }
 
-/// `call` moved `ret` bytes, or messages of a batch. `watch`: the bits of the process.
+/// `call` moved `ret` bytes, or messages of a batch. `watch`: the bits of the process; `buffers`: how many
+/// of the call's are looked at.
 #[inline(always)]
-pub fn finished(call: &Call, ret: i64, watch: u32) {
+pub fn finished(call: &Call, ret: i64, watch: u32, buffers: u64) {
     if ret < 0 {
         if ret != -i64::from(EAGAIN) && way(call.nr) == Way::Receives {
             fiber::read_nothing(watch);
@@ -74,7 +75,7 @@ pub fn finished(call: &Call, ret: i64, watch: u32) {
         len
     };
     let flags = socket_io::message_flags(call);
-    socket_io::moved(sk, direction, len, call, flags, watch);
+    socket_io::moved(sk, direction, len, call, flags, watch, buffers);
 }
 
 /// The socket that `call` used, and which way.
