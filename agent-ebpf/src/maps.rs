@@ -451,6 +451,10 @@ pub struct Call {
     pub r14: u64,
 }
 
+/// The call that this CPU looks at, for the backends that see system calls.
+#[map]
+pub static CALL: PerCpuArray<Call> = PerCpuArray::with_max_entries(1, 0);
+
 /// Thread → its call, for the backend that sees entry and exit apart. Full: the call is lost,
 /// counted as [`Loss::Pending`].
 #[map]

@@ -40,7 +40,8 @@ pub(crate) fn build(package: &str, name: &str) -> Result<PathBuf> {
         .current_dir(workspace::root())
         .args([
             "build",
-            "--release",
+            "--profile",
+            "dist",
             "--target",
             &target,
             "--package",
@@ -57,7 +58,7 @@ pub(crate) fn build(package: &str, name: &str) -> Result<PathBuf> {
         &format!("dist-{name}"),
         &mut command,
     )?;
-    let built = workspace::target().join(&target).join("release").join(name);
+    let built = workspace::target().join(&target).join("dist").join(name);
     let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
     match wants_loader(&bytes) {
         Some(false) => {}

@@ -11,7 +11,7 @@ use rules::rules::{NO_CALL, is_under_way};
 
 use crate::kernel::regs;
 use crate::maps::Call;
-use crate::probes::socket_io::{self, BUFFERS};
+use crate::probes::socket_io;
 
 /// Bytes were sent on a socket.
 ///
@@ -41,7 +41,7 @@ fn moved(ctx: &BtfTracePointContext, direction: u16) -> i32 {
     let (sk, len, flags): (u64, i32, u32) = (ctx.arg(0), ctx.arg(1), ctx.arg(2));
     let flags = u64::from(flags);
     let call = current_call();
-    socket_io::moved(sk, direction, len, &call, flags, watch, BUFFERS);
+    socket_io::moved(sk, direction, len, &call, flags, watch);
     0
 }
 

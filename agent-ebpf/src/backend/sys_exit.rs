@@ -9,8 +9,8 @@ use aya_ebpf::programs::BtfTracePointContext;
 use rules::rules::{Way, way};
 
 use crate::kernel::regs;
-use crate::maps::Call;
-use crate::probes::socket_io::{BUFFERS, EAGAIN};
+use crate::maps::{CALL, Call};
+use crate::probes::socket_io::EAGAIN;
 use crate::probes::{fiber, file, socket_io};
 
 /// Any system call has ended; those that move bytes on sockets are looked at.
@@ -47,14 +47,27 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
             r14: *words.add(regs::R14),
         }
     };
-    finished(&call, ctx.arg(1), watch, BUFFERS);
+    finished(&call, ctx.arg(1), watch);
     0
 }
 
-/// `call` moved `ret` bytes, or messages of a batch. `watch`: the bits of the process; `buffers`: how many
-/// of the call's are looked at.
+/// `call` moved `ret` bytes, or messages of a batch. `watch`: the bits of the process.
 #[inline(always)]
-pub fn finished(call: &Call, ret: i64, watch: u32, buffers: u64) {
+pub fn finished(call: &Call, ret: i64, watch: u32) {
+    // By way of a map: the verifier forgets which call it is, and follows what comes next once
+    // for all of them.
+    if let Some(slot) = CALL.get_ptr_mut(0) {
+        // SAFETY: this CPU's own; a program is not entered twice on one CPU.
+        unsafe { *slot = *call };
+    }
+    if let Some(call) = CALL.get_ptr(0) {
+        // SAFETY: the same.
+        done(unsafe { &*call }, ret, watch);
+    }
+}
+
+#[inline(always)]
+fn done(call: &Call, ret: i64, watch: u32) {
     if ret < 0 {
         if ret != -i64::from(EAGAIN) && way(call.nr) == Way::Receives {
             fiber::read_nothing(watch);
@@ -75,7 +88,7 @@ pub fn finished(call: &Call, ret: i64, watch: u32, buffers: u64) {
         len
     };
     let flags = socket_io::message_flags(call);
-    socket_io::moved(sk, direction, len, call, flags, watch, buffers);
+    socket_io::moved(sk, direction, len, call, flags, watch);
 }
 
 /// The socket that `call` used, and which way.

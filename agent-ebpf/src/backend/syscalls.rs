@@ -57,6 +57,6 @@ pub fn sys_exit_call(ctx: TracePointContext) -> u32 {
     let _ = PENDING.remove(id);
     // SAFETY: the helper checks the address.
     let ret: i64 = unsafe { ctx.read_at(16) }.unwrap_or(-1);
-    finished(&call, ret, watch, socket_io::FEW_BUFFERS);
+    finished(&call, ret, watch);
     0
 }

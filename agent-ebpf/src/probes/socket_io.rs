@@ -24,10 +24,7 @@ use crate::probes::{native, tls};
 pub const EAGAIN: i32 = 11;
 /// Most buffers of one call that are looked at: gRPC's C core gives a call one for each text of a
 /// head, two dozen for a request, and 260 at most; Node's writes the frames of all requests at once.
-pub const BUFFERS: u64 = 260;
-/// The same for the plain tracepoints of single calls, whose program is the largest: with more it is
-/// beyond the million instructions that the verifier follows.
-pub const FEW_BUFFERS: u64 = 8;
+const BUFFERS: u64 = 260;
 /// Most bytes of one chunk, as the verifier's type.
 const BYTES: u64 = CHUNK_BYTES as u64;
 
@@ -44,10 +41,9 @@ pub fn watched() -> Option<u32> {
 }
 
 /// `len` bytes went over `sk` in `direction`, moved by `call` of the current task, whose process
-/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`; at most `buffers`, a constant, of
-/// its buffers are looked at.
+/// has the `watch::*` bits `watch`. `flags` are the call's `MSG_*`.
 #[inline(always)]
-pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32, buffers: u64) {
+pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: u32) {
     if flags & FLAGS_NO_BYTES != 0 {
         return;
     }
@@ -134,7 +130,7 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     let captured = if want == 0 {
         0
     } else {
-        gather(scratch, call, (direction, buffers), want, len, &mut bits)
+        gather(scratch, call, direction, want, len, &mut bits)
     };
     if captured < len {
         lost(if bits & CHUNK_NO_BUFFER != 0 {
@@ -259,7 +255,7 @@ struct Buffer {
 fn gather(
     scratch: &mut Scratch,
     call: &Call,
-    (direction, buffers): (u16, u64),
+    direction: u16,
     want: u32,
     moved: u32,
     bits: &mut u16,
@@ -285,7 +281,6 @@ fn gather(
             return 0;
         }
     };
-    let count = if count < buffers { count } else { buffers };
     let filled = gather_vector(direction.into(), vector, count, want.into());
     if filled == 0 {
         *bits |= CHUNK_FAULT;
