@@ -35,8 +35,9 @@ mod ciphertext;
 const EXPIRY: Nanos = 10_000_000_000;
 /// How long the identity of an ended process is kept for its last spans.
 const AFTERLIFE: Nanos = 30_000_000_000;
-/// How long spans of a process that just started wait for its identity, ns.
-const ANONYMOUS: Nanos = 1_000_000_000;
+/// How long spans of a process that just started wait for its identity, ns. It comes in
+/// milliseconds, but where hundreds of processes start at once and leave no processor to ask.
+const ANONYMOUS: Nanos = 5_000_000_000;
 /// Most batches that wait for identities.
 const UNNAMED: usize = 4096;
 /// Most processes known at once.
