@@ -97,6 +97,12 @@ const SERVICES: &[Need] = &[
         elsewhere: "your system's python3 with the venv module",
     },
     Need {
+        what: "Python's own library, which the demo's backend links to",
+        present: has_python_library,
+        packages: &["libpython3-dev"],
+        elsewhere: "your system's libpython3",
+    },
+    Need {
         what: "Node 18 or newer with npm",
         present: || has_node() && workspace::program("npm").is_some(),
         packages: &["nodejs", "npm"],
@@ -303,6 +309,17 @@ fn install_bpf_linker() -> Result<()> {
 #[must_use]
 pub(crate) fn cargo() -> std::ffi::OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+/// Loads Python's library as the dynamic linker finds it, or where this Python has it.
+const LOAD_LIBRARY: &str = "import ctypes, os, sysconfig as s
+name = 'libpython' + s.get_config_var('LDVERSION') + '.so.1.0'
+path = os.path.join(s.get_config_var('LIBDIR'), name)
+ctypes.CDLL(path if os.path.exists(path) else name)";
+
+fn has_python_library() -> bool {
+    let loaded = Command::new("python3").args(["-c", LOAD_LIBRARY]).output();
+    loaded.is_ok_and(|output| output.status.success())
 }
 
 fn has_python_venv() -> bool {
