@@ -1,7 +1,6 @@
 //! The other verbs, and settings or hosts that cannot be: exit code, message, hint.
 
-use crate::clients::tool;
-use crate::shared::{able, check_servers, lacking, targets};
+use crate::shared::{able, check_servers, lacking, targets, tool};
 use harness::agent::{Agent, binary, command, fresh_path};
 use harness::client::anew;
 use harness::service::Service;

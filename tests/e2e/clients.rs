@@ -1,11 +1,9 @@
 //! Clients that are watched themselves: curl and wrk.
 
-use crate::shared::{SLACK, able, lacking, the};
+use crate::shared::{SLACK, able, lacking, the, tool};
 use harness::agent::{Agent, Span};
-use harness::host::program;
-use harness::process::Child;
 use harness::service::Service;
-use harness::skip;
+use harness::wrk::{CONNECTIONS, Wrk};
 use std::collections::BTreeSet;
 use std::process::Command;
 
@@ -22,15 +20,6 @@ pub(crate) fn curl(args: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "curl {args:?}: {said}");
     String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// A program of this host; says what is skipped without.
-pub(crate) fn tool(what: &str, name: &str) -> bool {
-    if program(name).is_some() {
-        return true;
-    }
-    skip!("{what}", name, format!("install {name}"));
-    false
 }
 
 /// curl's span and the service's are one tree, joined by their connection.
@@ -157,8 +146,7 @@ fn wrk_counts_the_same() {
     // What others of this host lose is not counted.
     let only = ["--select", &format!("port={port}"), "--select", "exe=*/wrk"];
     let agent = Agent::with(&only, &[]);
-    let said = wrk(port, "3s").wait_for_end();
-    let requests = requests(&said);
+    let requests = Wrk::start(port, "/slow/2", "3s").requests();
     agent.wait_for(2 * requests, |span| span.port() == port);
     let (spans, summary) = agent.stop();
     assert!(summary.contains("nothing lost"), "{summary}");
@@ -180,53 +168,4 @@ fn wrk_counts_the_same() {
         .collect();
     let mut servers = spans.iter().filter(|s| s.port() == port && s.is_server());
     assert!(servers.all(|span| clients.contains(span.parent.as_str())));
-}
-
-/// Connections that wrk keeps busy.
-const CONNECTIONS: usize = 4;
-
-/// A run of wrk.
-pub(crate) struct Wrk(Child);
-
-/// Starts wrk against `/slow/2` of a service.
-pub(crate) fn wrk(port: u16, duration: &str) -> Wrk {
-    let url = format!("http://127.0.0.1:{port}/slow/2");
-    let connections = CONNECTIONS.to_string();
-    let args = [
-        "-t1",
-        "-c",
-        &connections,
-        "-d",
-        duration,
-        "--timeout",
-        "30s",
-        &url,
-    ];
-    Wrk(Child::start(
-        &program("wrk").expect("the caller looked"),
-        &args,
-    ))
-}
-
-impl Wrk {
-    /// Waits until it ends; answers what it printed.
-    pub(crate) fn wait_for_end(mut self) -> String {
-        let mut said = Vec::new();
-        said.push(self.0.line_with("requests in"));
-        assert_eq!(self.0.wait(), Some(0), "{}", self.0.errors());
-        said.extend(self.0.lines());
-        said.join("\n")
-    }
-}
-
-/// The number that wrk says: `  1234 requests in 3.00s, 1.00MB read`.
-pub(crate) fn requests(said: &str) -> usize {
-    let line = said
-        .lines()
-        .find(|line| line.contains(" requests in "))
-        .expect("a count");
-    line.split_whitespace()
-        .next()
-        .and_then(|n| n.parse().ok())
-        .expect("a number")
 }

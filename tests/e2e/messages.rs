@@ -1,7 +1,7 @@
 //! Requests out of the ordinary: carried contexts, methods, bodies, ends.
 
-use crate::clients::{check_joined, curl, tool};
-use crate::shared::{able, check_servers, lacking, targets, the};
+use crate::clients::{check_joined, curl};
+use crate::shared::{able, check_servers, lacking, targets, the, tool};
 use harness::agent::{Agent, Span, fresh_path};
 use harness::client::{Http, Sent, anew};
 use harness::service::Service;

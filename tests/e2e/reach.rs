@@ -1,7 +1,7 @@
 //! Other sockets than IPv4 on this host's own network: UNIX, IPv6, another network namespace.
 
-use crate::clients::{check_joined, curl, tool};
-use crate::shared::{able, lacking, the};
+use crate::clients::{check_joined, curl};
+use crate::shared::{able, lacking, the, tool};
 use harness::agent::{Agent, Span, fresh_path};
 use harness::host::python;
 use harness::process::Child;

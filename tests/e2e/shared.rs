@@ -5,36 +5,10 @@ use harness::agent::Span;
 use harness::client::Sent;
 use std::collections::HashMap;
 
+pub(crate) use harness::host::{able, lacking, targets, tool};
+
 /// Clock conversion may be off by this much, ns.
 pub(crate) const SLACK: u64 = 2_000_000;
-
-/// Can agents be started here? Says what is skipped when not.
-pub(crate) fn able(what: &str) -> bool {
-    if harness::host::root() {
-        return true;
-    }
-    harness::skip!("{what}", "root", "run the tests as root");
-    false
-}
-
-/// Skips: a service or its runtime is not installed.
-pub(crate) fn lacking(what: &str, service: &str) {
-    harness::skip!(
-        "{what}",
-        format!("service {service} or its runtime"),
-        "cargo xtask setup"
-    );
-}
-
-/// `count` targets made of `patterns` in turn, `*` replaced by an id that starts with `mark`.
-pub(crate) fn targets(patterns: &[&str], mark: &str, count: usize) -> Vec<String> {
-    let patterns = patterns.iter().cycle();
-    patterns
-        .take(count)
-        .enumerate()
-        .map(|(n, p)| p.replace('*', &format!("{mark}{n}")))
-        .collect()
-}
 
 /// Every request is exactly one server span at `port`, with its path, status and times.
 pub(crate) fn check_servers(spans: &[Span], port: u16, service: &str, sent: &[Sent]) {

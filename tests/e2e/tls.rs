@@ -1,8 +1,8 @@
 //! Services and clients that speak TLS by libraries of their own choice: what is seen of them is
 //! what would be seen in the clear.
 
-use crate::clients::{check_joined, tool};
-use crate::shared::{able, the};
+use crate::clients::check_joined;
+use crate::shared::{able, the, tool};
 use harness::agent::{Agent, Span, command, fresh_path};
 use harness::host::{program, python};
 use harness::process::Child;

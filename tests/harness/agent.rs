@@ -3,7 +3,8 @@
 use crate::process::Child;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -225,14 +226,20 @@ impl Agent {
     /// When they do not come.
     pub fn wait_for(&self, count: usize, wanted: impl Fn(&Span) -> bool) -> Vec<Span> {
         let end = Instant::now() + PATIENCE;
+        let mut exported = Exported::to(&self.file);
+        let (mut found, mut total) = (Vec::new(), 0);
         loop {
-            let all = self.spans();
-            let found: Vec<Span> = all.iter().filter(|span| wanted(span)).cloned().collect();
+            exported.more(|span| {
+                total += 1;
+                if wanted(&span) {
+                    found.push(span);
+                }
+            });
             if found.len() >= count {
+                found.sort_by_key(|span| span.start);
                 return found;
             }
             if Instant::now() > end {
-                let total = all.len();
                 let found: Vec<String> = found.iter().map(Span::line).collect();
                 panic!(
                     "{} of {count} spans came ({total} of all): {found:#?}",
@@ -296,29 +303,51 @@ impl Drop for Agent {
 /// When a whole line is no OTLP.
 #[must_use]
 pub fn spans_of(file: &Path) -> Vec<Span> {
-    let text = match fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
-        Err(error) => panic!("{}: {error}", file.display()),
-    };
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut spans = Vec::new();
-    for line in whole.lines() {
-        let json: Value = serde_json::from_str(line).expect("a line is JSON");
-        for group in list(&json["resourceSpans"]) {
-            let resource = attributes(&group["resource"]["attributes"]);
-            for scope in list(&group["scopeSpans"]) {
-                spans.extend(
-                    list(&scope["spans"])
-                        .iter()
-                        .map(|span| read(span, &resource)),
-                );
-            }
-        }
-    }
+    Exported::to(file).more(|span| spans.push(span));
     // traces leave as they become whole
     spans.sort_by_key(|span| span.start);
     spans
+}
+
+/// A file that spans are exported to, each read once: in a storm it becomes long.
+struct Exported<'a> {
+    file: &'a Path,
+    read: u64,
+}
+
+impl<'a> Exported<'a> {
+    fn to(file: &'a Path) -> Self {
+        Self { file, read: 0 }
+    }
+
+    /// What came since the last call, as far as its lines are whole.
+    fn more(&mut self, mut each: impl FnMut(Span)) {
+        let mut file = match File::open(self.file) {
+            Ok(file) => BufReader::new(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => return,
+            Err(error) => panic!("{}: {error}", self.file.display()),
+        };
+        file.seek(SeekFrom::Start(self.read))
+            .expect("a file has places");
+        let mut line = String::new();
+        while file.read_line(&mut line).expect("a file of text") > 0 && line.ends_with('\n') {
+            self.read += line.len() as u64;
+            spans_in(&line, &mut each);
+            line.clear();
+        }
+    }
+}
+
+fn spans_in(line: &str, each: &mut impl FnMut(Span)) {
+    let json: Value = serde_json::from_str(line).expect("a line is JSON");
+    for group in list(&json["resourceSpans"]) {
+        let resource = attributes(&group["resource"]["attributes"]);
+        for scope in list(&group["scopeSpans"]) {
+            let spans = list(&scope["spans"]).iter();
+            spans.for_each(|span| each(read(span, &resource)));
+        }
+    }
 }
 
 fn read(json: &Value, resource: &BTreeMap<String, String>) -> Span {

@@ -19,6 +19,46 @@ pub fn root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
+/// Can agents be started here? Says what is skipped when not.
+#[must_use]
+pub fn able(what: &str) -> bool {
+    if root() {
+        return true;
+    }
+    skip!("{what}", "root", "run the tests as root");
+    false
+}
+
+/// Skips: a service or its runtime is not installed.
+pub fn lacking(what: &str, service: &str) {
+    skip!(
+        "{what}",
+        format!("service {service} or its runtime"),
+        "cargo xtask setup"
+    );
+}
+
+/// `count` targets made of `patterns` in turn, `*` replaced by an id that starts with `mark`.
+#[must_use]
+pub fn targets(patterns: &[&str], mark: &str, count: usize) -> Vec<String> {
+    let patterns = patterns.iter().cycle();
+    patterns
+        .take(count)
+        .enumerate()
+        .map(|(n, p)| p.replace('*', &format!("{mark}{n}")))
+        .collect()
+}
+
+/// A program of this host; says what is skipped without.
+#[must_use]
+pub fn tool(what: &str, name: &str) -> bool {
+    if program(name).is_some() {
+        return true;
+    }
+    skip!("{what}", name, format!("install {name}"));
+    false
+}
+
 /// A program on the PATH.
 #[must_use]
 pub fn program(name: &str) -> Option<PathBuf> {

@@ -15,6 +15,7 @@
 //! | `service` | the test services |
 //! | `upstream` | a slow service in the test's own process |
 //! | `client` | an HTTP client that notes its own times |
+//! | `wrk` | many requests, from a process of its own |
 //! | `process` | child processes that end with the test |
 //! | `probes` | the kernel side alone: hooks in, raw records out |
 
@@ -33,3 +34,4 @@ pub mod story;
 pub mod tale;
 pub mod traffic;
 pub mod upstream;
+pub mod wrk;

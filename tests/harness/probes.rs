@@ -1,5 +1,6 @@
 //! The kernel side alone: hooks in, raw records out.
 
+use crate::process::Child;
 use agent_common::watch::WATCH;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -75,6 +76,27 @@ impl Probes {
     /// When the map is full.
     pub fn watch(&mut self, pid: u32) -> anyhow::Result<()> {
         Ok(self.control.watch(pid, WATCH)?)
+    }
+
+    /// Watches `child` and has it begin; answers its lines up to one that `is_last`. The ring is drained
+    /// meanwhile: it is smaller than all the bytes together.
+    ///
+    /// # Panics
+    /// When the child ends before, or the ring cannot be read.
+    pub fn drive(&mut self, child: &mut Child, is_last: impl Fn(&str) -> bool) -> Vec<String> {
+        self.watch(child.id()).expect("the map has room");
+        child.say("go");
+        let mut lines: Vec<String> = Vec::new();
+        while !lines.iter().any(|line| is_last(line)) {
+            self.collect(Duration::from_millis(20), |_| false)
+                .expect("the ring is read");
+            lines.extend(child.lines());
+            let alive = child.alive() || lines.iter().any(|line| is_last(line));
+            assert!(alive, "it failed: {}", child.errors());
+        }
+        self.collect(Duration::from_millis(100), |_| false)
+            .expect("the ring is read");
+        lines
     }
 
     /// Collects records until `enough`, or for `limit`.

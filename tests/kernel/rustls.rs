@@ -7,7 +7,6 @@ use harness::process::Child;
 use harness::skip;
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::Duration;
 use weft::record::decode::decode;
 use weft::record::{Chunk, ConnId, Event, Plain, Record};
 
@@ -36,19 +35,7 @@ fn plain_bytes_of_rustls_are_seen_once_with_their_connection() {
     if !probes.probe_process(child.id()) {
         return skip!("{what}", "uprobes", "use a kernel that has them");
     }
-    probes.watch(child.id()).unwrap();
-    child.say("go");
-    let mut lines: Vec<String> = Vec::new();
-    while !lines.iter().any(|line| line == "done") {
-        probes
-            .collect(Duration::from_millis(20), |_| false)
-            .unwrap();
-        lines.extend(child.lines());
-        assert!(child.alive() || lines.iter().any(|line| line == "done"));
-    }
-    probes
-        .collect(Duration::from_millis(100), |_| false)
-        .unwrap();
+    let lines = probes.drive(&mut child, |line| line == "done");
     let records: Vec<Record<'_>> = probes
         .records
         .iter()

@@ -5,7 +5,6 @@ use harness::probes::Probes;
 use harness::process::Child;
 use harness::skip;
 use std::collections::HashMap;
-use std::time::Duration;
 use weft::probe::attach::State;
 use weft::record::decode::decode;
 use weft::record::{Chunk, ConnId, Direction, Event, Opened};
@@ -78,21 +77,9 @@ pub(crate) fn drive(
     let path = format!("{}/kernel/{script}", env!("CARGO_MANIFEST_DIR"));
     let mut child = Child::start(&python, &[&path]);
     child.line_with("ready");
-    probes.watch(child.id()).unwrap();
-    child.say("go");
-    let mut lines: Vec<String> = Vec::new();
-    // The ring is drained meanwhile: it is smaller than all the bytes together.
-    let is_last = |line: &String| line == "done" || line.starts_with("unavailable");
-    while !lines.iter().any(is_last) {
-        probes
-            .collect(Duration::from_millis(20), |_| false)
-            .unwrap();
-        lines.extend(child.lines());
-        assert!(child.alive(), "{script} failed: {}", child.errors());
-    }
-    probes
-        .collect(Duration::from_millis(100), |_| false)
-        .unwrap();
+    let is_last = |line: &str| line == "done" || line.starts_with("unavailable");
+    let lines = probes.drive(&mut child, is_last);
+    assert!(child.alive(), "{script} failed: {}", child.errors());
     Some((probes, lines))
 }
 

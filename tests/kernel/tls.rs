@@ -4,7 +4,6 @@ use harness::host::{python, root};
 use harness::probes::Probes;
 use harness::process::Child;
 use harness::skip;
-use std::time::Duration;
 use weft::probe::attach::has_cookies;
 use weft::record::decode::decode;
 use weft::record::{Direction, Event, Opened, Plain, Record};
@@ -38,19 +37,8 @@ fn plain_bytes_are_seen_once_with_their_connection() {
     let path = format!("{}/kernel/tls.py", env!("CARGO_MANIFEST_DIR"));
     let mut child = Child::start(&python, &[&path]);
     child.line_with("ready");
-    probes.watch(child.id()).unwrap();
-    child.say("go");
-    let mut lines: Vec<String> = Vec::new();
-    while !lines.iter().any(|line| line == "done") {
-        probes
-            .collect(Duration::from_millis(20), |_| false)
-            .unwrap();
-        lines.extend(child.lines());
-        assert!(child.alive(), "tls.py failed: {}", child.errors());
-    }
-    probes
-        .collect(Duration::from_millis(100), |_| false)
-        .unwrap();
+    let lines = probes.drive(&mut child, |line| line == "done");
+    assert!(child.alive(), "tls.py failed: {}", child.errors());
     let records: Vec<Record<'_>> = probes
         .records
         .iter()

@@ -18,7 +18,7 @@ const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Lines that wait between cargo and us; the reader blocks when we are slower.
 const WAITING_LINES: usize = 1024;
 /// The test targets that need a kernel to themselves: not part of the unit layer.
-const OWN_LAYERS: [&str; 2] = ["kernel", "e2e"];
+const OWN_LAYERS: [&str; 3] = ["kernel", "e2e", "flood"];
 /// The crate of the kernel object; it stands outside the workspace.
 const KERNEL_OBJECT: &str = "agent-ebpf/Cargo.toml";
 /// The package that holds them.
@@ -41,6 +41,8 @@ pub(crate) enum Layer {
     Kernel,
     /// Unmodified services to traces (root)
     E2e,
+    /// More requests than the agent can take (root)
+    Flood,
     /// Parents under concurrency, few requests of the truth bench (root)
     Truth,
     /// What is seen of real servers and clients, few requests of each (root)
@@ -50,7 +52,7 @@ pub(crate) enum Layer {
 }
 
 /// What runs when no layer is named: all that one machine can do in minutes.
-const DEFAULT: [Layer; 10] = [
+const DEFAULT: [Layer; 11] = [
     Layer::Tidy,
     Layer::Fmt,
     Layer::Clippy,
@@ -58,6 +60,7 @@ const DEFAULT: [Layer; 10] = [
     Layer::Deploy,
     Layer::Kernel,
     Layer::E2e,
+    Layer::Flood,
     Layer::Truth,
     Layer::Protocols,
     Layer::Vm,
@@ -99,6 +102,7 @@ fn needed(layers: &[Layer]) -> Vec<setup::Part> {
         Layer::Deploy,
         Layer::Kernel,
         Layer::E2e,
+        Layer::Flood,
         Layer::Truth,
         Layer::Protocols,
     ];
@@ -120,6 +124,7 @@ fn run_layer(layer: Layer, filters: &[String]) -> Result<Counts> {
         Layer::Deploy => deploy_layer(),
         Layer::Kernel => target_layer("kernel", filters),
         Layer::E2e => target_layer("e2e", filters),
+        Layer::Flood => target_layer("flood", filters),
         Layer::Truth => truth::test(filters),
         Layer::Protocols => protocols::test(filters),
         Layer::Vm => vm::run(filters),

@@ -92,17 +92,7 @@ pub struct Arguments {
 /// The `watch::*` bits of the current process, which calls rustls; `None` when it is not watched.
 #[inline(always)]
 pub fn watched() -> Option<u32> {
-    let flags = WATCHED.get_ptr_mut(tgid())?;
-    // SAFETY: as in `tls::watched`.
-    unsafe {
-        if *flags & WATCH == 0 {
-            return None;
-        }
-        if *flags & RUSTLS == 0 {
-            *flags |= RUSTLS;
-        }
-        Some(*flags)
-    }
+    tls::uses(RUSTLS)
 }
 
 #[inline(always)]

@@ -25,6 +25,12 @@ pub const NEITHER: u64 = 2;
 /// watched.
 #[inline(always)]
 pub fn watched() -> Option<u32> {
+    uses(TLS)
+}
+
+/// The same; `bit` of them says from now on that it uses a library of that kind.
+#[inline(always)]
+pub fn uses(bit: u32) -> Option<u32> {
     let flags = WATCHED.get_ptr_mut(tgid())?;
     // SAFETY: a live map value. User space replaces it as a whole; then the bit is set again by
     // the next call.
@@ -32,8 +38,8 @@ pub fn watched() -> Option<u32> {
         if *flags & WATCH == 0 {
             return None;
         }
-        if *flags & TLS == 0 {
-            *flags |= TLS;
+        if *flags & bit == 0 {
+            *flags |= bit;
         }
         Some(*flags)
     }

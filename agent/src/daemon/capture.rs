@@ -27,6 +27,10 @@ use std::sync::Arc;
 
 /// Records taken from the ring before the pipeline's time goes on.
 const BATCH: usize = 64;
+
+/// Batches taken before all else is looked after: when more comes than the agent can take, its ring
+/// is never empty, and processes must get their names and the agent its signals all the same.
+const TURN: usize = 64;
 /// The clocks are compared at this interval, ns: the wall clock is adjusted now and then.
 const CLOCK: Nanos = 5_000_000_000;
 
@@ -75,6 +79,10 @@ pub struct Capture {
     next_release: Nanos,
     next_yield: Nanos,
     undecodable: u64,
+    /// Bytes taken from the ring since it was last empty.
+    backlog: usize,
+    /// When the latest record so far was made.
+    newest: Nanos,
     /// Records that the ring buffer had no room for, as last asked.
     lost: u64,
     /// Runs of programs that the kernel left out, as last asked.
@@ -201,6 +209,8 @@ impl Capture {
             next_release: monotonic() + SETTLED,
             next_yield: 0,
             undecodable: 0,
+            backlog: 0,
+            newest: 0,
             lost: 0,
             missed: 0,
             full,
@@ -215,10 +225,42 @@ impl Capture {
     /// # Errors
     /// When the ring buffer cannot be waited for or the log not be written.
     pub fn turn(&mut self, out: &mut impl FnMut(Output)) -> io::Result<()> {
-        self.reader.wait()?;
+        if self.backlog == 0 {
+            self.reader.wait()?;
+        }
         self.compare_clocks()?;
         self.rest();
         self.take_identities()?;
+        for _ in 0..TURN {
+            self.hear_of_losses()?;
+            if self.take_batch(out)? {
+                self.backlog = 0;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The ring was full only if much more than this waited. What was lost lies behind a whole ring of
+    /// older records, so no record that follows the loss is taken before the pipeline knows of it.
+    fn hear_of_losses(&mut self) -> io::Result<()> {
+        if self.backlog <= self.full / 4 {
+            return Ok(());
+        }
+        let lost = self.control.lost_records();
+        if lost > self.lost {
+            self.lost = lost;
+            let now = monotonic();
+            if let Some(log) = &mut self.log {
+                log.write(&Frame::Lost(now))?;
+            }
+            self.pipeline.handle(Input::Lost(now), &mut |_| {});
+        }
+        Ok(())
+    }
+
+    /// Takes some records; answers whether no more wait.
+    fn take_batch(&mut self, out: &mut impl FnMut(Output)) -> io::Result<bool> {
         let Self {
             reader,
             control,
@@ -227,83 +269,67 @@ impl Capture {
             executed,
             log,
             undecodable,
-            lost,
-            full,
+            backlog,
+            newest,
             loaded,
             ..
         } = self;
         let mut failed = None;
-        let mut backlog = 0;
-        let mut newest = 0;
-        loop {
-            // The ring was full only if much more than this waited. What was lost lies behind a
-            // whole ring of older records, so no record that follows the loss is taken before
-            // the pipeline knows of it.
-            if backlog > *full / 4 {
-                let lost_now = control.lost_records();
-                if lost_now > *lost {
-                    *lost = lost_now;
-                    let now = monotonic();
-                    if let Some(log) = log {
-                        log.write(&Frame::Lost(now))?;
-                    }
-                    pipeline.handle(Input::Lost(now), &mut |_| {});
-                }
+        let mut give = |output: Output| match output {
+            Output::Capture(conn, policy) => control.capture(conn.0, policy),
+            trace @ Output::Trace { .. } => out(trace),
+        };
+        let count = reader.drain(BATCH, |bytes| {
+            *backlog += bytes.len();
+            if let Some(log) = log
+                && let Err(error) = log.write(&Frame::Record(bytes))
+            {
+                failed = Some(error);
             }
-            let mut give = |output: Output| match output {
-                Output::Capture(conn, policy) => control.capture(conn.0, policy),
-                trace @ Output::Trace { .. } => out(trace),
+            let Ok(record) = decode(bytes) else {
+                *undecodable += 1;
+                return;
             };
-            let count = reader.drain(BATCH, |bytes| {
-                backlog += bytes.len();
-                if let Some(log) = log
-                    && let Err(error) = log.write(&Frame::Record(bytes))
-                {
-                    failed = Some(error);
+            *newest = record.at.max(*newest);
+            match &record.event {
+                Event::Executed { .. } => {
+                    loaded.uprobes.gone(record.task.tgid);
+                    executed.note(record.task.tgid, record.at);
+                    discoverer.ask(record.task.tgid);
                 }
-                let Ok(record) = decode(bytes) else {
-                    *undecodable += 1;
-                    return;
-                };
-                newest = newest.max(record.at);
-                match &record.event {
-                    Event::Executed { .. } => {
-                        loaded.uprobes.gone(record.task.tgid);
-                        executed.note(record.task.tgid, record.at);
-                        discoverer.ask(record.task.tgid);
-                    }
-                    Event::Loaded => discoverer.loaded(record.task.tgid),
-                    Event::Exited => loaded.uprobes.gone(record.task.tgid),
-                    Event::Spawned(child) if child.tgid != record.task.tgid => {
-                        discoverer.ask(child.tgid);
-                    }
-                    _ => {}
+                Event::Loaded => discoverer.loaded(record.task.tgid),
+                Event::Exited => loaded.uprobes.gone(record.task.tgid),
+                Event::Spawned(child) if child.tgid != record.task.tgid => {
+                    discoverer.ask(child.tgid);
                 }
-                pipeline.handle(Input::Record(record), &mut give);
-            });
-            // While more waits, it is as late as the records say: what a record waits for may stand
-            // right behind it, however long ago both were made.
-            let now = if count < BATCH { monotonic() } else { newest };
-            if let Some(log) = log {
-                log.write(&Frame::Tick(now))?;
+                _ => {}
             }
-            pipeline.handle(Input::Tick(now), &mut give);
-            if count < BATCH {
-                break;
-            }
+            pipeline.handle(Input::Record(record), &mut give);
+        });
+        if let Some(error) = failed {
+            return Err(error);
         }
-        match failed {
-            Some(error) => Err(error),
-            None => Ok(()),
+        let emptied = count < BATCH;
+        // While more waits, it is as late as the records say: what a record waits for may stand right
+        // behind it, however long ago both were made.
+        let now = if emptied { monotonic() } else { *newest };
+        if let Some(log) = log {
+            log.write(&Frame::Tick(now))?;
         }
+        pipeline.handle(Input::Tick(now), &mut give);
+        Ok(emptied)
     }
 
-    /// The end: what is finished leaves.
+    /// The end: what is finished leaves. Taken is what the ring can hold: more may come without end.
     ///
     /// # Errors
     /// When the log cannot be written.
     pub fn stop(&mut self, out: &mut impl FnMut(Output)) -> io::Result<()> {
+        let before = self.backlog;
         self.turn(out)?;
+        while (1..before + self.full).contains(&self.backlog) {
+            self.turn(out)?;
+        }
         self.pipeline.handle(Input::Stop, &mut |output| {
             if let trace @ Output::Trace { .. } = output {
                 out(trace);

@@ -71,27 +71,19 @@ fn all_names_containing(
     marks: &[&str],
     most: usize,
 ) -> Option<HashMap<u64, String>> {
-    let table = sections.section(".strtab")?;
-    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
     let mut found = HashMap::new();
-    let mut at = table.offset;
-    while at < end {
-        let len = usize::try_from(end - at).ok()?.min(WINDOW);
-        let window = sections.bytes(at, len);
+    each_window(sections, |at, window| {
         for mark in marks {
-            for place in memmem::find_iter(&window, mark.as_bytes()) {
+            for place in memmem::find_iter(window, mark.as_bytes()) {
                 if found.len() >= most {
-                    return Some(found);
+                    return false;
                 }
-                let name = name_around(&window, place);
-                found.extend(name.map(|(start, name)| (at - table.offset + start as u64, name)));
+                let name = name_around(window, place);
+                found.extend(name.map(|(start, name)| (at + start as u64, name)));
             }
         }
-        if window.len() < len || len <= NAME || at + len as u64 == end {
-            break;
-        }
-        at += (len - NAME) as u64;
-    }
+        true
+    })?;
     Some(found)
 }
 
@@ -100,28 +92,38 @@ const NAME: usize = 512;
 
 /// Marks and the first whole name that contains each, in the local table of names.
 fn names_containing(sections: &Sections, marks: &[&str]) -> Option<Vec<(String, String)>> {
-    let table = sections.section(".strtab")?;
-    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
     let mut found: Vec<(String, String)> = Vec::new();
-    let mut at = table.offset;
-    while at < end && found.len() < marks.len() {
-        let len = usize::try_from(end - at).ok()?.min(WINDOW);
-        let window = sections.bytes(at, len);
+    each_window(sections, |_, window| {
         for mark in marks {
             if found.iter().any(|(known, _)| known == mark) {
                 continue;
             }
-            let name = memmem::find_iter(&window, mark.as_bytes())
-                .find_map(|place| name_around(&window, place))
+            let name = memmem::find_iter(window, mark.as_bytes())
+                .find_map(|place| name_around(window, place))
                 .map(|(_, name)| name);
             found.extend(name.map(|name| ((*mark).to_owned(), name)));
         }
-        if window.len() < len || len <= NAME || at + len as u64 == end {
+        found.len() < marks.len()
+    })?;
+    Some(found)
+}
+
+/// Goes through the local table of names until `each`, which gets a place in it and what stands there,
+/// has seen enough. Windows overlap by the longest name, so each name is whole in one.
+fn each_window(sections: &Sections, mut each: impl FnMut(u64, &[u8]) -> bool) -> Option<()> {
+    let table = sections.section(".strtab")?;
+    let end = table.offset.checked_add(table.len.min(TABLE_BYTES))?;
+    let mut at = table.offset;
+    while at < end {
+        let len = usize::try_from(end - at).ok()?.min(WINDOW);
+        let window = sections.bytes(at, len);
+        let last = window.len() < len || len <= NAME || at + len as u64 == end;
+        if !each(at - table.offset, &window) || last {
             break;
         }
         at += (len - NAME) as u64;
     }
-    Some(found)
+    Some(())
 }
 
 /// The name that `place` is in, and where it begins, if it is whole.

@@ -1,52 +1,34 @@
 // client-h2.js URL PATH MESSAGES [COUNT]: the same as client.js, all sockets over one HTTP/2 session.
 const http2 = require('http2');
 const { WebSocket } = require('ws');
+const talk = require('./talk');
 
 const [url, pattern, messages, count] = process.argv.slice(2);
 const session = http2.connect(url.replace('ws:', 'http:'));
-let open = Number(count || 1);
+let left = Number(count || 1);
 
-function talk(path) {
+function open(path) {
   const stream = session.request({
     ':method': 'CONNECT', ':protocol': 'websocket', ':path': path, 'sec-websocket-version': '13',
   });
   stream.on('error', () => {});
   stream.on('close', () => {
-    open -= 1;
-    if (open === 0) session.close();
+    left -= 1;
+    if (left === 0) session.close();
   });
   stream.on('response', (headers) => {
     if (headers[':status'] !== 200) throw new Error(`status ${headers[':status']}`);
     const socket = new WebSocket(null, undefined, {});
     socket._isServer = false;
-    let left = Number(messages);
-    const next = () => {
-      if (left === 0) {
-        if (path.startsWith('/gone')) socket.terminate();
-        else socket.close(1000);
-        return;
-      }
-      left -= 1;
-      socket.send(`message ${left}`);
-    };
-    socket.on('message', () => {
-      if (!path.startsWith('/many')) {
-        next();
-        return;
-      }
-      left -= 1;
-      if (left === 0) socket.close(1000);
-    });
+    talk(socket, path, messages);
     socket.on('error', () => {});
     socket.setSocket(stream, Buffer.alloc(0), { maxPayload: 1 << 20 });
-    if (path.startsWith('/many')) socket.send(messages);
-    else next();
   });
 }
 
 session.once('remoteSettings', (settings) => {
   if (!settings.enableConnectProtocol) throw new Error('no WebSocket over HTTP/2 there');
   for (let number = 0; number < Number(count || 1); number += 1) {
-    talk(pattern.replace('*', number));
+    open(pattern.replace('*', number));
   }
 });

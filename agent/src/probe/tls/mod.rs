@@ -32,6 +32,8 @@ pub struct Library {
     pub path: String,
     /// Where it is probed, or why not.
     pub part: Result<Part, String>,
+    /// It is surely within that file: texts of others may be of a library that is mapped beside it.
+    within: bool,
 }
 
 /// What was found out about a file.
@@ -39,8 +41,10 @@ pub struct Library {
 enum Found {
     /// Probes go here.
     Here(Sites),
-    /// It holds such a library, out of reach.
+    /// It holds such a library, or is linked to one, out of reach.
     Hidden(String),
+    /// It holds one itself, out of reach.
+    Within(String),
     /// Nothing of the kind.
     Nothing,
 }
@@ -147,17 +151,17 @@ impl Finder {
             let path = mapping.host_path(proc, tgid);
             let found = self.library(mapping.file, &path, mapping.path.clone(), kind);
             found.unwrap_or_else(|why| {
-                (kind == Kind::Library).then(|| hides(mapping.path.clone(), mapping.blame(why)))
+                let hidden = || hides(mapping.path.clone(), mapping.blame(why), false);
+                (kind == Kind::Library).then(hidden)
             })
         });
         let mut all: Vec<Library> = all.collect();
-        // A program that is linked to a library names it, too; rustls is always within the program.
+        // A program that is linked to a library names it, too.
         if all
             .iter()
             .any(|known| known.part.is_ok() && !known.is_linker())
         {
-            let within = |why: &String| why.contains(RUSTLS);
-            all.retain(|known| known.part.as_ref().err().is_none_or(within));
+            all.retain(|known| known.part.is_ok() || known.within);
         }
         all
     }
@@ -175,19 +179,22 @@ impl Finder {
                 name: sites.name.clone(),
                 path: shown,
                 part: Ok(sites.part(file, path.to_owned())),
+                within: true,
             }),
-            Found::Hidden(why) => Some(hides(shown, why)),
+            Found::Hidden(why) => Some(hides(shown, why, false)),
+            Found::Within(why) => Some(hides(shown, why, true)),
             Found::Nothing => None,
         })
     }
 }
 
 /// A library at `path` that is out of reach.
-fn hides(path: String, why: String) -> Library {
+fn hides(path: String, why: String, within: bool) -> Library {
     Library {
         name: "TLS".to_owned(),
         path,
         part: Err(why),
+        within,
     }
 }
 
@@ -236,7 +243,7 @@ pub fn examine(sections: &Sections) -> usize {
     let kinds = [Kind::Library, Kind::Program, Kind::Linker];
     let all = kinds.map(|kind| match within(sections, Path::new(""), kind) {
         Found::Here(sites) => sites.sites.len(),
-        Found::Hidden(_) | Found::Nothing => 0,
+        Found::Hidden(_) | Found::Within(_) | Found::Nothing => 0,
     });
     all.iter().sum()
 }
@@ -263,9 +270,17 @@ fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
         (Kind::Library, _) if found.is_empty() => {
             Found::Hidden("its functions have no names".to_owned())
         }
-        (Kind::Program, Some(mark)) => Found::Hidden(format!(
-            "it holds {mark}, whose functions have no names: a build with its symbols is understood"
-        )),
+        (Kind::Program, Some(mark)) => {
+            let why = format!(
+                "it holds {mark}, whose functions have no names: a build with its symbols is understood"
+            );
+            // Rust's libraries are linked into the program, always.
+            if mark == RUSTLS {
+                Found::Within(why)
+            } else {
+                Found::Hidden(why)
+            }
+        }
         _ => Found::Nothing,
     }
 }
