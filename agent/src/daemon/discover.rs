@@ -527,7 +527,7 @@ impl Discoverer {
         }
     }
 
-    /// Those that were there at the start have all been found out: what [`Self::found`] answers
+    /// Those that were there at the start have all been found out: what [`Self::next_found`] answers
     /// after this is true holds the last of them.
     #[must_use]
     pub fn scanned(&self) -> bool {
@@ -547,9 +547,10 @@ impl Discoverer {
         let _ = self.requests.try_send(Request::Loaded(tgid));
     }
 
-    /// What was found out since the last call.
-    pub fn found(&self) -> impl Iterator<Item = Found> + '_ {
-        self.found.try_iter()
+    /// What was found out and not taken yet, the oldest.
+    #[must_use]
+    pub fn next_found(&self) -> Option<Found> {
+        self.found.try_recv().ok()
     }
 }
 
