@@ -204,11 +204,11 @@ impl Capture {
             Box::new(move |tgid, comm, command| identifier.from_command(tgid, comm, command)),
         );
         Ok(Self {
+            discoverer: Discoverer::start(discovery, known, plan.probes.tls, reader.waker()?),
             loaded,
             reader,
             control,
             pipeline,
-            discoverer: Discoverer::start(discovery, known, plan.probes.tls),
             executed: Executed::default(),
             log: plan.log,
             next_clock: 0,
