@@ -87,6 +87,12 @@ pub mod go {
     pub const GRPC_CLIENT_REGISTER: usize = 12;
     /// `transport.http2Client.activeStreams`.
     pub const GRPC_CLIENT_STREAMS: usize = 13;
+    /// Address that the names of types are told as distances from.
+    pub const TYPES: usize = 14;
+    /// `database/sql.DB.connector`, an interface.
+    pub const SQL_CONNECTOR: usize = 15;
+    /// `database/sql.Stmt.query`.
+    pub const SQL_QUERY: usize = 16;
     /// Added to the offset of what is found behind a pointer.
     pub const BEHIND: u64 = 1 << 32;
     /// Added to what is a distance from the stack pointer.

@@ -110,6 +110,12 @@ impl<'a> Types<'a> {
         places.iter().find_map(|place| pointers.get(place)).copied()
     }
 
+    /// Address that names and types are told as distances from, as linked.
+    #[must_use]
+    pub const fn base(&self) -> u64 {
+        self.base
+    }
+
     /// The type `name` (`*package.Type`), if the program has exactly one of that name whose struct
     /// has all of `fields`, with the offsets of those.
     #[must_use]
