@@ -21,8 +21,7 @@ impl Pipeline {
         let info = Arc::new(Opened::unseen(called.call, at));
         let caller = handler_of(&request.start);
         let threading = threading(&self.processes, task.tgid, Some(&request));
-        self.assembly
-            .asked(&info, request, (caller, at), threading);
+        self.assembly.asked(&info, request, (caller, at), threading);
     }
 
     /// These calls are over.

@@ -313,9 +313,10 @@ fn function(raw: u16) -> Result<Function, Error> {
 fn type_name(raw: &[u8; raw::TYPE_BYTES]) -> Option<String> {
     let (len, text) = match raw {
         [_, low @ 0..0x80, text @ ..] => (usize::from(*low), &text[..]),
-        [_, low, high @ 0..0x80, text @ ..] => {
-            (usize::from(*low & 0x7f) | usize::from(*high) << 7, &text[..])
-        }
+        [_, low, high @ 0..0x80, text @ ..] => (
+            usize::from(*low & 0x7f) | usize::from(*high) << 7,
+            &text[..],
+        ),
         _ => return None,
     };
     let name = std::str::from_utf8(text.get(..len).unwrap_or(text)).ok()?;

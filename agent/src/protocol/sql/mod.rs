@@ -43,7 +43,10 @@ pub fn operation(statement: &[u8], cut: bool, system: System) -> Operation {
         (semconv::DB_OPERATION_NAME, found.operation),
         (semconv::DB_COLLECTION_NAME, found.collection),
         (semconv::DB_QUERY_SUMMARY, Some(found.words)),
-        (semconv::DB_QUERY_TEXT, Some(text::sanitised(&scanned.tokens))),
+        (
+            semconv::DB_QUERY_TEXT,
+            Some(text::sanitised(&scanned.tokens)),
+        ),
     ];
     for (key, value) in attributes {
         if let Some(value) = value.filter(|value| !value.is_empty()) {

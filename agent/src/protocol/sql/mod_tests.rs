@@ -34,8 +34,14 @@ fn says_what_the_conventions_want() {
 fn what_says_nothing_is_named_by_its_system() {
     let found = operation(b"'x", true, driver::of_go("unheard.Of"));
     assert_eq!(found.verb, "other_sql");
-    assert_eq!(shown(&found), ["db.system.name=other_sql", "db.query.text=?"]);
+    assert_eq!(
+        shown(&found),
+        ["db.system.name=other_sql", "db.query.text=?"]
+    );
     let found = function("COMMIT", driver::of_go("sqlite.Driver"));
     assert_eq!(found.verb, "COMMIT");
-    assert_eq!(shown(&found), ["db.system.name=sqlite", "db.operation.name=COMMIT"]);
+    assert_eq!(
+        shown(&found),
+        ["db.system.name=sqlite", "db.operation.name=COMMIT"]
+    );
 }

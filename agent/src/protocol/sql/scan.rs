@@ -205,10 +205,14 @@ impl<'a> Scanner<'a> {
             b'\'' => self.literal(b'\'', self.backslashes()),
             b'"' if self.is_one_of(&[Postgresql, Oracle]) => self.name(b'"'),
             b'"' => self.literal(b'"', self.backslashes()),
-            b'`' if self.is_one_of(&[Postgresql, Oracle, SqlServer]) => (Part::Symbol(first), Next::End),
+            b'`' if self.is_one_of(&[Postgresql, Oracle, SqlServer]) => {
+                (Part::Symbol(first), Next::End)
+            }
             b'`' => self.name(b'`'),
             b'[' if self.is_one_of(&[SqlServer, Sqlite]) => self.name(b']'),
-            b'[' if self.dialect == Unknown && self.may_be_a_name() => (Part::Symbol(first), Next::End),
+            b'[' if self.dialect == Unknown && self.may_be_a_name() => {
+                (Part::Symbol(first), Next::End)
+            }
             b'$' => self.dollar(),
             b'?' => {
                 self.at += 1;
@@ -221,7 +225,11 @@ impl<'a> Scanner<'a> {
                 self.at += 1;
                 certain(Part::Symbol(first))
             }
-            b'@' | b':' if self.peek(1).is_some_and(|next| is_letter(next) || next.is_ascii_digit()) => {
+            b'@' | b':'
+                if self
+                    .peek(1)
+                    .is_some_and(|next| is_letter(next) || next.is_ascii_digit()) =>
+            {
                 let cast = first == b':' && from > 0 && self.bytes.get(from - 1) == Some(&b':');
                 self.at += 1;
                 if cast {
@@ -243,8 +251,9 @@ impl<'a> Scanner<'a> {
     /// Passes letters and digits.
     fn word(&mut self) {
         let hash = self.is_one_of(&[Oracle, SqlServer]);
-        let of_word =
-            |byte: &u8| is_letter(*byte) || byte.is_ascii_digit() || *byte == b'$' || (hash && *byte == b'#');
+        let of_word = |byte: &u8| {
+            is_letter(*byte) || byte.is_ascii_digit() || *byte == b'$' || (hash && *byte == b'#')
+        };
         self.at += self.rest().iter().take_while(|byte| of_word(byte)).count();
     }
 
@@ -322,7 +331,13 @@ impl<'a> Scanner<'a> {
             let rest = self.bytes.get(at..)?;
             let found = at + memchr::memchr(quote, rest)?;
             let inside = self.bytes.get(self.at + 1..found)?;
-            let odd = inside.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1;
+            let odd = inside
+                .iter()
+                .rev()
+                .take_while(|byte| **byte == b'\\')
+                .count()
+                % 2
+                == 1;
             match (odd, backslashes) {
                 (true, Backslashes::Unsure) => return None,
                 (true, Backslashes::Escape) => at = found + 1,
@@ -393,9 +408,14 @@ impl<'a> Scanner<'a> {
         let from = self.at;
         loop {
             let of_number = |byte: &u8| is_letter(*byte) || byte.is_ascii_digit() || *byte == b'.';
-            self.at += self.rest().iter().take_while(|byte| of_number(byte)).count();
+            self.at += self
+                .rest()
+                .iter()
+                .take_while(|byte| of_number(byte))
+                .count();
             let text = self.since(from);
-            let exponent = matches!(text, [.., b'e' | b'E']) && !matches!(text, [b'0', b'x' | b'X', ..]);
+            let exponent =
+                matches!(text, [.., b'e' | b'E']) && !matches!(text, [b'0', b'x' | b'X', ..]);
             let signed = matches!(self.peek(0), Some(b'+' | b'-'))
                 && self.peek(1).is_some_and(|next| next.is_ascii_digit());
             if !(exponent && signed) {

@@ -21,14 +21,26 @@ fn check(statement: &str, dialects: &[Dialect], expected: &str) {
 fn values_are_replaced_in_every_dialect() {
     for (statement, expected) in [
         ("SELECT 1", "SELECT ?"),
-        ("select a1 from t2 where b = 'x' ", "select a1 from t2 where b = ?"),
+        (
+            "select a1 from t2 where b = 'x' ",
+            "select a1 from t2 where b = ?",
+        ),
         ("a='it''s' and b=''", "a=? and b=?"),
         ("x = -1.5e-3 + 0xFFe+1 + .5", "x = -? + ?+? + ?"),
         ("x = X'00ff' or y = N'é' or z=b'1'", "x = ? or y = ? or z=?"),
         ("a IN (1, 'x', ?)", "a IN (?)"),
-        ("a in($1,$2) and b in (select 1)", "a in (?) and b in (select ?)"),
-        ("a = $1 and b = :name and c = @p1 and d = ?", "a = $1 and b = :name and c = @p1 and d = ?"),
-        ("a::text = true and b is null", "a::text = true and b is null"),
+        (
+            "a in($1,$2) and b in (select 1)",
+            "a in (?) and b in (select ?)",
+        ),
+        (
+            "a = $1 and b = :name and c = @p1 and d = ?",
+            "a = $1 and b = :name and c = @p1 and d = ?",
+        ),
+        (
+            "a::text = true and b is null",
+            "a::text = true and b is null",
+        ),
         ("a /* 'x' */ b -- it's\n c", "a b c"),
         ("q'[it's]' x", "?…"),
         ("U&'d\\0061'", "?"),
@@ -50,26 +62,50 @@ fn values_are_replaced_in_every_dialect() {
 #[test]
 fn what_dialects_read_differently() {
     check("\"A b\".c", &[Postgresql, Oracle], "\"A b\".c");
-    check("\"A b\".c", &[Mysql, Sqlite, SqlServer, Clickhouse, Unknown], "?.c");
+    check(
+        "\"A b\".c",
+        &[Mysql, Sqlite, SqlServer, Clickhouse, Unknown],
+        "?.c",
+    );
     check("`a b`", &[Mysql, Sqlite, Clickhouse, Unknown], "`a b`");
     check("x `a b`", &[Postgresql, Oracle, SqlServer], "x…");
     check("[it's] 'x'", &[Sqlite, SqlServer], "[it's] ?");
     check("[it's] 'x'", &[Unknown], "…");
-    check("[1] 'x'", &[Postgresql, Mysql, Clickhouse, Unknown], "[?] ?");
-    check("'it\\'s' x", &[Postgresql, Mysql, Clickhouse, Unknown], "?…");
+    check(
+        "[1] 'x'",
+        &[Postgresql, Mysql, Clickhouse, Unknown],
+        "[?] ?",
+    );
+    check(
+        "'it\\'s' x",
+        &[Postgresql, Mysql, Clickhouse, Unknown],
+        "?…",
+    );
     check("'a\\' x", &[Sqlite, SqlServer, Oracle], "? x");
     check("E'it\\'s' x", &[Postgresql], "? x");
     check("e'it\\'s' x", &[Mysql, Unknown], "?…");
     check("q'[it's]' x", &[Oracle], "? x");
     check("q'!it!' x", &ALL, "? x");
     check("a $$it's$$ b $x$ $$ $x$ c", &[Postgresql], "a ? b ? c");
-    check("a $$it's$$ b", &[Mysql, Sqlite, SqlServer, Oracle, Clickhouse, Unknown], "a ?…");
+    check(
+        "a $$it's$$ b",
+        &[Mysql, Sqlite, SqlServer, Oracle, Clickhouse, Unknown],
+        "a ?…",
+    );
     check("a $x$ cut", &[Postgresql], "a ?…");
     check("a # b\nc", &[Mysql], "a c");
-    check("a # b\nc", &[Postgresql, Sqlite, SqlServer, Oracle], "a # b c");
+    check(
+        "a # b\nc",
+        &[Postgresql, Sqlite, SqlServer, Oracle],
+        "a # b c",
+    );
     check("a # b\nc", &[Clickhouse, Unknown], "a…");
     check("5--3\n+c", &[Mysql], "?--? +c");
-    check("5--3\n+c", &[Postgresql, Sqlite, SqlServer, Oracle, Clickhouse], "? +c");
+    check(
+        "5--3\n+c",
+        &[Postgresql, Sqlite, SqlServer, Oracle, Clickhouse],
+        "? +c",
+    );
     check("5--3\n+c", &[Unknown], "?…");
     check("'''a ' b'''", &[Unknown], "?…");
 }

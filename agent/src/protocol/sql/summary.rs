@@ -39,7 +39,10 @@ pub fn summary(tokens: &[Token<'_>], cut: bool) -> Summary {
     reader.read();
     let operation = match reader.operations.as_slice() {
         [] => None,
-        [first, rest @ ..] => rest.iter().all(|other| other == first).then(|| first.clone()),
+        [first, rest @ ..] => rest
+            .iter()
+            .all(|other| other == first)
+            .then(|| first.clone()),
     };
     let collection = match reader.tables.as_slice() {
         [first, rest @ ..] if !reader.vague && rest.iter().all(|other| other == first) => {
@@ -85,8 +88,20 @@ struct Reader<'a> {
 
 /// Words that begin a statement and say all of it.
 const ALONE: [&str; 14] = [
-    "BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "SET", "SHOW", "CALL", "PRAGMA", "VACUUM", "ANALYZE",
-    "EXPLAIN", "EXEC", "START",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "RELEASE",
+    "SET",
+    "SHOW",
+    "CALL",
+    "PRAGMA",
+    "VACUUM",
+    "ANALYZE",
+    "EXPLAIN",
+    "EXEC",
+    "START",
 ];
 /// Words that begin a statement about an object, of a kind.
 const DEFINING: [&str; 3] = ["CREATE", "ALTER", "DROP"];
@@ -96,11 +111,28 @@ const KINDS: [&str; 9] = [
 ];
 /// Words between a kind and a name, and before a table's name.
 const FILLERS: [&str; 8] = [
-    "IF", "NOT", "EXISTS", "ONLY", "CONCURRENTLY", "LOW_PRIORITY", "IGNORE", "INTO",
+    "IF",
+    "NOT",
+    "EXISTS",
+    "ONLY",
+    "CONCURRENTLY",
+    "LOW_PRIORITY",
+    "IGNORE",
+    "INTO",
 ];
 /// What ends a list of tables.
 const CLAUSES: [&str; 12] = [
-    "WHERE", "GROUP", "ORDER", "HAVING", "LIMIT", "UNION", "EXCEPT", "INTERSECT", "RETURNING", "SET", "ON",
+    "WHERE",
+    "GROUP",
+    "ORDER",
+    "HAVING",
+    "LIMIT",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "RETURNING",
+    "SET",
+    "ON",
     "WINDOW",
 ];
 
@@ -111,7 +143,9 @@ impl<'a> Reader<'a> {
             let word = self.word(0);
             self.at += 1;
             match part {
-                Part::Symbol(b'(') if self.levels.len() < DEPTH => self.levels.push(Level::default()),
+                Part::Symbol(b'(') if self.levels.len() < DEPTH => {
+                    self.levels.push(Level::default())
+                }
                 Part::Symbol(b'(') => return,
                 Part::Symbol(b')') => {
                     if self.levels.len() > 1 {
@@ -152,7 +186,10 @@ impl<'a> Reader<'a> {
             "JOIN" => self.table(),
             "INSERT" | "REPLACE" | "MERGE" if begins || main => {
                 self.operation(word.to_owned());
-                if self.word(0).is_some_and(|next| FILLERS.contains(&next.as_str())) {
+                if self
+                    .word(0)
+                    .is_some_and(|next| FILLERS.contains(&next.as_str()))
+                {
                     self.table();
                 }
             }
@@ -186,7 +223,10 @@ impl<'a> Reader<'a> {
     /// `CREATE UNIQUE INDEX IF NOT EXISTS name`.
     fn define(&mut self, word: &str) {
         for ahead in 0..3 {
-            let Some(kind) = self.word(ahead).filter(|kind| KINDS.contains(&kind.as_str())) else {
+            let Some(kind) = self
+                .word(ahead)
+                .filter(|kind| KINDS.contains(&kind.as_str()))
+            else {
                 continue;
             };
             self.at += ahead + 1;
@@ -231,7 +271,10 @@ impl<'a> Reader<'a> {
     }
 
     fn skip_fillers(&mut self) {
-        while self.word(0).is_some_and(|next| FILLERS.contains(&next.as_str())) {
+        while self
+            .word(0)
+            .is_some_and(|next| FILLERS.contains(&next.as_str()))
+        {
             self.at += 1;
         }
     }
@@ -245,7 +288,10 @@ impl<'a> Reader<'a> {
             return;
         };
         // Of an INSERT the columns follow.
-        let inserts = matches!(self.operations.last().map(String::as_str), Some("INSERT" | "REPLACE"));
+        let inserts = matches!(
+            self.operations.last().map(String::as_str),
+            Some("INSERT" | "REPLACE")
+        );
         if self.part(len) == Some(Part::Symbol(b'(')) && !inserts {
             self.vague = true;
             return;
@@ -285,7 +331,9 @@ impl<'a> Reader<'a> {
     }
 
     fn part(&self, ahead: usize) -> Option<Part<'a>> {
-        self.tokens.get(self.at.checked_add(ahead)?).map(|token| token.part)
+        self.tokens
+            .get(self.at.checked_add(ahead)?)
+            .map(|token| token.part)
     }
 
     /// The word that stands so far ahead, in capital letters, if it is one that may be a keyword.

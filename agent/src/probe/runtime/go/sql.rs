@@ -144,10 +144,7 @@ fn calls(program: &Program<'_>) -> Option<Parts> {
 fn places(program: &Program<'_>) -> Option<Vec<(usize, u64)>> {
     let types = program.types.as_ref()?;
     let (_, db) = types.find("*sql.DB", &["connector"])?;
-    let mut at = vec![
-        (go::TYPES, types.base()),
-        (go::SQL_CONNECTOR, *db.first()?),
-    ];
+    let mut at = vec![(go::TYPES, types.base()), (go::SQL_CONNECTOR, *db.first()?)];
     // The `*DB` is looked for at the beginning of both.
     if let Some((_, offsets)) = types.find("*sql.Stmt", &["db", "query"]) {
         match offsets.as_slice() {
