@@ -61,7 +61,8 @@ pub mod go {
     pub const GOID: usize = 0;
     /// `runtime.g.parentGoid` (Go 1.21 and later).
     pub const PARENT: usize = 1;
-    /// `net/http.Request.ctx`, an interface: its data pointer follows its type.
+    /// `net/http.Request.ctx`, an interface: its data pointer follows its type; or `NOWHERE` where it is not
+    /// told which contexts are of requests.
     pub const REQUEST_CTX: usize = 2;
     /// Addresses of the types `*net.TCPConn`, `*net.UnixConn` and `*crypto/tls.Conn`.
     pub const TCP: usize = 3;

@@ -4,7 +4,7 @@
 //! at which the arguments of the function are still in their registers. Each filters by process,
 //! as a file may be shared with processes that are not watched.
 
-use agent_common::runtime::{GO, PYTHON, Runtime, WHILE_OPEN};
+use agent_common::runtime::{GO, NOWHERE, PYTHON, Runtime, WHILE_OPEN};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 
@@ -28,7 +28,7 @@ fn round_trip(ctx: &ProbeContext) -> Option<()> {
     let request: u64 = read_user(rbx)?;
     let goroutine = fiber::goroutine(runtime, r14)?;
     let context = request_context(runtime, request).unwrap_or(0);
-    let asker = go::asker(goroutine, context);
+    let asker = go::asker(runtime, goroutine, context);
     fiber::hand(request, asker);
     Some(())
 }
@@ -59,6 +59,9 @@ fn serve(ctx: &ProbeContext) -> Option<()> {
 #[inline(always)]
 fn request_context(runtime: &Runtime, request: u64) -> Option<u64> {
     let at = runtime.at[agent_common::runtime::go::REQUEST_CTX];
+    if at == NOWHERE {
+        return None;
+    }
     read_user(request.wrapping_add(at + 8)).filter(|context| *context != 0)
 }
 

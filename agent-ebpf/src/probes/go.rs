@@ -11,7 +11,7 @@
 
 use agent_common::conn::SENT;
 use agent_common::record::{STREAM, Stream};
-use agent_common::runtime::{Runtime, WHILE_OPEN, go};
+use agent_common::runtime::{NOWHERE, Runtime, WHILE_OPEN, go};
 
 use crate::emit::{emit, header};
 use crate::kernel::{number, read, read_user};
@@ -154,7 +154,10 @@ pub fn tell(role: u32, conn: u64, stream: u32, fiber: u64) {
 
 /// The task on whose behalf `goroutine` asks with the context whose data stands at `context`; 0 is none.
 #[inline(always)]
-pub fn asker(goroutine: u64, context: u64) -> u64 {
+pub fn asker(runtime: &Runtime, goroutine: u64, context: u64) -> u64 {
+    if runtime.at[go::REQUEST_CTX] == NOWHERE {
+        return goroutine;
+    }
     // A goroutine that serves a request, or that was made for one, says so itself.
     if fiber::handed(goroutine).is_some() {
         return goroutine;

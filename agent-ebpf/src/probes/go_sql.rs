@@ -69,18 +69,13 @@ struct Room<const N: usize> {
 #[inline(always)]
 pub fn called(runtime: &Runtime, place: &Place, question: &Question) -> Option<()> {
     let goroutine = fiber::goroutine(runtime, place.g)?;
-    let asker = go::asker(goroutine, question.context);
-    let fiber = if asker == goroutine {
-        fiber::acting(goroutine)
-    } else {
-        asker
-    };
     let len = question.len.min(u64::from(u32::MAX)) as u32;
     let captured = question.len.min(STATEMENT_BYTES as u64) as u32;
     let head = Called {
         header: header(CALLED, size_of::<Called>() + captured as usize),
         call: fresh_id(),
-        fiber,
+        // Only goroutines of net/http's own take work up for others, and those ask no database.
+        fiber: go::asker(runtime, goroutine, question.context),
         task: goroutine,
         depth: place.depth()?,
         len,

@@ -252,6 +252,13 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     if let Some(probed) = probed(service.runtime, process.program()) {
         tell("tasks", switched(config, probed));
     }
+    if tasks.as_ref().is_ok_and(Plan::has_database_calls) {
+        let state = match config.capture.database_calls {
+            true => "probed while weft runs",
+            false => "not probed: capture.database_calls is off",
+        };
+        tell("databases", format!("calls of database/sql: {state}"));
+    }
     for gap in gaps(&service).into_iter().chain(task_gaps(tasks)) {
         tell("limit", gap);
     }

@@ -194,8 +194,8 @@ proptest::proptest! {
     fn takes_any_bytes(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300), cut: bool) {
         for dialect in ALL {
             let found = scan(&bytes, cut, dialect);
-            sanitised(&found.tokens);
-            crate::protocol::sql::summary::summary(&found.tokens, found.cut);
+            let _ = sanitised(&found.tokens);
+            let _ = crate::protocol::sql::summary::summary(&found.tokens, found.cut);
         }
     }
 
@@ -204,8 +204,8 @@ proptest::proptest! {
     fn takes_any_marks(text in "[-'\"`\\[\\]$#/*a-e0-9 \n\\\\qnE.:@?(),;]{0,80}", cut: bool) {
         for dialect in ALL {
             let found = scan(text.as_bytes(), cut, dialect);
-            sanitised(&found.tokens);
-            crate::protocol::sql::summary::summary(&found.tokens, found.cut);
+            let _ = sanitised(&found.tokens);
+            let _ = crate::protocol::sql::summary::summary(&found.tokens, found.cut);
         }
     }
 }

@@ -38,6 +38,9 @@ const SERVE: &str = "net/http.serverHandler.ServeHTTP";
 const ROUND_TRIP: &str = "net/http.(*persistConn).roundTrip";
 const WRITE: &str = "net/http.(*Request).write";
 
+/// The program that tells of the contexts of requests.
+pub(super) const SERVES: &str = "go_serve";
+
 /// Most bytes of [`NEWPROC`].
 const CLOSURE: usize = 512;
 
@@ -188,7 +191,7 @@ fn sites(sections: &Sections, functions: &HashMap<String, Symbol>, parents: bool
         sites.extend(at_entry(sections, *round_trip, "go_round_trip"));
         sites.extend(at_entry(sections, *write, "go_request_write"));
         let serve = functions.get(SERVE);
-        sites.extend(serve.and_then(|serve| at_entry(sections, *serve, "go_serve")));
+        sites.extend(serve.and_then(|serve| at_entry(sections, *serve, SERVES)));
     }
     sites
 }
