@@ -541,4 +541,104 @@ mod tests {
         address.ip[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
         assert_eq!(ip(&address, FAMILY_INET6), IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
+
+    /// A head of `kind` with `body` behind it.
+    fn head(kind: u32, size: usize) -> raw::Header {
+        raw::Header {
+            at: 7,
+            tgid: 1,
+            tid: 2,
+            kind,
+            size: size as u32,
+        }
+    }
+
+    /// `name` as Go's runtime has it.
+    fn go_name(name: &str) -> [u8; raw::TYPE_BYTES] {
+        let mut raw = [b'#'; raw::TYPE_BYTES];
+        raw[0] = 1;
+        raw[1] = name.len() as u8;
+        raw[2..2 + name.len()].copy_from_slice(name.as_bytes());
+        raw
+    }
+
+    #[test]
+    fn calls_of_databases() {
+        let check =
+            |function: u16, driver, len, captured, expected: Result<(&str, bool), Error>| {
+                let head = raw::Called {
+                    header: head(raw::CALLED, size_of::<raw::Called>() + 3),
+                    call: 9,
+                    fiber: 4,
+                    task: 5,
+                    depth: 100,
+                    len,
+                    captured,
+                    function,
+                    flags: 0,
+                    reserved: 0,
+                    driver: go_name(driver),
+                };
+                let bytes = [head.as_bytes(), b"abc"].concat();
+                let found = decode(&bytes).map(|record| match record.event {
+                    Event::Called(called) => (called.driver.unwrap_or_default(), called.cut),
+                    other => panic!("{other:?}"),
+                });
+                let expected = expected.map(|(driver, cut)| (driver.to_owned(), cut));
+                assert_eq!(found, expected);
+            };
+        check(
+            raw::CALLED_EXEC,
+            "*pq.Driver",
+            3,
+            3,
+            Ok(("pq.Driver", false)),
+        );
+        check(
+            raw::CALLED_QUERY,
+            "pq.Driver",
+            30,
+            3,
+            Ok(("pq.Driver", true)),
+        );
+        check(raw::CALLED_BEGIN, "no\nname", 0, 0, Ok(("", false)));
+        check(99, "pq.Driver", 3, 3, Err(Error::Field("function")));
+        check(raw::CALLED_EXEC, "", 3, 9, Err(Error::Short(139)));
+    }
+
+    #[test]
+    fn ends_of_calls() {
+        let check = |flags, function, expected: Result<Returned, Error>| {
+            let record = raw::Returned {
+                header: head(raw::RETURNED, size_of::<raw::Returned>()),
+                task: 5,
+                depth: 100,
+                function,
+                flags,
+                reserved: 0,
+                error: go_name("*pq.Error"),
+            };
+            let found = decode(record.as_bytes()).map(|record| record.event);
+            assert_eq!(found, expected.map(|end| Event::Returned(Box::new(end))));
+        };
+        let returned = |within, error: Option<&str>| Returned {
+            by: 5,
+            depth: 100,
+            within,
+            error: error.map(str::to_owned),
+        };
+        check(0, 0, Ok(returned(None, None)));
+        check(
+            raw::RETURNED_FAILED,
+            0,
+            Ok(returned(None, Some("pq.Error"))),
+        );
+        let within = Some(Function::Query);
+        check(
+            raw::RETURNED_WITHIN,
+            raw::CALLED_QUERY,
+            Ok(returned(within, None)),
+        );
+        check(raw::RETURNED_WITHIN, 0, Err(Error::Field("function")));
+    }
 }
