@@ -319,7 +319,8 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
         Runtime::Go => gaps.push(
             "calls made by goroutines behind a channel have no parent, unless the request's \
              context comes with them; nor have calls over HTTP/2 by other libraries than net/http, \
-             golang.org/x/net/http2 and google.golang.org/grpc"
+             golang.org/x/net/http2 and google.golang.org/grpc; of calls of databases only those by \
+             database/sql are seen"
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(
