@@ -147,10 +147,8 @@ impl<'a> Reader<'a> {
                     self.levels.push(Level::default())
                 }
                 Part::Symbol(b'(') => return,
-                Part::Symbol(b')') => {
-                    if self.levels.len() > 1 {
-                        self.levels.pop();
-                    }
+                Part::Symbol(b')') if self.levels.len() > 1 => {
+                    self.levels.pop();
                 }
                 Part::Symbol(b';') => {
                     self.vague |= self.at < self.tokens.len();
