@@ -13,8 +13,8 @@ use agent_common::runtime::{Runtime, go as at};
 use crate::emit::{emit, header, lost, wakeup};
 use crate::kernel::{copy_user, fresh_id, opaque, read_user};
 use crate::maps::RECORDS;
-use crate::probes::go::{self, Interface};
 use crate::probes::fiber;
+use crate::probes::go::{self, Interface};
 
 /// `runtime.g.stack.hi`: the first field of a `g` is its `stack`, whose second one this is.
 const STACK_TOP: u64 = 8;
