@@ -46,6 +46,16 @@ pub const OVER: u32 = 20;
 /// A thread of a runtime with a heap that it does not share allocates in a part of it.
 pub const ALLOCATES: u32 = 21;
 
+/// A library was told to ask a database.
+pub const CALLED: u32 = 22;
+/// What a library was told is done, or has failed.
+pub const RETURNED: u32 = 23;
+
+/// Most bytes of a statement that [`Called`] carries.
+pub const STATEMENT_BYTES: usize = 1024;
+/// Bytes of a type's name that are told.
+pub const TYPE_BYTES: usize = 64;
+
 /// Most bytes that one chunk carries.
 pub const CHUNK_BYTES: usize = 8192;
 /// Most bytes of the command line that [`Executed`] carries.
@@ -96,6 +106,25 @@ pub const ALLOCATES_WORKER: u32 = 1;
 pub const ALLOCATES_VIRTUAL: u32 = 2;
 /// Bit of [`Allocates::flags`]: the virtual thread that it carried waits from now on.
 pub const ALLOCATES_YIELDED: u32 = 4;
+
+/// [`Called::function`]: a statement whose rows are asked for.
+pub const CALLED_QUERY: u16 = 1;
+/// A statement without rows.
+pub const CALLED_EXEC: u16 = 2;
+/// A statement that was prepared before.
+pub const CALLED_PREPARED: u16 = 3;
+/// A transaction begins.
+pub const CALLED_BEGIN: u16 = 4;
+/// It ends with what it has done.
+pub const CALLED_COMMIT: u16 = 5;
+/// It ends, and what it has done is undone.
+pub const CALLED_ROLLBACK: u16 = 6;
+
+/// Bit of [`Returned::flags`]: it failed.
+pub const RETURNED_FAILED: u16 = 1;
+/// Bit of [`Returned::flags`]: told by what the function calls as it succeeds, deeper in its stack than its
+/// beginning; without it, told at the very depth of [`Called`].
+pub const RETURNED_WITHIN: u16 = 2;
 
 /// Head of every record.
 #[repr(C)]
@@ -360,8 +389,59 @@ pub struct Allocates {
     pub reserved: u32,
 }
 
+/// A task begins a call of a library that asks a database; `captured` bytes of the statement follow.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Called {
+    /// Kind [`CALLED`].
+    pub header: Header,
+    /// The call: none of the numbers that [`Opened::conn`] and [`Plain::session`] have.
+    pub call: u64,
+    /// On whose behalf, as in [`Chunk::fiber`].
+    pub fiber: u64,
+    /// The task that makes it, never another's while its process lives.
+    pub task: u64,
+    /// How deep in the stack of the task, whatever becomes of that: calls within calls are deeper.
+    pub depth: u64,
+    /// Bytes of the statement; 0 where the function says it all.
+    pub len: u32,
+    /// Bytes of it that follow.
+    pub captured: u32,
+    /// `CALLED_*`.
+    pub function: u16,
+    /// [`CHUNK_FAULT`], or none.
+    pub flags: u16,
+    /// Always zero.
+    pub reserved: u32,
+    /// Name of the driver's type, as the runtime has it (`abi.Name` of Go: flags, length, text); zeros
+    /// where it cannot be read.
+    pub driver: [u8; TYPE_BYTES],
+}
+
+/// A call of a library that asks a database is over.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Returned {
+    /// Kind [`RETURNED`].
+    pub header: Header,
+    /// As in [`Called`].
+    pub task: u64,
+    /// As in [`Called`], at this moment.
+    pub depth: u64,
+    /// With [`RETURNED_WITHIN`]: as in [`Called`]; else 0.
+    pub function: u16,
+    /// `RETURNED_*` bits.
+    pub flags: u16,
+    /// Always zero.
+    pub reserved: u32,
+    /// With [`RETURNED_FAILED`]: name of the error's type, as [`Called::driver`].
+    pub error: [u8; TYPE_BYTES],
+}
+
 const _: () = {
     assert!(size_of::<Header>() == 24);
+    assert!(size_of::<Called>() == 24 + 48 + TYPE_BYTES);
+    assert!(size_of::<Returned>() == 24 + 24 + TYPE_BYTES);
     assert!(size_of::<Stream>() == 24 + 24);
     assert!(size_of::<Allocates>() == 24 + 32);
     assert!(size_of::<Opened>() == 24 + 40 + 48 + 8 + UNIX_PATH + 4);

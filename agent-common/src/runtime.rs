@@ -61,7 +61,8 @@ pub mod go {
     pub const GOID: usize = 0;
     /// `runtime.g.parentGoid` (Go 1.21 and later).
     pub const PARENT: usize = 1;
-    /// `net/http.Request.ctx`, an interface: its data pointer follows its type.
+    /// `net/http.Request.ctx`, an interface: its data pointer follows its type; or `NOWHERE` where it is not
+    /// told which contexts are of requests.
     pub const REQUEST_CTX: usize = 2;
     /// Addresses of the types `*net.TCPConn`, `*net.UnixConn` and `*crypto/tls.Conn`.
     pub const TCP: usize = 3;
@@ -87,6 +88,12 @@ pub mod go {
     pub const GRPC_CLIENT_REGISTER: usize = 12;
     /// `transport.http2Client.activeStreams`.
     pub const GRPC_CLIENT_STREAMS: usize = 13;
+    /// Address that the names of types are told as distances from.
+    pub const TYPES: usize = 14;
+    /// `database/sql.DB.connector`, an interface.
+    pub const SQL_CONNECTOR: usize = 15;
+    /// `database/sql.Stmt.query`.
+    pub const SQL_QUERY: usize = 16;
     /// Added to the offset of what is found behind a pointer.
     pub const BEHIND: u64 = 1 << 32;
     /// Added to what is a distance from the stack pointer.

@@ -8,6 +8,7 @@ use crate::metadata::{Runtime, Service};
 use crate::protocol::Limits as ProtocolLimits;
 use crate::protocol::exchange::{Moment, Outcome, Report, Request, Role, Value};
 use crate::protocol::session::{Change, Session};
+use crate::protocol::sql::calls::Calls;
 use crate::record::{ConnId, Direction, Event, Nanos, Opened, Record, Stream, Task, Way};
 use crate::semconv;
 use crate::span::build::{self, Peer};
@@ -29,6 +30,7 @@ use foldhash::{HashMap, HashMapExt};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+mod calls;
 mod ciphertext;
 
 /// Connections without records are looked for at this interval.
@@ -140,6 +142,7 @@ pub struct Pipeline {
     layers: Layers,
     assembly: Assembly,
     secured: Secured,
+    calls: Calls,
     routes: Routes,
     processes: HashMap<u32, Process>,
     clock: Clock,
@@ -161,6 +164,7 @@ impl Pipeline {
             layers: Layers::new(),
             assembly: Assembly::new(options.assembly, ids),
             secured: Secured::default(),
+            calls: Calls::default(),
             routes: Routes::new(options.routes),
             options,
             processes: HashMap::new(),
@@ -195,6 +199,8 @@ impl Pipeline {
             Input::Lost(at) => {
                 self.table.lost(at);
                 self.assembly.lost(at);
+                let over = self.calls.lost(at);
+                self.over(over);
             }
             Input::Clock(clock) => self.clock = clock,
             Input::Tick(now) => self.tick(now, out),
@@ -209,7 +215,10 @@ impl Pipeline {
     /// What went through so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
+        let mut dropped = self.counts.dropped.clone();
+        dropped.extend(self.calls.counts.causes());
         Counts {
+            dropped,
             table: self.table.counts,
             plain: self.layers.counts,
             assembly: self.assembly.counts.clone(),
@@ -235,6 +244,7 @@ impl Pipeline {
         let others = [
             ("unnamed", self.unnamed.len()),
             ("secured", self.secured.len()),
+            ("calls", self.calls.len()),
         ];
         let streams = table.into_iter().chain(self.layers.sizes());
         let all = streams.chain(self.assembly.sizes());
@@ -325,6 +335,11 @@ impl Pipeline {
                     .told(task, stream.fiber, of(task, &stream), at);
             }
             Event::Handed { fiber, by } => self.assembly.handed(task.tgid, fiber, by),
+            Event::Called(called) => self.called(at, task, &called),
+            Event::Returned(returned) => {
+                let over = self.calls.returned(at, task, &returned);
+                self.over(over);
+            }
             Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),
         }
@@ -364,6 +379,8 @@ impl Pipeline {
         self.with_sessions(Handler { task, fiber: 0 }, out, |table, _, each| {
             table.exited(at, task.tgid, each);
         });
+        let over = self.calls.exited(at, task.tgid);
+        self.over(over);
         self.assembly.exited(task.tgid);
         if let Some(process) = self.processes.get_mut(&task.tgid) {
             process.ended = Some(at);

@@ -22,6 +22,13 @@ pub const RPC_METHOD: &str = "rpc.method";
 pub const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
 pub const RPC_STATUS_CODE: &str = "rpc.status_code";
 
+// Spans: databases
+pub const DB_SYSTEM_NAME: &str = "db.system.name";
+pub const DB_OPERATION_NAME: &str = "db.operation.name";
+pub const DB_COLLECTION_NAME: &str = "db.collection.name";
+pub const DB_QUERY_SUMMARY: &str = "db.query.summary";
+pub const DB_QUERY_TEXT: &str = "db.query.text";
+
 // Spans: network
 pub const CLIENT_ADDRESS: &str = "client.address";
 pub const SERVER_ADDRESS: &str = "server.address";

@@ -44,6 +44,7 @@ impl Probes {
             connections: 4096,
             watch_new: false,
             tls: true,
+            database_calls: true,
             btf: None,
             forced: BTreeMap::from([(subject.to_owned(), candidate.to_owned())]),
         };

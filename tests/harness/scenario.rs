@@ -460,6 +460,8 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Plain(_)
             | Event::Secured(_)
             | Event::Joined(_)
+            | Event::Called(_)
+            | Event::Returned(_)
             | Event::Loaded
             | Event::Stream(_)
             | Event::Left

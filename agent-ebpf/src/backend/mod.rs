@@ -4,6 +4,7 @@
 //! subject is active at a time, else events would double.
 
 pub mod go;
+pub mod go_sql;
 pub mod java;
 pub mod lifecycle;
 pub mod node;

@@ -4,12 +4,12 @@
 //! at which the arguments of the function are still in their registers. Each filters by process,
 //! as a file may be shared with processes that are not watched.
 
-use agent_common::runtime::{GO, PYTHON, Runtime, WHILE_OPEN};
+use agent_common::runtime::{GO, NOWHERE, PYTHON, Runtime, WHILE_OPEN};
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 
 use crate::kernel::read_user;
-use crate::probes::{fiber, python};
+use crate::probes::{fiber, go, python};
 
 /// Go: `func (pc *persistConn) roundTrip(req *transportRequest) (resp *Response, err error)` of
 /// `net/http`. ABIInternal: `pc` in rax, `req` in rbx, `g` in r14. The first field of a
@@ -27,15 +27,8 @@ fn round_trip(ctx: &ProbeContext) -> Option<()> {
     let (rbx, r14) = unsafe { ((*ctx.regs).rbx, (*ctx.regs).r14) };
     let request: u64 = read_user(rbx)?;
     let goroutine = fiber::goroutine(runtime, r14)?;
-    // A goroutine that serves a request, or that was made for one, says so itself.
-    let asker = match fiber::handed(goroutine) {
-        Some(_) => goroutine,
-        None => match request_context(runtime, request).and_then(known_context) {
-            Some(context) if is_done(context) => context,
-            Some(context) => context | WHILE_OPEN,
-            None => goroutine,
-        },
-    };
+    let context = request_context(runtime, request).unwrap_or(0);
+    let asker = go::asker(runtime, goroutine, context);
     fiber::hand(request, asker);
     Some(())
 }
@@ -66,40 +59,10 @@ fn serve(ctx: &ProbeContext) -> Option<()> {
 #[inline(always)]
 fn request_context(runtime: &Runtime, request: u64) -> Option<u64> {
     let at = runtime.at[agent_common::runtime::go::REQUEST_CTX];
-    read_user(request.wrapping_add(at + 8)).filter(|context| *context != 0)
-}
-
-/// `context.cancelCtx.err`, the same since Go 1.7: its first word is a type once there is one.
-const ERROR: u64 = 48;
-
-/// The request of this context is over: `net/http` has cancelled it, and whoever holds it still
-/// works for that request, as nobody else can have been given its address meanwhile.
-#[inline(always)]
-fn is_done(context: u64) -> bool {
-    let error: u64 = read_user(context.wrapping_add(ERROR)).unwrap_or(0);
-    error != 0
-}
-
-/// Most contexts that are followed upwards.
-const CONTEXTS: u32 = 16;
-
-/// The context of a server's request that `context` was made from. Every type of the package
-/// `context` has its parent for its first field, an interface whose data pointer is its second
-/// word. That of a request's context is the context of its connection: a context at the address
-/// of a former request's has another parent, or is told by that request being over.
-#[inline(always)]
-fn known_context(context: u64) -> Option<u64> {
-    let mut context = context;
-    let mut i = 0;
-    while i < CONTEXTS {
-        let parent = read_user(context + 8)?;
-        if fiber::handed(context) == Some(parent) {
-            return Some(context);
-        }
-        context = parent;
-        i += 1;
+    if at == NOWHERE {
+        return None;
     }
-    None
+    read_user(request.wrapping_add(at + 8)).filter(|context| *context != 0)
 }
 
 /// Go: `func (r *Request) write(w io.Writer, usingProxy bool, extraHeaders Header,

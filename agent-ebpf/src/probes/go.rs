@@ -11,11 +11,12 @@
 
 use agent_common::conn::SENT;
 use agent_common::record::{STREAM, Stream};
-use agent_common::runtime::{Runtime, go};
+use agent_common::runtime::{NOWHERE, Runtime, WHILE_OPEN, go};
 
 use crate::emit::{emit, header};
 use crate::kernel::{number, read, read_user};
 use crate::probes::connection::{self, Socket};
+use crate::probes::fiber;
 use crate::probes::file;
 use crate::probes::plain::{self, Moved};
 
@@ -149,4 +150,54 @@ pub fn tell(role: u32, conn: u64, stream: u32, fiber: u64) {
         stream,
         role,
     });
+}
+
+/// The task on whose behalf `goroutine` asks with the context whose data stands at `context`; 0 is none.
+#[inline(always)]
+pub fn asker(runtime: &Runtime, goroutine: u64, context: u64) -> u64 {
+    if runtime.at[go::REQUEST_CTX] == NOWHERE {
+        return goroutine;
+    }
+    // A goroutine that serves a request, or that was made for one, says so itself.
+    if fiber::handed(goroutine).is_some() {
+        return goroutine;
+    }
+    match known_context(context) {
+        Some(context) if is_done(context) => context,
+        Some(context) => context | WHILE_OPEN,
+        None => goroutine,
+    }
+}
+
+/// `context.cancelCtx.err`, the same since Go 1.7: its first word is a type once there is one.
+const ERROR: u64 = 48;
+
+/// The request of this context is over: `net/http` has cancelled it, and whoever holds it still
+/// works for that request, as nobody else can have been given its address meanwhile.
+#[inline(always)]
+fn is_done(context: u64) -> bool {
+    let error: u64 = read_user(context.wrapping_add(ERROR)).unwrap_or(0);
+    error != 0
+}
+
+/// Most contexts that are followed upwards.
+const CONTEXTS: u32 = 16;
+
+/// The context of a server's request that `context` was made from. Every type of the package
+/// `context` has its parent for its first field, an interface whose data pointer is its second
+/// word. That of a request's context is the context of its connection: a context at the address
+/// of a former request's has another parent, or is told by that request being over.
+#[inline(always)]
+fn known_context(context: u64) -> Option<u64> {
+    let mut context = context;
+    let mut i = 0;
+    while i < CONTEXTS {
+        let parent = read_user(context + 8)?;
+        if fiber::handed(context) == Some(parent) {
+            return Some(context);
+        }
+        context = parent;
+        i += 1;
+    }
+    None
 }

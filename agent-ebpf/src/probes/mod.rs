@@ -4,6 +4,7 @@ pub mod connection;
 pub mod fiber;
 pub mod file;
 pub mod go;
+pub mod go_sql;
 pub mod java;
 pub mod lifecycle;
 pub mod native;

@@ -18,6 +18,9 @@ section! {
         pub socket_io: SocketIo = SocketIo::Auto;
         /// Plain bytes are seen in TLS libraries, before and after their cipher.
         pub tls: bool = true;
+        /// Calls of libraries that ask databases are seen where they are made, whatever their drivers
+        /// speak: database/sql of Go. Statements leave without the values in them.
+        pub database_calls: bool = true;
     }
 }
 

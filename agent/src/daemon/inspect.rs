@@ -255,6 +255,13 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     if let Some(probed) = probed(service.runtime, process.program()) {
         tell("tasks", switched(config, probed));
     }
+    if tasks.as_ref().is_ok_and(Plan::has_database_calls) {
+        let state = match config.capture.database_calls {
+            true => "probed while weft runs",
+            false => "not probed: capture.database_calls is off",
+        };
+        tell("databases", format!("calls of database/sql: {state}"));
+    }
     for gap in gaps(&service).into_iter().chain(task_gaps(tasks)) {
         tell("limit", gap);
     }
@@ -312,7 +319,8 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
         Runtime::Go => gaps.push(
             "calls made by goroutines behind a channel have no parent, unless the request's \
              context comes with them; nor have calls over HTTP/2 by other libraries than net/http, \
-             golang.org/x/net/http2 and google.golang.org/grpc"
+             golang.org/x/net/http2 and google.golang.org/grpc; of calls of databases only those by \
+             database/sql are seen"
                 .to_owned(),
         ),
         Runtime::Rust => gaps.push(

@@ -46,6 +46,7 @@ pub fn probes(config: &Config, watch_new: bool) -> object::Options {
         connections: config.capture.connections,
         watch_new,
         tls: config.capture.tls,
+        database_calls: config.capture.database_calls,
         btf: config.capture.btf.clone(),
         forced: forced.into_iter().collect::<BTreeMap<_, _>>(),
     }

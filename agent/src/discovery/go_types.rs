@@ -37,6 +37,8 @@ const KIND: u8 = 31;
 /// Offset of `runtime.moduledata.types`: until Go 1.19, and since (which has `covctrs`).
 const MODULE_TYPES: [u64; 2] = [280, 296];
 const COVERED: u32 = 20;
+/// Until then an `abi.StructField` had its offset twice as large, and one more if it was embedded.
+const PLAIN_OFFSETS: u32 = 19;
 
 /// Where the types of a program are.
 pub struct Types<'a> {
@@ -44,6 +46,7 @@ pub struct Types<'a> {
     list: &'a Section,
     /// Names and types are told as distances from here.
     base: u64,
+    minor: u32,
 }
 
 /// A type of the form `*T`.
@@ -66,6 +69,7 @@ impl<'a> Types<'a> {
             sections,
             list,
             base: found?,
+            minor,
         };
         // What was taken for the module is none if its types have no names.
         types.name_of(types.entry(0)?)?;
@@ -108,6 +112,12 @@ impl<'a> Types<'a> {
             .collect();
         let pointers = pointers(sections, &places);
         places.iter().find_map(|place| pointers.get(place)).copied()
+    }
+
+    /// Address that names and types are told as distances from, as linked.
+    #[must_use]
+    pub const fn base(&self) -> u64 {
+        self.base
     }
 
     /// The type `name` (`*package.Type`), if the program has exactly one of that name whose struct
@@ -169,8 +179,9 @@ impl<'a> Types<'a> {
         let mut known = HashMap::new();
         for place in places {
             let name = names.get(&place).and_then(|at| self.name_at(*at));
-            if let (Some(name), Some(offset)) = (name, word(self.sections, place.wrapping_add(16)))
-            {
+            let told = word(self.sections, place.wrapping_add(16));
+            if let (Some(name), Some(told)) = (name, told) {
+                let offset = told >> u32::from(self.minor < PLAIN_OFFSETS);
                 known.entry(name).or_insert(offset);
             }
         }

@@ -5,7 +5,7 @@ use super::btf;
 use super::hooks::SUBJECTS;
 use super::multi::Multi;
 use super::offsets;
-use super::runtime::{Part, Plan};
+use super::runtime::{self, Part, Plan};
 use super::uprobes::{Reach, Uprobes};
 use agent_common::loss::Loss;
 use agent_common::runtime::Runtime;
@@ -69,6 +69,8 @@ pub struct Options {
     pub watch_new: bool,
     /// TLS libraries are probed.
     pub tls: bool,
+    /// Calls of libraries that ask databases are wanted.
+    pub database_calls: bool,
     /// BTF to use in place of the running kernel's.
     pub btf: Option<PathBuf>,
     /// Subject → the only candidate to try.
@@ -80,6 +82,7 @@ pub struct Loaded {
     ebpf: Ebpf,
     /// TLS libraries are probed.
     tls: bool,
+    database_calls: bool,
     /// Probes in the files of processes.
     pub uprobes: Uprobes,
     /// What became of every hook.
@@ -123,6 +126,7 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
     Ok(Loaded {
         ebpf,
         tls: options.tls,
+        database_calls: options.database_calls,
         uprobes,
         reports,
     })
@@ -203,10 +207,17 @@ impl Loaded {
 
     /// Probes the file of a process.
     pub fn probe(&mut self, tgid: u32, plan: &Plan) -> Reach {
-        if self.tls {
+        let mut gone = Vec::new();
+        if !self.tls {
+            gone.extend(runtime::PLAINTEXT);
+        }
+        if !self.database_calls {
+            gone.extend(runtime::DATABASE_CALLS);
+        }
+        if gone.is_empty() {
             return self.uprobes.apply(&mut self.ebpf, tgid, plan);
         }
-        let plan = plan.without_plaintext();
+        let plan = plan.without(&gone);
         self.uprobes.apply(&mut self.ebpf, tgid, &plan)
     }
 

@@ -4,7 +4,9 @@
 //! times as much. So the first one that it emulates is looked for, as long as the function has
 //! not changed the registers of its arguments.
 
-use iced_x86::{Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{
+    Code, Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register,
+};
 use std::collections::HashMap;
 
 /// Bytes of a function that are looked through.
@@ -252,6 +254,55 @@ pub fn call_with_field_of_stack(
         }
     }
     None
+}
+
+/// The ends of a function.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ends {
+    /// Offsets of calls behind each of which the function returns, whatever happens.
+    pub calls: Vec<u64>,
+    /// Offsets of the returns that are not behind one of those alone.
+    pub returns: Vec<u64>,
+}
+
+/// Where `code`, a whole function that is loaded at `address`, ends: by the calls of `target` that lead to a
+/// return of their own, and by its other returns.
+#[must_use]
+pub fn ends(code: &[u8], address: u64, target: Option<u64>) -> Ends {
+    let decoder = Decoder::with_ip(64, code, address, DecoderOptions::NONE);
+    let all: Vec<Instruction> = decoder.into_iter().collect();
+    let mut targets: Vec<u64> = all.iter().filter_map(jump_target).collect();
+    targets.sort_unstable();
+    let mut ends = Ends::default();
+    let mut passed = None;
+    for found in &all {
+        // Who comes from elsewhere has not passed the call.
+        if targets.binary_search(&found.ip()).is_ok() {
+            passed = None;
+        }
+        if target.is_some_and(|target| is_call(found, target)) {
+            passed = Some(found.ip().wrapping_sub(address));
+        } else if found.mnemonic() == Mnemonic::Ret {
+            match passed.take() {
+                Some(call) => ends.calls.push(call),
+                None => ends.returns.push(found.ip().wrapping_sub(address)),
+            }
+        } else if !is_any_call(found) && found.flow_control() != FlowControl::Next {
+            passed = None;
+        }
+    }
+    ends
+}
+
+/// Where a jump goes.
+fn jump_target(found: &Instruction) -> Option<u64> {
+    let jumps = [
+        FlowControl::ConditionalBranch,
+        FlowControl::UnconditionalBranch,
+    ];
+    jumps
+        .contains(&found.flow_control())
+        .then(|| found.near_branch_target())
 }
 
 fn is_call(instruction: &Instruction, target: u64) -> bool {

@@ -265,3 +265,35 @@ fn calls_are_found_by_their_target() {
     assert_eq!(call(&code, 0x1000, 0x102b), Some(6));
     assert_eq!(call(&code, 0x1000, 0x1000), None);
 }
+
+/// Ends of `code` at address 0x1000, where what is looked for is at 0x2000.
+fn check_ends(code: &[u8], calls: &[u64], returns: &[u64]) {
+    let expected = Ends {
+        calls: calls.to_vec(),
+        returns: returns.to_vec(),
+    };
+    assert_eq!(ends(code, 0x1000, Some(0x2000)), expected, "{code:x?}");
+}
+
+#[test]
+fn a_return_behind_a_call_alone_is_told_by_the_call() {
+    // call 0x2000; add rsp, 8; pop rbp; ret
+    let success = [0xe8, 0xfb, 0x0f, 0, 0, 0x48, 0x83, 0xc4, 8, 0x5d, 0xc3];
+    check_ends(&success, &[0], &[]);
+    // Another call between them is no way elsewhere: call rcx.
+    let released = [0xe8, 0xfb, 0x0f, 0, 0, 0xff, 0xd1, 0xc3];
+    check_ends(&released, &[0], &[]);
+    let failed = [0x31, 0xc0, 0xc3];
+    check_ends(&[&success[..], &failed].concat(), &[0], &[13]);
+}
+
+#[test]
+fn a_return_that_others_reach_is_told_by_itself() {
+    // je 7; call 0x2000; ret: who jumps has not passed the call.
+    check_ends(&[0x74, 5, 0xe8, 0xf9, 0x0f, 0, 0, 0xc3], &[], &[7]);
+    // call 0x2000; je 8; nop; ret: what happens in between is not known.
+    check_ends(&[0xe8, 0xfb, 0x0f, 0, 0, 0x74, 1, 0x90, 0xc3], &[], &[8]);
+    // call of something else; ret
+    check_ends(&[0xe8, 0, 0, 0, 0, 0xc3], &[], &[5]);
+    assert_eq!(ends(&[0xc3], 0x1000, None).returns, [0]);
+}

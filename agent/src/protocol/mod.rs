@@ -10,6 +10,7 @@ mod http;
 pub mod http1;
 pub mod http2;
 pub mod session;
+pub mod sql;
 pub mod text;
 pub mod tls;
 pub mod websocket;

@@ -4,8 +4,8 @@
 //! error, never a panic.
 
 use super::{
-    Allocator, Chunk, ConnId, Direction, Ended, Endpoint, Event, Joined, Opened, Plain, Record,
-    Secured, Stream, Task, Way,
+    Allocator, Called, Chunk, ConnId, Direction, Ended, Endpoint, Event, Function, Joined, Opened,
+    Plain, Record, Returned, Secured, Stream, Task, Way,
 };
 use agent_common::conn::{Address, FAMILY_INET, FAMILY_INET6, ROLE_CLIENT, SENT, UNIX_PATH};
 use agent_common::record as raw;
@@ -64,6 +64,13 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
         }
         raw::JOINED => joined(&view(bytes).ok_or_else(short)?)?,
         raw::LOADED => Event::Loaded,
+        raw::CALLED => {
+            let head: raw::Called = view(bytes).ok_or_else(short)?;
+            let body = bytes.get(size_of::<raw::Called>()..).unwrap_or_default();
+            let body = body.get(..head.captured as usize).ok_or_else(short)?;
+            called(&head, body)?
+        }
+        raw::RETURNED => returned(&view(bytes).ok_or_else(short)?)?,
         raw::STREAM => stream(&view(bytes).ok_or_else(short)?)?,
         raw::ENDED => ended(&view(bytes).ok_or_else(short)?)?,
         raw::SPAWNED => {
@@ -261,6 +268,61 @@ fn stream(record: &raw::Stream) -> Result<Event<'static>, Error> {
         fiber: record.fiber,
         way,
     }))
+}
+
+fn called<'a>(head: &raw::Called, statement: &'a [u8]) -> Result<Event<'a>, Error> {
+    whole(head.captured, head.len)?;
+    Ok(Event::Called(Box::new(Called {
+        call: ConnId(head.call),
+        fiber: head.fiber,
+        by: head.task,
+        depth: head.depth,
+        function: function(head.function)?,
+        driver: type_name(&head.driver),
+        statement,
+        cut: head.captured < head.len,
+    })))
+}
+
+fn returned(record: &raw::Returned) -> Result<Event<'static>, Error> {
+    let is = |flag| record.flags & flag != 0;
+    let failed = is(raw::RETURNED_FAILED);
+    let within = is(raw::RETURNED_WITHIN).then(|| function(record.function));
+    Ok(Event::Returned(Box::new(Returned {
+        by: record.task,
+        depth: record.depth,
+        within: within.transpose()?,
+        error: failed.then(|| type_name(&record.error).unwrap_or_default()),
+    })))
+}
+
+fn function(raw: u16) -> Result<Function, Error> {
+    Ok(match raw {
+        raw::CALLED_QUERY => Function::Query,
+        raw::CALLED_EXEC => Function::Exec,
+        raw::CALLED_PREPARED => Function::Prepared,
+        raw::CALLED_BEGIN => Function::Begin,
+        raw::CALLED_COMMIT => Function::Commit,
+        raw::CALLED_ROLLBACK => Function::Rollback,
+        _ => return Err(Error::Field("function")),
+    })
+}
+
+/// The text of an `abi.Name` of Go, as far as it was copied: behind flags, and its length in seven bits a
+/// byte. Pointers to types and types go by the same name.
+fn type_name(raw: &[u8; raw::TYPE_BYTES]) -> Option<String> {
+    let (len, text) = match raw {
+        [_, low @ 0..0x80, text @ ..] => (usize::from(*low), &text[..]),
+        [_, low, high @ 0..0x80, text @ ..] => (
+            usize::from(*low & 0x7f) | usize::from(*high) << 7,
+            &text[..],
+        ),
+        _ => return None,
+    };
+    let name = std::str::from_utf8(text.get(..len).unwrap_or(text)).ok()?;
+    let name = name.trim_start_matches('*');
+    let is_name = |c: char| c.is_alphanumeric() || "._-/[],* {}".contains(c);
+    (!name.is_empty() && name.chars().all(is_name)).then(|| name.to_owned())
 }
 
 fn ended(record: &raw::Ended) -> Result<Event<'static>, Error> {
@@ -478,5 +540,105 @@ mod tests {
         };
         address.ip[10..].copy_from_slice(&[0xff, 0xff, 127, 0, 0, 1]);
         assert_eq!(ip(&address, FAMILY_INET6), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+
+    /// A head of `kind` with `body` behind it.
+    fn head(kind: u32, size: usize) -> raw::Header {
+        raw::Header {
+            at: 7,
+            tgid: 1,
+            tid: 2,
+            kind,
+            size: size as u32,
+        }
+    }
+
+    /// `name` as Go's runtime has it.
+    fn go_name(name: &str) -> [u8; raw::TYPE_BYTES] {
+        let mut raw = [b'#'; raw::TYPE_BYTES];
+        raw[0] = 1;
+        raw[1] = name.len() as u8;
+        raw[2..2 + name.len()].copy_from_slice(name.as_bytes());
+        raw
+    }
+
+    #[test]
+    fn calls_of_databases() {
+        let check =
+            |function: u16, driver, len, captured, expected: Result<(&str, bool), Error>| {
+                let head = raw::Called {
+                    header: head(raw::CALLED, size_of::<raw::Called>() + 3),
+                    call: 9,
+                    fiber: 4,
+                    task: 5,
+                    depth: 100,
+                    len,
+                    captured,
+                    function,
+                    flags: 0,
+                    reserved: 0,
+                    driver: go_name(driver),
+                };
+                let bytes = [head.as_bytes(), b"abc"].concat();
+                let found = decode(&bytes).map(|record| match record.event {
+                    Event::Called(called) => (called.driver.unwrap_or_default(), called.cut),
+                    other => panic!("{other:?}"),
+                });
+                let expected = expected.map(|(driver, cut)| (driver.to_owned(), cut));
+                assert_eq!(found, expected);
+            };
+        check(
+            raw::CALLED_EXEC,
+            "*pq.Driver",
+            3,
+            3,
+            Ok(("pq.Driver", false)),
+        );
+        check(
+            raw::CALLED_QUERY,
+            "pq.Driver",
+            30,
+            3,
+            Ok(("pq.Driver", true)),
+        );
+        check(raw::CALLED_BEGIN, "no\nname", 0, 0, Ok(("", false)));
+        check(99, "pq.Driver", 3, 3, Err(Error::Field("function")));
+        check(raw::CALLED_EXEC, "", 3, 9, Err(Error::Short(139)));
+    }
+
+    #[test]
+    fn ends_of_calls() {
+        let check = |flags, function, expected: Result<Returned, Error>| {
+            let record = raw::Returned {
+                header: head(raw::RETURNED, size_of::<raw::Returned>()),
+                task: 5,
+                depth: 100,
+                function,
+                flags,
+                reserved: 0,
+                error: go_name("*pq.Error"),
+            };
+            let found = decode(record.as_bytes()).map(|record| record.event);
+            assert_eq!(found, expected.map(|end| Event::Returned(Box::new(end))));
+        };
+        let returned = |within, error: Option<&str>| Returned {
+            by: 5,
+            depth: 100,
+            within,
+            error: error.map(str::to_owned),
+        };
+        check(0, 0, Ok(returned(None, None)));
+        check(
+            raw::RETURNED_FAILED,
+            0,
+            Ok(returned(None, Some("pq.Error"))),
+        );
+        let within = Some(Function::Query);
+        check(
+            raw::RETURNED_WITHIN,
+            raw::CALLED_QUERY,
+            Ok(returned(within, None)),
+        );
+        check(raw::RETURNED_WITHIN, 0, Err(Error::Field("function")));
     }
 }

@@ -60,6 +60,8 @@ pub enum Endpoint {
     Inet(IpAddr, u16),
     /// UNIX stream socket by its inode, 0 when unknown.
     Unix(u64),
+    /// None was seen: a library was asked.
+    Unseen,
 }
 
 impl Hash for Endpoint {
@@ -75,6 +77,7 @@ impl Hash for Endpoint {
                 state.write_u16(*port);
             }
             Self::Unix(inode) => state.write_u64(*inode),
+            Self::Unseen => state.write_u8(0),
         }
     }
 }
@@ -132,6 +135,10 @@ pub enum Event<'a> {
     },
     /// A runtime's task has to do with a stream of a shared connection.
     Stream(Stream),
+    /// A task begins to ask a database by a library.
+    Called(Box<Called<'a>>),
+    /// A database has answered, or the call has failed.
+    Returned(Box<Returned>),
     /// A process has loaded libraries, or unloaded some.
     Loaded,
     /// A thread ended, and others of its process go on.
@@ -192,6 +199,26 @@ pub struct Opened {
     pub offsets: [u64; 2],
     /// Bound path of a UNIX socket.
     pub path: Option<String>,
+}
+
+impl Opened {
+    /// What stands for the connection of the call `call` of a library, which began at `at`.
+    #[must_use]
+    pub const fn unseen(call: ConnId, at: Nanos) -> Self {
+        Self {
+            conn: call,
+            at,
+            inode: 0,
+            local: Endpoint::Unseen,
+            remote: Endpoint::Unseen,
+            client: true,
+            fresh: true,
+            plain: None,
+            netns: 0,
+            offsets: [0; 2],
+            path: None,
+        }
+    }
 }
 
 /// The connection that carries another one's bytes, encrypted.
@@ -276,6 +303,57 @@ pub struct Stream {
     pub fiber: u64,
     /// What they have to do with each other.
     pub way: Way,
+}
+
+/// A task begins to ask a database by a library.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Called<'a> {
+    /// The call, numbered like connections.
+    pub call: ConnId,
+    /// On whose behalf, as of [`Chunk`].
+    pub fiber: u64,
+    /// The task that makes it.
+    pub by: u64,
+    /// How deep in the stack of the task.
+    pub depth: u64,
+    /// By which function.
+    pub function: Function,
+    /// Name of the driver's type, without a `*`.
+    pub driver: Option<String>,
+    /// The statement, as far as it was copied.
+    pub statement: &'a [u8],
+    /// It is longer.
+    pub cut: bool,
+}
+
+/// A function of a library that asks a database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Function {
+    /// A statement whose rows are asked for.
+    Query,
+    /// A statement without rows.
+    Exec,
+    /// A statement that was prepared before.
+    Prepared,
+    /// A transaction begins.
+    Begin,
+    /// It ends with what it has done.
+    Commit,
+    /// What it has done is undone.
+    Rollback,
+}
+
+/// A call of a database is over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// As in [`Called`].
+    pub by: u64,
+    /// As in [`Called`], of this moment.
+    pub depth: u64,
+    /// It was told deeper in the stack than the call of this function began.
+    pub within: Option<Function>,
+    /// Name of the error's type; empty if it is not known.
+    pub error: Option<String>,
 }
 
 /// What a task has to do with a stream.

@@ -152,6 +152,7 @@ fn server(role: Role, peer: &Peer<'_>, all: &mut Attributes) {
                 all.put(semconv::SERVER_ADDRESS, path);
             }
         }
+        Endpoint::Unseen => {}
     }
 }
 
@@ -169,6 +170,7 @@ fn network(peer: &Peer<'_>, all: &mut Attributes) {
             }
             all.put(semconv::NETWORK_TRANSPORT, Value::fixed("unix"));
         }
+        Endpoint::Unseen => {}
     }
 }
 

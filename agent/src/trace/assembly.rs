@@ -527,6 +527,7 @@ impl Assembly {
     fn is_near(&self, info: &Opened, start: Nanos) -> bool {
         match &info.remote {
             Endpoint::Unix(_) => true,
+            Endpoint::Unseen => false,
             Endpoint::Inet(remote, _) => {
                 (remote.is_loopback() || self.locals.contains(remote))
                     && (start < info.at + YOUNG || self.ends.contains(&(info.remote, info.local)))

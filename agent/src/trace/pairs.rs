@@ -65,7 +65,7 @@ impl PairKey {
         plain: Option<u32>,
     ) -> Option<Self> {
         let server = match client {
-            Endpoint::Unix(0) => return None,
+            Endpoint::Unix(0) | Endpoint::Unseen => return None,
             // The accepted socket has no inode yet when the client speaks first.
             Endpoint::Unix(_) => Endpoint::Unix(0),
             Endpoint::Inet(..) => server,

@@ -120,7 +120,7 @@ const fn encrypted(
 const NODE: Needs = Needs::Program("node");
 
 /// All of them, in the order of the tables.
-pub(super) const SERVICES: [Service; 18] = [
+pub(super) const SERVICES: [Service; 19] = [
     plain("nginx-static", 1, Needs::Program("nginx")),
     plain("go-http", 1, Needs::Nothing),
     Service {
@@ -139,6 +139,10 @@ pub(super) const SERVICES: [Service; 18] = [
         )
     },
     calls("go-call", "go-jobs", 1, 1, Needs::Nothing),
+    Service {
+        path: "/one",
+        ..plain("go-sql", 1, Needs::Nothing)
+    },
     calls(
         "flask-call",
         "flask-threads",

@@ -65,21 +65,27 @@ fn percent(part: usize, whole: usize) -> f64 {
 /// How the path begins by which a service calls itself.
 const HOP: &str = "/hop/";
 
-/// Judges the spans of a service that made `calls` calls to the upstream, which is process
-/// `upstream`, each behind `hops` calls of itself.
-pub(super) fn judge(
-    spans: &[Span],
-    plan: &Plan,
-    (calls, hops): (usize, usize),
-    upstream: u32,
-) -> Verdict {
-    let calls = calls * (1 + hops);
+/// The calls of a run.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Calls {
+    /// Those that reached the upstream.
+    pub(super) upstream: usize,
+    /// Calls of the service to itself before each.
+    pub(super) hops: usize,
+    /// Statements that it gave to a database for each: seen from its side alone.
+    pub(super) statements: usize,
+}
+
+/// Judges the spans of a service that made `made` calls; the upstream is process `upstream`.
+pub(super) fn judge(spans: &[Span], plan: &Plan, made: Calls, upstream: u32) -> Verdict {
+    let calls = made.upstream * (1 + made.hops);
+    let statements = made.upstream * made.statements;
     let by_id: HashMap<&str, &Span> = spans.iter().map(|span| (span.id.as_str(), span)).collect();
     let mut verdict = Verdict {
-        expected: plan.count + 2 * calls,
+        expected: plan.count + 2 * calls + statements,
         ..Verdict::default()
     };
-    verdict.calls.expected = calls;
+    verdict.calls.expected = calls + statements;
     verdict.pairs.expected = calls;
     let ours = |span: &&Span| !span.inner && plan.owns(id_of(&span.path));
     for span in spans.iter().filter(ours) {
@@ -198,6 +204,29 @@ mod tests {
         }
     }
 
+    fn made(upstream: usize, hops: usize, statements: usize) -> Calls {
+        Calls {
+            upstream,
+            hops,
+            statements,
+        }
+    }
+
+    #[test]
+    fn statements_are_calls_without_another_end() {
+        let spans = [
+            span("a", "", Side::Server, SERVICE, "/work/xn0"),
+            span("b", "a", Side::Client, SERVICE, "/leaf/xn0/1"),
+            span("c", "a", Side::Client, SERVICE, "/leaf/xn0/1"),
+            span("d", "c", Side::Server, UPSTREAM, "/leaf/xn0/1"),
+        ];
+        let plan = Plan::new(&["work".to_owned()], 1, "x").expect("there is such a kind");
+        let verdict = judge(&spans, &plan, made(1, 0, 1), UPSTREAM);
+        assert_eq!((verdict.seen, verdict.expected), (4, 4));
+        assert_eq!((verdict.calls.right, verdict.calls.expected), (2, 2));
+        assert_eq!((verdict.pairs.right, verdict.pairs.expected), (1, 1));
+    }
+
     /// Two requests to `/work`, and what became of their calls.
     fn check(calls: &[Span], want: (usize, usize, usize)) {
         let mut spans = vec![
@@ -206,7 +235,7 @@ mod tests {
         ];
         spans.extend_from_slice(calls);
         let plan = Plan::new(&["work".to_owned()], 2, "x").expect("there is such a kind");
-        let links = judge(&spans, &plan, (2, 0), UPSTREAM).calls;
+        let links = judge(&spans, &plan, made(2, 0, 0), UPSTREAM).calls;
         assert_eq!((links.right, links.wrong, links.none), want, "{links:?}");
         assert_eq!(links.expected, 2);
     }
@@ -270,7 +299,7 @@ mod tests {
             span("f", "b", Side::Server, SERVICE, "/hop/xn0/2"),
         ];
         let plan = Plan::new(&["work".to_owned()], 1, "x").expect("there is such a kind");
-        let verdict = judge(&spans, &plan, (1, 1), UPSTREAM);
+        let verdict = judge(&spans, &plan, made(1, 1, 0), UPSTREAM);
         assert_eq!(verdict.expected, 5);
         assert_eq!((verdict.calls.right, verdict.calls.expected), (2, 2));
         assert_eq!((verdict.pairs.right, verdict.pairs.wrong), (2, 1));
@@ -284,7 +313,7 @@ mod tests {
             span("e", "d", Side::Server, UPSTREAM, "/leaf/xn0/1"),
         ];
         let plan = Plan::new(&["work".to_owned()], 1, "x").expect("there is such a kind");
-        let pairs = judge(&spans, &plan, (1, 0), UPSTREAM).pairs;
+        let pairs = judge(&spans, &plan, made(1, 0, 0), UPSTREAM).pairs;
         assert_eq!((pairs.right, pairs.wrong, pairs.lost), (0, 0, 1));
     }
 

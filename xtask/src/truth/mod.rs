@@ -32,7 +32,7 @@ use crate::process::{Group, free_port};
 use crate::survey::{self, QUIET, Survey};
 use crate::{build, step, workspace};
 use agent::{Agent, Recorder};
-use judge::Verdict;
+use judge::{Calls, Verdict};
 use plan::Plan;
 use refusals::Refusals;
 use rows::Row;
@@ -235,7 +235,7 @@ impl Bench {
         for (number, connections) in concurrency.iter().enumerate() {
             let plan = Plan::new(&row.paths, requests, &mark(pid, number, *connections))?;
             let name = format!("{}-{connections}", row.name);
-            let run = self.run((&name, row.hops), &plan, *connections, (port, pid))?;
+            let run = self.run(row, &name, &plan, *connections, (port, pid))?;
             report::note(&run);
             runs.push(run);
         }
@@ -249,7 +249,8 @@ impl Bench {
 
     fn run(
         &self,
-        (name, hops): (&str, usize),
+        row: &Row,
+        name: &str,
         plan: &Plan,
         connections: usize,
         (port, pid): (u16, u32),
@@ -264,8 +265,14 @@ impl Bench {
             Some(&self.refusals.endpoint()),
         )?;
         let sent = load::send(port, plan, connections);
-        let judge =
-            |spans: &[Span]| judge::judge(spans, plan, (self.calls(plan), hops), self.leaf_pid);
+        let judge = |spans: &[Span]| {
+            let made = Calls {
+                upstream: self.calls(plan),
+                hops: row.hops,
+                statements: row.statements,
+            };
+            judge::judge(spans, plan, made, self.leaf_pid)
+        };
         survey::until_quiet(|| {
             let verdict = judge(&agent.spans());
             (verdict.seen, verdict.expected)

@@ -28,6 +28,8 @@ pub(super) struct Row {
     pub(super) paths: Vec<String>,
     /// How often it calls itself before it calls the upstream.
     pub(super) hops: usize,
+    /// Statements that it gives to a database for each of those calls.
+    pub(super) statements: usize,
     /// Least recall in `cargo xtask test`, %.
     pub(super) recall: Option<f64>,
 }
@@ -66,6 +68,7 @@ pub(super) fn all() -> Result<Vec<Row>> {
             variables: row.variables.clone(),
             paths: row.paths.clone(),
             hops: row.hops,
+            statements: row.statements,
             recall: row.recall,
         }));
     }

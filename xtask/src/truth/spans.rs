@@ -25,7 +25,8 @@ pub(crate) struct Span {
     pub(crate) side: Side,
     /// `http.request.method`; empty for other protocols.
     pub(crate) method: String,
-    /// `url.path`, or what stands for it: `/SERVICE/METHOD` of a remote call.
+    /// `url.path`, or what stands for it: `/SERVICE/METHOD` of a remote call, the first name of a
+    /// statement that is a path.
     pub(crate) path: String,
     /// `http.response.status_code`, or a remote call's own.
     pub(crate) status: String,
@@ -90,7 +91,12 @@ const STATUSES: [&str; 2] = ["rpc.status_code", "http.response.status_code"];
 fn path(json: &Value) -> String {
     // A server that does not know a method may tell it apart.
     match first(json, &["rpc.method_original", "rpc.method"]) {
-        method if method.is_empty() => attribute(json, "url.path"),
+        method if method.is_empty() => {
+            let statement = attribute(json, "db.query.text");
+            let names = statement.split(['"', '`']);
+            let name = names.into_iter().find(|name| name.starts_with('/'));
+            name.map_or_else(|| attribute(json, "url.path"), str::to_owned)
+        }
         method => format!("/{}", method.trim_start_matches('/')),
     }
 }
@@ -143,6 +149,15 @@ mod tests {
         );
         let unknown = [("rpc.method", "_OTHER"), ("rpc.method_original", "a.B/D")];
         check(&unknown, ("/a.B/D", ""));
+    }
+
+    #[test]
+    fn statements_are_known_by_their_names() {
+        let statement = "SELECT a FROM t AS \"/leaf/x/1\" WHERE b = ?";
+        let text = serde_json::json!({"key": "db.query.text", "value": {"stringValue": statement}});
+        let json = serde_json::json!({"kind": 3, "attributes": [text]});
+        let span = span(&json, 1).expect("it is a client's");
+        assert_eq!(span.path, "/leaf/x/1");
     }
 
     #[test]

@@ -84,6 +84,8 @@ pub(crate) struct Row {
     pub(crate) paths: Vec<String>,
     /// How often it calls itself, one behind the other, before it calls the upstream.
     pub(crate) hops: usize,
+    /// Statements that it gives to a database for each call.
+    pub(crate) statements: usize,
     /// The least recall in `cargo xtask test`, %; no check there when absent.
     pub(crate) recall: Option<f64>,
 }
@@ -178,12 +180,15 @@ fn row(json: &Value) -> Row {
         what: word(json, "what"),
         variables: variables(json),
         paths: words(json, "paths"),
-        hops: json["hops"]
-            .as_u64()
-            .and_then(|hops| hops.try_into().ok())
-            .unwrap_or(0),
+        hops: number(json, "hops"),
+        statements: number(json, "statements"),
         recall: json["recall"].as_f64(),
     }
+}
+
+fn number(json: &Value, key: &str) -> usize {
+    let found = json[key].as_u64().map(usize::try_from);
+    found.and_then(Result::ok).unwrap_or(0)
 }
 
 fn word(json: &Value, key: &str) -> String {

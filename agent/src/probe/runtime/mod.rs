@@ -23,7 +23,7 @@ use crate::discovery::procs::{Proc, Process};
 use crate::discovery::remembered::Remembered;
 use crate::discovery::symbols::Symbol;
 use crate::metadata;
-use agent_common::runtime::{FIELDS, NOWHERE, Runtime};
+use agent_common::runtime::{FIELDS, NOWHERE, Runtime, go as at};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -44,14 +44,21 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The same, but for what shows what TLS protects.
-    pub(super) fn without_plaintext(&self) -> Self {
+    /// The same, but for these programs.
+    pub(super) fn without(&self, programs: &[&str]) -> Self {
         let mut plan = self.clone();
-        let stays = |site: &&Site| !go::PLAINTEXT.contains(&site.program);
+        let stays = |site: &&Site| !programs.contains(&site.program);
         for part in &mut plan.files {
             part.sites = part.sites.iter().filter(stays).cloned().collect();
         }
         plan
+    }
+
+    /// Does it show calls of databases?
+    #[must_use]
+    pub fn has_database_calls(&self) -> bool {
+        let mut sites = self.files.iter().flat_map(|part| part.sites.iter());
+        sites.any(|site| DATABASE_CALLS.contains(&site.program))
     }
 
     /// Takes away what tells of tasks that hand work to each other, as far as `extent` says; the
@@ -74,6 +81,10 @@ impl Plan {
         let stays = |site: &&Site| !gone.contains(&site.program);
         for part in &mut self.files {
             part.sites = part.sites.iter().filter(stays).cloned().collect();
+        }
+        if probed == Probed::Go && gone.contains(&go::SERVES) {
+            // None is known: looking for one at each call would be for nothing.
+            self.runtime.at[at::REQUEST_CTX] = NOWHERE;
         }
         self.lacks.push(why);
     }
@@ -117,6 +128,11 @@ pub enum Refusal {
     /// This build lacks something.
     Unknown(String),
 }
+
+/// Programs that show what TLS protects.
+pub(super) const PLAINTEXT: &[&str] = &go::PLAINTEXT;
+/// Programs that show calls of libraries that ask databases.
+pub(super) const DATABASE_CALLS: &[&str] = &go::DATABASE_SQL;
 
 /// What was found out about a file, before it is placed in a process.
 #[derive(Clone)]

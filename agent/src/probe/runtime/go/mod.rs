@@ -3,12 +3,14 @@
 //! The current `g` is in register r14 (ABIInternal), so the goroutine of each call is known
 //! without a probe. Probes tell where work changes goroutines: a `go` statement; `net/http`'s
 //! client, whose connections write in goroutines of their own; and its server, which gives each
-//! request a context that the request's calls carry, whoever makes them. Plaintext of `crypto/tls`
-//! and streams of HTTP/2 have files of their own.
+//! request a context that the request's calls carry, whoever makes them. Plaintext of `crypto/tls`,
+//! streams of HTTP/2 and calls of `database/sql` have files of their own.
 
+mod sql;
 mod streams;
 mod tls;
 
+pub(super) use sql::PROGRAMS as DATABASE_SQL;
 pub(super) use tls::PROGRAMS as PLAINTEXT;
 
 use super::{Found, Site, Way, at_entry, code_of};
@@ -35,6 +37,9 @@ const RUNQPUT: &str = "runtime.runqput";
 const SERVE: &str = "net/http.serverHandler.ServeHTTP";
 const ROUND_TRIP: &str = "net/http.(*persistConn).roundTrip";
 const WRITE: &str = "net/http.(*Request).write";
+
+/// The program that tells of the contexts of requests.
+pub(super) const SERVES: &str = "go_serve";
 
 /// Most bytes of [`NEWPROC`].
 const CLOSURE: usize = 512;
@@ -70,7 +75,7 @@ struct Parts {
 }
 
 /// Indices that are addresses of types.
-const ADDRESSES: &[usize] = &[go::TCP, go::UNIX, go::TLS, go::GRPC_SERVER];
+const ADDRESSES: &[usize] = &[go::TCP, go::UNIX, go::TLS, go::GRPC_SERVER, go::TYPES];
 
 fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     let version = sections.go().map(|go| go.version).unwrap_or_default();
@@ -79,7 +84,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         .and_then(offsets)
         .ok_or_else(|| format!("{version:?}: the layout of its g is not known"))?;
     let own = [NEWPROC, RUNQPUT, SERVE, ROUND_TRIP, WRITE];
-    let wanted = [&own[..], tls::FUNCTIONS, streams::FUNCTIONS].concat();
+    let wanted = [&own[..], tls::FUNCTIONS, streams::FUNCTIONS, sql::FUNCTIONS].concat();
     let program = Program {
         sections,
         functions: pclntab::find(sections, &wanted),
@@ -96,7 +101,11 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
         },
         sockets(&program),
     ];
-    all.extend([tls::look(&program), streams::look(&program)]);
+    all.extend([
+        tls::look(&program),
+        streams::look(&program),
+        sql::look(&program),
+    ]);
     for (index, value) in all.iter().flat_map(|parts| &parts.at) {
         at[*index] = *value;
     }
@@ -182,7 +191,7 @@ fn sites(sections: &Sections, functions: &HashMap<String, Symbol>, parents: bool
         sites.extend(at_entry(sections, *round_trip, "go_round_trip"));
         sites.extend(at_entry(sections, *write, "go_request_write"));
         let serve = functions.get(SERVE);
-        sites.extend(serve.and_then(|serve| at_entry(sections, *serve, "go_serve")));
+        sites.extend(serve.and_then(|serve| at_entry(sections, *serve, SERVES)));
     }
     sites
 }
