@@ -87,6 +87,10 @@ pub mod go {
     pub const GRPC_CLIENT_REGISTER: usize = 12;
     /// `transport.http2Client.activeStreams`.
     pub const GRPC_CLIENT_STREAMS: usize = 13;
+    /// `runtime.g.m`, where [`PARENT`] is not known.
+    pub const M: usize = 14;
+    /// `runtime.m.curg`, likewise.
+    pub const CURRENT: usize = 15;
     /// Added to the offset of what is found behind a pointer.
     pub const BEHIND: u64 = 1 << 32;
     /// Added to what is a distance from the stack pointer.
