@@ -455,6 +455,38 @@ pub struct Call {
 #[map]
 pub static CALL: PerCpuArray<Call> = PerCpuArray::with_max_entries(1, 0);
 
+/// Bytes that the current thread moves: what the functions of a program share that the verifier goes
+/// through one by one. They take numbers alone.
+#[repr(C)]
+pub struct Moving {
+    /// By which call.
+    pub call: Call,
+    /// `struct sock *`, here a number.
+    pub sk: u64,
+    /// Its connection.
+    pub conn: u64,
+    /// Who connected it, if these are its first bytes, and that is known; or 0.
+    pub connector: u64,
+    /// How many.
+    pub len: u32,
+    /// `FLAG_*` of the connection.
+    pub flags: u16,
+}
+
+/// Those of this CPU, by direction as [`SCRATCH`].
+#[map]
+pub static MOVING: PerCpuArray<Moving> = PerCpuArray::with_max_entries(2, 0);
+
+impl Moving {
+    /// Those that go in `direction`.
+    #[inline(always)]
+    pub fn of(direction: u64) -> Option<&'static mut Self> {
+        let found = MOVING.get_ptr_mut(direction as u32)?;
+        // SAFETY: this CPU's own slot for this direction, written before any function reads it.
+        Some(unsafe { &mut *found })
+    }
+}
+
 /// Thread → its call, for the backend that sees entry and exit apart. Full: the call is lost,
 /// counted as [`Loss::Pending`].
 #[map]

@@ -45,12 +45,16 @@ fn attach_to(port: u16, name: &str) {
     for (n, http) in old.iter_mut().enumerate() {
         http.get(&format!("/?id=before{n}")).expect("it answers");
     }
-    let stop = AtomicBool::new(false);
+    let (stop, started) = (AtomicBool::new(false), AtomicBool::new(false));
     let (agent, ready, load, mut after) = thread::scope(|scope| {
         let loading = scope.spawn(|| load(port, &stop));
-        let ends = Ends(&stop);
+        let kept = &started;
+        let keeping = scope.spawn(move || keep(old, kept));
+        let ends = (Ends(&stop), Ends(&started));
         let agent = Agent::start();
         let ready = wall();
+        started.store(true, Ordering::Relaxed);
+        let (mut old, kept) = keeping.join().expect("connections in use are kept");
         let mut after = Vec::new();
         for round in 0..10 {
             for (n, http) in old.iter_mut().enumerate() {
@@ -61,12 +65,9 @@ fn attach_to(port: u16, name: &str) {
             }
         }
         drop(ends);
-        (
-            agent,
-            ready,
-            loading.join().expect("the load ends well"),
-            after,
-        )
+        let mut load = loading.join().expect("the load ends well");
+        load.extend(kept);
+        (agent, ready, load, after)
     });
     let (known, unknown): (Vec<Sent>, Vec<Sent>) =
         load.into_iter().partition(|request| request.start > ready);
@@ -93,6 +94,19 @@ fn attach_to(port: u16, name: &str) {
         false
     });
     check_servers(&spans, port, name, &after);
+}
+
+/// Uses connections now and then until told to stop: services close those that are idle for seconds.
+fn keep(mut connections: Vec<Http>, stop: &AtomicBool) -> (Vec<Http>, Vec<Sent>) {
+    let mut sent = Vec::new();
+    while !stop.load(Ordering::Relaxed) {
+        for http in &mut connections {
+            let target = format!("/?id=kept{}", sent.len());
+            sent.push(http.get(&target).expect("it answers"));
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
+    (connections, sent)
 }
 
 /// Requests over one connection until told to stop.

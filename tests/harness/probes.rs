@@ -10,6 +10,7 @@ use weft::probe::object::{Control, Loaded, Options, load};
 use weft::probe::ring::Reader;
 use weft::probe::runtime::Part;
 use weft::probe::tls::Finder;
+use weft::probe::uprobes::Reach;
 
 /// Loaded hooks and what they have reported.
 pub struct Probes {
@@ -20,6 +21,16 @@ pub struct Probes {
     reader: Reader,
     /// Raw records so far.
     pub records: Vec<Vec<u8>>,
+}
+
+/// The TLS libraries of this host, as they are probed for whoever comes.
+#[must_use]
+pub fn libraries() -> Vec<Part> {
+    let libraries = Finder::default().standard(&Proc::at("/proc"));
+    libraries
+        .into_iter()
+        .filter_map(|library| library.part.ok())
+        .collect()
 }
 
 impl Probes {
@@ -49,12 +60,14 @@ impl Probes {
 
     /// Probes the TLS libraries of this host; answers whether there are any and all is probed.
     pub fn probe_libraries(&mut self) -> bool {
-        let libraries = Finder::default().standard(&Proc::at("/proc"));
-        let parts: Vec<Part> = libraries
-            .into_iter()
-            .filter_map(|library| library.part.ok())
-            .collect();
-        parts.len() > 1 && self.loaded.probe_parts(0, &parts)
+        let parts = libraries();
+        parts.len() > 1 && self.loaded.probe_parts(0, &parts) == Reach::Whole
+    }
+
+    /// How far `parts` can be probed for process `pid`, and how many files are probed then.
+    pub fn probe_parts(&mut self, pid: u32, parts: &[Part]) -> (Reach, usize) {
+        let reach = self.loaded.probe_parts(pid, parts);
+        (reach, self.loaded.uprobes.len())
     }
 
     /// Probes the TLS library that process `pid` has in its program; answers whether there is one and
@@ -67,7 +80,7 @@ impl Probes {
             .filter(|library| !library.is_linker())
             .filter_map(|library| library.part.ok())
             .collect();
-        !parts.is_empty() && self.loaded.probe_parts(pid, &parts)
+        !parts.is_empty() && self.loaded.probe_parts(pid, &parts) == Reach::Whole
     }
 
     /// Watches a process.

@@ -1,10 +1,12 @@
 //! What TLS libraries encrypt, and which connections carry it.
 
 use harness::host::{python, root};
-use harness::probes::Probes;
+use harness::probes::{Probes, libraries};
 use harness::process::Child;
 use harness::skip;
 use weft::probe::attach::has_cookies;
+use weft::probe::runtime::Part;
+use weft::probe::uprobes::Reach;
 use weft::record::decode::decode;
 use weft::record::{Direction, Event, Opened, Plain, Record};
 
@@ -60,6 +62,27 @@ fn plain_bytes_are_seen_once_with_their_connection() {
     for way in ways.iter().filter(|way| way.way == "by_program") {
         check_by_number(&records, way.client);
     }
+}
+
+/// A process may end while it is looked at: its files are probed for the next one that runs them.
+#[test]
+fn files_of_a_process_that_ended_are_probed_for_others() {
+    let what = "TLS of ended processes";
+    if !root() {
+        return skip!("{what}", "root", "run as root");
+    }
+    let Some(part) = libraries().into_iter().find(|part| !part.sites.is_empty()) else {
+        return skip!("{what}", "libssl", "install libssl3");
+    };
+    let mut probes = Probes::start(("connection_life", "raw_tracepoint")).expect("it loads");
+    // No process has this id, the largest there is.
+    let ended = format!("/proc/4194304/root{}", part.path.display());
+    let ended = Part {
+        path: ended.into(),
+        ..part.clone()
+    };
+    assert_eq!(probes.probe_parts(1, &[ended]), (Reach::Gone, 0));
+    assert_eq!(probes.probe_parts(2, &[part]), (Reach::Whole, 1));
 }
 
 fn opened<'a>(records: &'a [Record<'_>], inode: u64) -> &'a Opened {

@@ -31,6 +31,8 @@ pub(crate) enum Part {
     Mounts,
     /// Runtimes of the test services, and the services themselves.
     Services,
+    /// Those of them that the demo starts.
+    Demo,
     /// The services of the truth bench that take long. Only when asked for.
     Truth,
     /// qemu, for other kernels. Only when asked for.
@@ -65,6 +67,27 @@ const BUILD: &[Need] = &[
     },
 ];
 
+const DEMO: &[Need] = &[
+    Need {
+        what: "Python 3 with venv",
+        present: has_python_venv,
+        packages: &["python3", "python3-venv"],
+        elsewhere: "your system's python3 with the venv module",
+    },
+    Need {
+        what: "Python's own library, which the demo's backend links to",
+        present: has_python_library,
+        packages: &["libpython3-dev"],
+        elsewhere: "your system's libpython3",
+    },
+    Need {
+        what: "Node 18 or newer with npm",
+        present: || has_node() && workspace::program("npm").is_some(),
+        packages: &["nodejs", "npm"],
+        elsewhere: "Node 18 or newer",
+    },
+];
+
 const SERVICES: &[Need] = &[
     Need {
         what: "curl",
@@ -89,24 +112,6 @@ const SERVICES: &[Need] = &[
         present: || workspace::program("nginx").is_some(),
         packages: &["nginx-light"],
         elsewhere: "your system's nginx",
-    },
-    Need {
-        what: "Python 3 with venv",
-        present: has_python_venv,
-        packages: &["python3", "python3-venv"],
-        elsewhere: "your system's python3 with the venv module",
-    },
-    Need {
-        what: "Python's own library, which the demo's backend links to",
-        present: has_python_library,
-        packages: &["libpython3-dev"],
-        elsewhere: "your system's libpython3",
-    },
-    Need {
-        what: "Node 18 or newer with npm",
-        present: || has_node() && workspace::program("npm").is_some(),
-        packages: &["nodejs", "npm"],
-        elsewhere: "Node 18 or newer",
     },
     Need {
         what: "Go",
@@ -156,7 +161,9 @@ pub(crate) fn try_all(only: &[Part]) -> Result<usize> {
     let mut needs: Vec<&Need> = Vec::new();
     for (part, list) in [
         (Part::Build, BUILD),
+        (Part::Services, DEMO),
         (Part::Services, SERVICES),
+        (Part::Demo, DEMO),
         (Part::Vm, VM),
     ] {
         if has(part) {
@@ -172,6 +179,9 @@ pub(crate) fn try_all(only: &[Part]) -> Result<usize> {
     }
     if has(Part::Services) {
         missing += workloads::install_all();
+    }
+    if has(Part::Demo) {
+        missing += workloads::install_demo();
     }
     if has(Part::Truth) {
         missing += workloads::install_heavy();

@@ -10,7 +10,7 @@ use aya_ebpf::bindings::BPF_NOEXIST;
 use rules::rules::{anchor, extend, without_fin};
 
 use crate::emit::{emit, header};
-use crate::kernel::{copy_kernel, fresh_id, offset, read};
+use crate::kernel::{copy_kernel, fresh_id, number, offset, read};
 use crate::maps::{
     CONNECTING, CONNECTIONS, Connection, FLAG_ANNOUNCED, FLAG_ASKED, FLAG_CLIENT, FLAG_TCP, OPENING,
 };
@@ -99,6 +99,21 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
         // Another socket lives at this address now: the old one ended unseen.
         let _ = CONNECTIONS.remove(socket.sk);
     }
+    make_connection(number(socket.sk), direction.into(), len.into());
+    CONNECTIONS.get_ptr_mut(socket.sk)
+}
+
+/// Makes the state of the socket `sk`: a function of its own, as there are many ways through it, and
+/// few come here.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn make_connection(sk: u64, direction: u64, len: u64) -> u32 {
+    let made = Socket::of(sk).and_then(|socket| make(&socket, direction as u16, len as u32));
+    made.map_or(0, |()| 1)
+}
+
+#[inline(always)]
+fn make(socket: &Socket, direction: u16, len: u32) -> Option<()> {
     let mut next = [0u64; 2];
     let mut flags = 0;
     if socket.is_tcp() {
@@ -123,7 +138,7 @@ pub fn find(socket: &Socket, direction: u16, len: u32) -> Option<*mut Connection
     };
     // Another CPU may have been faster: then its state holds.
     let _ = CONNECTIONS.insert(socket.sk, made, u64::from(BPF_NOEXIST));
-    CONNECTIONS.get_ptr_mut(socket.sk)
+    Some(())
 }
 
 /// Offset of the first of the `len` bytes that have just gone in `direction`; moves the counter.
@@ -186,10 +201,34 @@ pub fn is_shut(sk: u64, bits: u8) -> bool {
 /// Sends the `Opened` record if it is not out yet; answers the task that opened the connection for
 /// itself and uses it for the first time now, 0 otherwise.
 #[inline(always)]
-pub fn announce(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) -> u64 {
+pub fn announce(socket: &Socket, connection: &Connection, direction: u16, len: u32) -> u64 {
     if connection.flags & FLAG_ANNOUNCED != 0 {
         return 0;
     }
+    announce_connection(number(socket.sk), direction.into(), len.into())
+}
+
+/// The same: a function of its own, as there are many ways through it, and few come here.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn announce_connection(sk: u64, direction: u64, len: u64) -> u64 {
+    let Some(socket) = Socket::of(sk) else {
+        return 0;
+    };
+    let Some(found) = CONNECTIONS.get_ptr_mut(sk) else {
+        return 0;
+    };
+    // SAFETY: a live map value; fields are plain integers.
+    open(
+        &socket,
+        unsafe { &mut *found },
+        direction as u16,
+        len as u32,
+    )
+}
+
+#[inline(always)]
+fn open(socket: &Socket, connection: &mut Connection, direction: u16, len: u32) -> u64 {
     let Some(opened) = OPENING.get_ptr_mut(u32::from(direction)) else {
         return 0;
     };

@@ -4,7 +4,7 @@
 //! is probed for it. Where tasks hand work to each other, the probes of `runtime` say on whose
 //! behalf the current one works. Not here: how CPython's tasks are found.
 
-use agent_common::conn::{RECEIVED, SENT};
+use agent_common::conn::SENT;
 use agent_common::record::{FIBER_THREAD, LINKED, Linked};
 use agent_common::runtime::python as runtime_python;
 use agent_common::runtime::{
@@ -15,41 +15,38 @@ use agent_common::watch::FIBERS;
 use crate::emit::{emit, header};
 use crate::kernel::{read_user, tgid};
 use crate::maps::{
-    ADOPTED, Call, Connection, FLAG_ASKED, FLAG_CLIENT, HANDED, InProcess, RUNTIMES,
+    ADOPTED, Connection, FLAG_ASKED, FLAG_CLIENT, HANDED, InProcess, Moving, RUNTIMES,
 };
-use crate::probes::{java, native, node, python, ruby};
+use crate::probes::{java, native, node, python, ruby, socket_io};
 
-/// Bytes that the current thread moves.
-pub struct Moving<'a> {
-    /// By which call.
-    pub call: &'a Call,
-    /// `RECEIVED` or `SENT`.
-    pub direction: u16,
-    /// Socket.
-    pub sk: u64,
-    /// Its connection.
-    pub connection: &'a Connection,
-    /// Who connected it, if these are its first bytes, and that is known; or 0.
-    pub connector: u64,
-    /// Address of the first byte that is sent, or 0.
-    pub sent: u64,
-}
-
-/// The task on whose behalf the current thread moves bytes; 0 when nothing names one. `watch`
-/// holds the `watch::*` bits of the process.
+/// The task on whose behalf the current thread moves bytes in `direction`; 0 when nothing names one.
+/// `watch` holds the `watch::*` bits of the process.
 #[inline(always)]
-pub fn current(watch: u32, moving: &Moving) -> u64 {
+pub fn current(watch: u32, direction: u16) -> u64 {
     if watch & FIBERS == 0 {
         return 0;
     }
+    current_task(direction.into())
+}
+
+/// The same, of a process whose runtime is known: a function of its own, as there are many ways through
+/// it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn current_task(direction: u64) -> u64 {
+    let Some(moving) = Moving::of(direction) else {
+        return 0;
+    };
+    let sends = direction == u64::from(SENT);
     // SAFETY: a map value; user space replaces it as a whole and rarely.
     let Some(runtime) = (unsafe { RUNTIMES.get(tgid()) }) else {
         return 0;
     };
-    let (call, sk) = (moving.call, moving.sk);
+    let (call, sk) = (&moving.call, moving.sk);
+    let asks = sends && moving.flags & FLAG_ASKED == 0;
     if runtime.kind == NODE {
-        return if moving.direction == RECEIVED as u16 {
-            node::received(moving.connection)
+        return if !sends {
+            node::received(moving.conn, moving.flags)
         } else {
             // Whoever connected speaks first, if nobody else is known to.
             match node::current() {
@@ -58,28 +55,27 @@ pub fn current(watch: u32, moving: &Moving) -> u64 {
             }
         };
     }
-    if moving.connector != 0 && moving.direction == SENT as u16 {
+    if moving.connector != 0 && sends {
         return moving.connector;
     }
     let found = match runtime.kind {
         GO => goroutine(runtime, call.r14).map(acting),
-        PYTHON => python::current(runtime, moving.sent),
-        THREAD_LOCAL => {
-            let asks = moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0;
-            Some(native::by_thread_local(runtime, sk, asks))
+        PYTHON => {
+            let sent = if sends {
+                socket_io::first_byte(call)
+            } else {
+                0
+            };
+            python::current(runtime, sent)
         }
-        NGINX => {
-            Some(native::nginx_client(runtime, call.args[0], sk).unwrap_or(native::nobody(sk)))
-        }
+        THREAD_LOCAL => Some(native::by_thread_local(sk, asks)),
+        NGINX => Some(native::nginx_client(call.args[0], sk).unwrap_or(native::nobody(sk))),
         RUBY => ruby::current(runtime),
-        JAVA => {
-            let asks = moving.direction == SENT as u16 && moving.connection.flags & FLAG_ASKED == 0;
-            match java::carried(asks) {
-                None if native::steals() => Some(native::nobody(sk)),
-                None if asks => java::current(),
-                found => found,
-            }
-        }
+        JAVA => match java::carried(asks) {
+            None if native::steals() => Some(native::nobody(sk)),
+            None if asks => java::current(),
+            found => found,
+        },
         _ => None,
     };
     found.unwrap_or(0)
@@ -110,6 +106,14 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
     if watch & FIBERS == 0 {
         return 0;
     }
+    task_of_plain(direction.into(), sk, fd, session)
+}
+
+/// As [`current_task`].
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn task_of_plain(direction: u64, sk: u64, fd: u64, session: u64) -> u64 {
+    let sends = direction == u64::from(SENT);
     // SAFETY: a map value; user space replaces it as a whole and rarely.
     let Some(runtime) = (unsafe { RUNTIMES.get(tgid()) }) else {
         return 0;
@@ -117,22 +121,16 @@ fn plain_task(watch: u32, direction: u16, sk: u64, fd: u64, session: u64) -> u64
     let socket = if sk == 0 { session } else { sk };
     let found = match runtime.kind {
         // What the library gives was received in this very event.
-        NODE if direction == RECEIVED as u16 => Some(node::event()),
+        NODE if !sends => Some(node::event()),
         NODE => Some(node::current()),
         // uvloop hands on what it reads in a context that its connections share.
-        PYTHON if direction == RECEIVED as u16 && runtime.at[runtime_python::UVLOOP] != NOWHERE => {
-            None
-        }
+        PYTHON if !sends && runtime.at[runtime_python::UVLOOP] != NOWHERE => None,
         // Written by its task at once, also where a loop sends what is encrypted later.
         PYTHON => python::current(runtime, 0),
         // To whom a session leads is not looked at: what serves no client finds nothing.
-        THREAD_LOCAL => Some(native::by_thread_local(
-            runtime,
-            socket,
-            direction == SENT as u16,
-        )),
+        THREAD_LOCAL => Some(native::by_thread_local(socket, sends)),
         NGINX if sk == 0 => Some(native::nobody(socket)),
-        NGINX => Some(native::nginx_client(runtime, fd, sk).unwrap_or(native::nobody(socket))),
+        NGINX => Some(native::nginx_client(fd, sk).unwrap_or(native::nobody(socket))),
         RUBY => ruby::current(runtime),
         JAVA => match java::carried(false) {
             None if native::steals() => Some(native::nobody(socket)),

@@ -209,13 +209,13 @@ fn task_of(runtime: &Runtime) -> Option<u64> {
     if own == 0 || !copy_user(stack.words.as_mut_ptr().cast(), STACK, from) {
         return None;
     }
-    references(runtime, stack);
+    references(stack);
     store(&mut stack.task, 0);
     let mut i = 0;
     while i < JAVA_FOUND {
         let address = stack.found[i];
         i += 1;
-        if address == 0 || address == load(&stack.task) || !runs(runtime, stack, address, own) {
+        if address == 0 || address == load(&stack.task) || java_runs(address, own.into()) == 0 {
             continue;
         }
         // One within another: which of them calls is not told.
@@ -249,13 +249,37 @@ fn store(to: &mut u64, value: u64) {
 /// Collects the words of `stack` that may be references to objects: the first ones, which are the
 /// last that were called, are overwritten when there are too many.
 #[inline(always)]
-fn references(runtime: &Runtime, stack: &mut JavaStack) {
-    let (start, len) = (runtime.at[java::START], runtime.at[java::LEN]);
+fn references(stack: &mut JavaStack) {
     store(&mut stack.count, 0);
     stack.found = [0; JAVA_FOUND];
+    let mut first = 0;
+    while first < JAVA_WORDS as u64 {
+        java_references(first);
+        first += PART;
+    }
+}
+
+/// Words that [`java_references`] looks at.
+const PART: u64 = 32;
+
+/// The same for one part, from the word `first`: a function of its own, which the verifier goes through
+/// once, and not for each word of the stack.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn java_references(first: u64) -> u32 {
+    let (Some(runtime), Some(stack)) = (fiber::runtime(JAVA), JAVA_STACK.get_ptr_mut(0)) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own, which `task_of` lends while this runs.
+    let stack = unsafe { &mut *stack };
+    let (start, len) = (runtime.at[java::START], runtime.at[java::LEN]);
+    let first = opaque(first);
+    if first > JAVA_WORDS as u64 - PART {
+        return 0;
+    }
     let mut i = 0;
-    while i < JAVA_WORDS {
-        let word = stack.words[i];
+    while i < PART {
+        let word = stack.words[(first + i) as usize];
         i += 1;
         if word.wrapping_sub(start) < len && word & 7 == 0 {
             let at = opaque(load(&stack.count)) & (JAVA_FOUND as u64 - 1);
@@ -263,9 +287,21 @@ fn references(runtime: &Runtime, stack: &mut JavaStack) {
             store(&mut stack.count, at + 1);
         }
     }
+    0
 }
 
-/// Is the object at `address` a task that the thread with the compressed reference `own` runs?
+/// 1 if the object at `address` is a task that the thread with the compressed reference `own` runs. A
+/// function of its own, which the verifier goes through once, and not for each word of the stack.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn java_runs(address: u64, own: u64) -> u32 {
+    let (Some(runtime), Some(stack)) = (fiber::runtime(JAVA), JAVA_STACK.get_ptr_mut(0)) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own, which `task_of` lends while this runs.
+    runs(runtime, unsafe { &mut *stack }, address, own as u32).into()
+}
+
 #[inline(always)]
 fn runs(runtime: &Runtime, stack: &mut JavaStack, address: u64, own: u32) -> bool {
     let len = size_of_val(&stack.head) as u64;
@@ -354,8 +390,15 @@ fn runs_one_task(runtime: &Runtime, thread: u64) -> Option<()> {
 /// The current thread read or answered a request on socket `sk`, connection `conn`, or it carries the
 /// virtual thread `fiber` and that moved bytes anywhere: what it makes from now on lies behind what
 /// it has made so far.
+#[inline(always)]
+pub fn served(fiber: u64, sk: u64, conn: u64) {
+    java_served(fiber, sk, conn);
+}
+
+/// The same: a function of its own, as there are many ways through it.
 #[inline(never)]
-pub fn served(fiber: u64, sk: u64, conn: u64) -> u32 {
+#[unsafe(no_mangle)]
+extern "C" fn java_served(fiber: u64, sk: u64, conn: u64) -> u32 {
     report(fiber, sk, conn).map_or(0, |()| 1)
 }
 

@@ -2,7 +2,7 @@
 //! epoll; and threads that say nothing of whose work they do.
 
 use agent_common::record::{FIBER_OBJECT, FIBER_VIRTUAL};
-use agent_common::runtime::{NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
+use agent_common::runtime::{NGINX, NOWHERE, Runtime, SOCKET, THREAD_LOCAL, nginx, thread_local};
 use agent_common::settings::ABSENT;
 
 use crate::kernel::{number, offset, read, read_user, task, task_id};
@@ -33,10 +33,20 @@ pub fn connector() -> Option<u64> {
 /// The task that moves bytes on socket `sk`, by thread-local storage; `asks`: to another server.
 /// Where nothing is known the socket stands for itself: it asks for nobody.
 #[inline(always)]
-pub fn by_thread_local(runtime: &Runtime, sk: u64, asks: bool) -> u64 {
+pub fn by_thread_local(sk: u64, asks: bool) -> u64 {
+    thread_local_task(sk, asks.into())
+}
+
+/// The same: a function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn thread_local_task(sk: u64, asks: u64) -> u64 {
+    let Some(runtime) = runtime(THREAD_LOCAL) else {
+        return 0;
+    };
     match thread_local_word(runtime) {
         Some(task) => {
-            if asks {
+            if asks != 0 {
                 proxied::haproxy(runtime, task);
             }
             task
@@ -64,7 +74,23 @@ const STREAM: u32 = 0x4d52_5453;
 /// reuses. Its `data` is the request that it serves at present, which names its client's
 /// connection: that stands for the request, on both sides. `fd` proves that this is nginx.
 #[inline(always)]
-pub fn nginx_client(runtime: &Runtime, fd: u64, sk: u64) -> Option<u64> {
+pub fn nginx_client(fd: u64, sk: u64) -> Option<u64> {
+    match nginx_task(fd, sk) {
+        0 => None,
+        client => Some(client),
+    }
+}
+
+/// The same, 0 where there is none: a function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn nginx_task(fd: u64, sk: u64) -> u64 {
+    let found = runtime(NGINX).and_then(|runtime| client(runtime, fd, sk));
+    found.unwrap_or(0)
+}
+
+#[inline(always)]
+fn client(runtime: &Runtime, fd: u64, sk: u64) -> Option<u64> {
     let connection = epoll_data(sk)? & !1;
     let known: u32 = read_user(connection.wrapping_add(runtime.at[nginx::FD]))?;
     if known != fd as u32 {
@@ -119,6 +145,13 @@ fn epoll_link(sk: u64) -> Option<u64> {
 /// it is waited for on behalf of a virtual thread: of this one, or of another that used it before.
 #[inline(always)]
 pub fn unknown(sk: u64, thread: u64) -> u64 {
+    unknown_task(sk, thread)
+}
+
+/// The same: a function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn unknown_task(sk: u64, thread: u64) -> u64 {
     match epoll_link(sk) {
         Some(link) if !(is_of_jdk(thread) && wakes_once(link)) => nobody(sk),
         _ => thread,

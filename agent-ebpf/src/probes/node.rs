@@ -37,8 +37,8 @@ use aya_ebpf::helpers::generated::bpf_for_each_map_elem;
 
 use crate::kernel::{fresh_id, read_user, task_id};
 use crate::maps::{
-    Connection, FLAG_CLIENT, Ids, InProcess, NODE_CHANGES, NODE_FRESH, NODE_IDS, NODE_LOG,
-    NODE_REACTIONS, NODE_THREADS, NodeThread, Reaction, Slot,
+    FLAG_CLIENT, Ids, InProcess, NODE_CHANGES, NODE_FRESH, NODE_IDS, NODE_LOG, NODE_REACTIONS,
+    NODE_THREADS, NodeThread, Reaction, Slot,
 };
 use crate::probes::fiber;
 
@@ -205,18 +205,18 @@ pub(super) fn made_by(thread: &NodeThread, id: u64, trigger: u64) -> u64 {
     if found == MANY { 0 } else { found }
 }
 
-/// The current thread received bytes on `connection`: an event begins, which is a task.
+/// The current thread received bytes on connection `conn` with `flags`: an event begins, which is a task.
 #[inline(always)]
-pub fn received(connection: &Connection) -> u64 {
+pub fn received(conn: u64, flags: u16) -> u64 {
     let Some(thread) = thread(true) else {
         return 0;
     };
     let mut event = fresh_event();
-    if connection.flags & FLAG_CLIENT != 0 {
+    if flags & FLAG_CLIENT != 0 {
         event |= FIBER_ANSWER;
     }
     begin(thread, event);
-    thread.reading = connection.id;
+    thread.reading = conn;
     thread.read = event;
     event
 }
@@ -303,6 +303,13 @@ pub fn event() -> u64 {
 /// The task on whose behalf the current thread runs JavaScript.
 #[inline(always)]
 pub fn current() -> u64 {
+    node_task()
+}
+
+/// The same: a function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn node_task() -> u64 {
     match thread(false) {
         Some(thread) => of(thread),
         None => 0,

@@ -5,7 +5,7 @@
 //! asyncio gives each of its tasks for its own; and the work item of an executor that the thread
 //! took up.
 
-use agent_common::runtime::{NOWHERE, Runtime, python};
+use agent_common::runtime::{NOWHERE, PYTHON, Runtime, python};
 
 use crate::kernel::{offset, read, read_user, task, task_id};
 use crate::maps::{InProcess, WRITTEN};
@@ -47,7 +47,17 @@ pub fn current(runtime: &Runtime, sent: u64) -> Option<u64> {
             return Some(writer);
         }
     }
-    acting(runtime)
+    match python_task() {
+        0 => None,
+        task => Some(task),
+    }
+}
+
+/// As [`acting`], 0 where there is none: a function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn python_task() -> u64 {
+    fiber::runtime(PYTHON).and_then(acting).unwrap_or(0)
 }
 
 /// The task that runs on this thread, or the one that it works for.

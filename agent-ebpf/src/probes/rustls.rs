@@ -17,18 +17,18 @@
 use agent_common::conn::{RECEIVED, SENT};
 use agent_common::loss::Loss;
 use agent_common::record::{JOINED, Joined, PLAIN_FRESH};
-use agent_common::watch::{RUSTLS, WATCH};
-use rules::rules::Layout;
+use agent_common::watch::RUSTLS;
+use rules::rules::{Layout, layout};
 
 use crate::emit::{emit, header, lost};
-use crate::kernel::{read_user, task_id, tgid};
+use crate::kernel::{read_user, task_id};
 use crate::maps::{
-    RECORD_WORDS, RECORDS_READ, RUSTLS_FRESH, RUSTLS_THREADS, RustlsThread, SESSION_FRESH,
-    SESSION_KEY, SESSIONS, Session, TLS_KEYS, TlsKey, WATCHED,
+    Moving, RECORD_WORDS, RECORDS_READ, RUSTLS_FRESH, RUSTLS_THREADS, RustlsThread, SESSION_FRESH,
+    SESSION_KEY, SESSIONS, Session, TLS_KEYS, TlsKey,
 };
 use crate::probes::fiber::in_process;
 use crate::probes::plain::{self, Moved};
-use crate::probes::tls;
+use crate::probes::{socket_io, tls};
 
 /// Bytes of a record's head.
 const HEAD: u64 = 5;
@@ -113,10 +113,32 @@ fn thread() -> Option<&'static mut RustlsThread> {
     known_thread()
 }
 
+/// The current thread has moved bytes in `direction`. A function of its own, as there are many ways
+/// through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn rustls_moved(direction: u64) -> u32 {
+    let Some(moving) = Moving::of(direction) else {
+        return 0;
+    };
+    let (call, len) = (&moving.call, moving.len);
+    let carrier = Carrier {
+        sk: moving.sk,
+        conn: moving.conn,
+        fd: call.args[0],
+    };
+    let done = if direction == u64::from(SENT) {
+        sent(&carrier, socket_io::vector(call))
+    } else {
+        received(&carrier, socket_io::first_byte(call), len, layout(call.nr))
+    };
+    done.map_or(0, |()| 1)
+}
+
 /// The current thread has received `len` bytes at `address` on `carrier`, by a call whose buffers
 /// are laid out as `layout`.
 #[inline(always)]
-pub fn received(carrier: &Carrier, address: u64, len: u32, layout: Layout) -> Option<()> {
+fn received(carrier: &Carrier, address: u64, len: u32, layout: Layout) -> Option<()> {
     let thread = thread()?;
     thread.conn = 0;
     thread.at = 0;
@@ -140,7 +162,7 @@ pub fn received(carrier: &Carrier, address: u64, len: u32, layout: Layout) -> Op
 /// many there are, or the only one and 0. If that is a record whose key waits for its connection,
 /// that is it.
 #[inline(always)]
-pub fn sent(carrier: &Carrier, buffers: (u64, u64)) -> Option<()> {
+fn sent(carrier: &Carrier, buffers: (u64, u64)) -> Option<()> {
     let thread = known_thread()?;
     if thread.made == 0 {
         return None;

@@ -12,13 +12,13 @@ use rules::rules::{FLAGS_NO_BYTES, Layout, NO_CALL, copy, flags_argument, layout
 use crate::emit::{emit, emit_bytes, header, lost};
 use crate::kernel::{copy_user, opaque, read_user, task_id, tgid};
 use crate::maps::{
-    BATCHES, Batch, CONNECTIONS, Call, Connection, FLAG_ASKED, FLAG_READ_TO_END, FLAG_TCP, POLICY,
-    SCRATCH, Scratch, WATCHED,
+    BATCHES, Batch, CONNECTIONS, Call, FLAG_ASKED, FLAG_READ_TO_END, FLAG_TCP, Moving, POLICY,
+    SCRATCH, WATCHED,
 };
 use crate::probes::connection::{self, Socket};
-use crate::probes::fiber::{self, Moving};
-use crate::probes::rustls::{self, Carrier};
-use crate::probes::{native, tls};
+use crate::probes::rustls::rustls_moved;
+use crate::probes::tls::tls_nested;
+use crate::probes::{fiber, native};
 
 /// `EAGAIN` of `asm-generic/errno-base.h`: nothing was there to read, and nothing follows.
 pub const EAGAIN: i32 = 11;
@@ -80,20 +80,22 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         direction,
         len,
     );
+    let Some(moving) = Moving::of(direction.into()) else {
+        return;
+    };
+    *moving = Moving {
+        call: *call,
+        sk,
+        conn: connection.id,
+        connector,
+        len,
+        flags: connection.flags,
+    };
     if watch & TLS != 0 {
-        tls::nested(sk, connection.id, call.args[0], bytes_of(call));
+        tls_nested(direction.into());
     }
     if watch & RUSTLS != 0 && call.nr != NO_CALL {
-        let carrier = Carrier {
-            sk,
-            conn: connection.id,
-            fd: call.args[0],
-        };
-        if direction == SENT as u16 {
-            rustls::sent(&carrier, vector(call));
-        } else {
-            rustls::received(&carrier, bytes_of(call), len, layout(call.nr));
-        }
+        rustls_moved(direction.into());
     }
 
     let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
@@ -109,20 +111,12 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     // What was moved for an earlier call is not for the task that runs now.
     let mut fiber = 0;
     if call.nr != NO_CALL {
-        let moving = Moving {
-            call,
-            direction,
-            sk,
-            connection,
-            connector,
-            sent: first_byte(call, direction),
-        };
-        fiber = fiber::current(watch, &moving);
+        fiber = fiber::current(watch, direction);
     }
     let answers = connection.flags & FLAG_ASKED != 0 && native::is_virtual(fiber);
     let known = fiber != 0 && fiber & (FIBER_THREAD | FIBER_OBJECT) == 0 || answers;
     if direction == SENT as u16 && !known && call.nr != NO_CALL {
-        fiber = native::unknown(sk, fiber);
+        fiber = native::unknown(moving.sk, fiber);
     }
     if fiber != 0 {
         bits |= CHUNK_FIBER;
@@ -130,7 +124,9 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     let captured = if want == 0 {
         0
     } else {
-        gather(scratch, call, direction, want, len, &mut bits)
+        let gathered = gather_call(direction.into(), want.into());
+        bits |= (gathered >> 32) as u16;
+        gathered as u32
     };
     if captured < len {
         lost(if bits & CHUNK_NO_BUFFER != 0 {
@@ -161,21 +157,12 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
         (&raw const *scratch).cast(),
         size_of::<Chunk>() as u64 + captured,
     );
-    fiber::served(watch, fiber, sk, connection);
-}
-
-/// Address of the first byte that `call` sent; 0 when it received, or when that is not told.
-#[inline(always)]
-fn first_byte(call: &Call, direction: u16) -> u64 {
-    if direction != SENT as u16 {
-        return 0;
-    }
-    bytes_of(call)
+    fiber::served(watch, fiber, moving.sk, connection);
 }
 
 /// Address of the first byte that `call` moved; 0 when that is not told.
 #[inline(always)]
-fn bytes_of(call: &Call) -> u64 {
+pub fn first_byte(call: &Call) -> u64 {
     let pointer = call.args[1];
     let vector = match layout(call.nr) {
         Layout::Buffer => return pointer,
@@ -189,7 +176,7 @@ fn bytes_of(call: &Call) -> u64 {
 /// Where the buffers of `call` are listed, and how many there are; of a single buffer its address and
 /// none.
 #[inline(always)]
-fn vector(call: &Call) -> (u64, u64) {
+pub fn vector(call: &Call) -> (u64, u64) {
     match layout(call.nr) {
         Layout::Buffer => (call.args[1], 0),
         Layout::Vector => (call.args[1], call.args[2]),
@@ -250,29 +237,40 @@ struct Buffer {
     len: u64,
 }
 
-/// Copies up to `want` bytes of what `call` moved into `scratch`; answers how many.
+/// Copies up to `want` bytes of what the current call moved into the scratch of `direction`; answers how
+/// many, with `CHUNK_*` bits in the upper half. A function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn gather_call(direction: u64, want: u64) -> u64 {
+    let Some(moving) = Moving::of(direction) else {
+        return 0;
+    };
+    let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
+        return 0;
+    };
+    // SAFETY: this CPU's own slot for this direction, which `moved` lends while this runs.
+    let to = unsafe { (&raw mut (*scratch).bytes).cast::<u8>() };
+    let mut bits = 0;
+    let filled = gather(to, moving, direction, want, &mut bits);
+    u64::from(bits) << 32 | filled
+}
+
 #[inline(always)]
-fn gather(
-    scratch: &mut Scratch,
-    call: &Call,
-    direction: u16,
-    want: u32,
-    moved: u32,
-    bits: &mut u16,
-) -> u32 {
+fn gather(to: *mut u8, moving: &Moving, direction: u64, want: u64, bits: &mut u16) -> u64 {
+    let call = &moving.call;
     let pointer = call.args[1];
     let (vector, count) = match layout(call.nr) {
         Layout::Buffer => {
-            let len = opaque(u64::from(want));
-            if len > BYTES || !copy_user(scratch.bytes.as_mut_ptr(), len, pointer) {
+            let len = opaque(want);
+            if len > BYTES || !copy_user(to, len, pointer) {
                 *bits |= CHUNK_FAULT;
                 return 0;
             }
-            return want;
+            return len;
         }
         Layout::Vector => (pointer, call.args[2]),
         Layout::Message => message(pointer),
-        Layout::Batch => match batch(pointer, call.args[2], moved) {
+        Layout::Batch => match batch(pointer, call.args[2], moving.len) {
             Some(index) => message(pointer + u64::from(index) * MMSGHDR),
             None => (0, 0),
         },
@@ -281,11 +279,11 @@ fn gather(
             return 0;
         }
     };
-    let filled = gather_vector(direction.into(), vector, count, want.into());
+    let filled = gather_vector(direction, vector, count, want);
     if filled == 0 {
         *bits |= CHUNK_FAULT;
     }
-    filled as u32
+    filled
 }
 
 /// `msg_iov` and `msg_iovlen` of a user `struct msghdr` (at 16 and 24 on 64 bits).
@@ -326,40 +324,69 @@ fn batch(vector: u64, count: u64, moved: u32) -> Option<u32> {
 }
 
 /// Copies from the `count` `iovec`s at `vector`, in order, up to `want` bytes, into the scratch of
-/// `direction`; answers how many. A function by itself, which the verifier goes through once: within its
-/// callers it would follow each turn of the loop on every path that leads here.
+/// `direction`; answers how many.
+#[inline(always)]
+fn gather_vector(direction: u64, vector: u64, count: u64, want: u64) -> u64 {
+    let count = if count < BUFFERS { count } else { BUFFERS };
+    let mut filled = 0u64;
+    let mut first = 0u64;
+    while first < BUFFERS {
+        if first >= count || filled >= want {
+            break;
+        }
+        let some = count - first;
+        let next = gather_some(direction, vector + first * IOVEC, some, want, filled);
+        filled = next & !ENDED_EARLY;
+        if next != filled {
+            break;
+        }
+        first += SOME;
+    }
+    if filled > BYTES { BYTES } else { filled }
+}
+
+/// Buffers that [`gather_some`] looks at.
+const SOME: u64 = 20;
+/// In the answer of [`gather_some`]: a buffer could not be read.
+const ENDED_EARLY: u64 = 1 << 63;
+/// Bytes of an `iovec`.
+const IOVEC: u64 = size_of::<Buffer>() as u64;
+
+/// The same for the first [`SOME`] of the buffers, behind the `filled` bytes that are there; answers how
+/// many there are then. A function by itself, which the verifier goes through once, and not for each
+/// buffer that there may be, on every path that leads here.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn gather_vector(direction: u64, vector: u64, count: u64, want: u64) -> u64 {
+extern "C" fn gather_some(direction: u64, vector: u64, count: u64, want: u64, filled: u64) -> u64 {
     let Some(scratch) = SCRATCH.get_ptr_mut(direction as u32) else {
-        return 0;
+        return ENDED_EARLY;
     };
-    // SAFETY: this CPU's own slot for this direction, as in `moved`, which lends it while this runs.
+    // SAFETY: as in `gather_call`.
     let bytes = unsafe { (&raw mut (*scratch).bytes).cast::<u8>() };
-    let mut filled = 0u64;
+    let mut filled = filled;
     let mut i = 0u64;
-    while i < BUFFERS {
+    while i < SOME {
         if i >= count || filled >= want {
             break;
         }
-        let Some(buffer) = read_user::<Buffer>(vector + i * 16) else {
-            break;
+        let Some(buffer) = read_user::<Buffer>(vector + i * IOVEC) else {
+            return filled | ENDED_EARLY;
         };
         let rest = want - filled;
         let len = opaque(if buffer.len < rest { buffer.len } else { rest });
         let at = opaque(filled);
         if len > BYTES || at >= BYTES {
-            break;
+            return filled | ENDED_EARLY;
         }
         // SAFETY: `at` is below the chunk's size, the scratch has room for two.
         let to = unsafe { bytes.add(at as usize) };
         if !copy_user(to, len, buffer.base) {
-            break;
+            return filled | ENDED_EARLY;
         }
         filled = at + len;
         i += 1;
     }
-    if filled > BYTES { BYTES } else { filled }
+    filled
 }
 
 /// `MSG_*` flags of `call`, where they are an argument.

@@ -14,9 +14,11 @@ use agent_common::watch::{TLS, WATCH};
 
 use crate::emit::lost;
 use crate::kernel::{opaque, read_user, task_id, tgid};
-use crate::maps::{CONNECTIONS, Session, TLS_DEPTH, TLS_THREADS, TlsCall, TlsThread, WATCHED};
-use crate::probes::fiber;
+use crate::maps::{
+    CONNECTIONS, Moving, Session, TLS_DEPTH, TLS_THREADS, TlsCall, TlsThread, WATCHED,
+};
 use crate::probes::plain::{self, Moved};
+use crate::probes::{fiber, socket_io};
 
 /// [`TlsCall::direction`] of calls that move no plain bytes, such as handshakes.
 pub const NEITHER: u64 = 2;
@@ -206,10 +208,17 @@ impl Random {
     }
 }
 
-/// The current thread moves bytes, the first at `bytes`, on connection `conn` of socket `sk`,
-/// descriptor `fd`: if a TLS library does and they begin a TLS record, that carries its session.
+/// The current thread moves bytes in `direction`: if a TLS library does and they begin a TLS record,
+/// their connection carries its session. A function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+pub extern "C" fn tls_nested(direction: u64) -> u32 {
+    let nested = Moving::of(direction).and_then(|moving| nested(moving));
+    nested.map_or(0, |()| 1)
+}
+
 #[inline(always)]
-pub fn nested(sk: u64, conn: u64, fd: u64, bytes: u64) -> Option<()> {
+fn nested(moving: &Moving) -> Option<()> {
     let found = TLS_THREADS.get_ptr_mut(task_id())?;
     // SAFETY: a live map value that only its own thread writes.
     let object = innermost(unsafe { &mut *found })?.object;
@@ -217,12 +226,12 @@ pub fn nested(sk: u64, conn: u64, fd: u64, bytes: u64) -> Option<()> {
     if session.conn != 0 {
         return None;
     }
-    let [kind, major, minor]: [u8; 3] = read_user(bytes)?;
+    let [kind, major, minor]: [u8; 3] = read_user(socket_io::first_byte(&moving.call))?;
     // change_cipher_spec, alert, handshake, application_data; SSL 3 to TLS 1.3.
     if !(0x14..=0x17).contains(&kind) || major != 3 || minor > 4 {
         return None;
     }
-    plain::carried(session, conn, sk, fd);
+    plain::carried(session, moving.conn, moving.sk, moving.call.args[0]);
     Some(())
 }
 

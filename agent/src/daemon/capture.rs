@@ -3,7 +3,7 @@
 //! In: the running kernel. Out: [`Output::Trace`]. One thread does it all, so nothing is locked
 //! and nothing is queued between a record and its trace.
 
-use super::discover::{Discoverer, Discovery};
+use super::discover::{Discoverer, Discovery, Found};
 use crate::discovery::procs::Proc;
 use crate::discovery::select::Rules;
 use crate::host::{release_code, release_memory};
@@ -13,6 +13,7 @@ use crate::probe::object::{self, Control, Loaded};
 use crate::probe::ring::Reader;
 use crate::probe::runtime::{Part, Switches};
 use crate::probe::tls::Finder;
+use crate::probe::uprobes::Reach;
 use crate::record::decode::decode;
 use crate::record::log::{Frame, Writer};
 use crate::record::{Event, Nanos};
@@ -92,6 +93,8 @@ pub struct Capture {
     /// Processes of the start that are watched, as far as the rules were asked.
     watched: HashSet<u32>,
     identified: bool,
+    /// There are processes left whose identity was not taken over yet.
+    behind: bool,
     /// What only the start needed was given back.
     settled: bool,
 }
@@ -117,6 +120,9 @@ pub enum Error {
     #[error("cannot wait for the ring buffer: {0}")]
     Io(#[from] io::Error),
 }
+
+/// Records wait no longer for processes that are probed, but for the last of them.
+const PROBING: Nanos = 50_000_000;
 
 /// Processes of which the last program is remembered.
 const EXECUTED: usize = 4096;
@@ -198,11 +204,11 @@ impl Capture {
             Box::new(move |tgid, comm, command| identifier.from_command(tgid, comm, command)),
         );
         Ok(Self {
+            discoverer: Discoverer::start(discovery, known, plan.probes.tls, reader.waker()?),
             loaded,
             reader,
             control,
             pipeline,
-            discoverer: Discoverer::start(discovery, known, plan.probes.tls),
             executed: Executed::default(),
             log: plan.log,
             next_clock: 0,
@@ -216,6 +222,7 @@ impl Capture {
             full,
             watched,
             identified: false,
+            behind: false,
             settled: false,
         })
     }
@@ -225,7 +232,7 @@ impl Capture {
     /// # Errors
     /// When the ring buffer cannot be waited for or the log not be written.
     pub fn turn(&mut self, out: &mut impl FnMut(Output)) -> io::Result<()> {
-        if self.backlog == 0 {
+        if self.backlog == 0 && !self.behind {
             self.reader.wait()?;
         }
         self.compare_clocks()?;
@@ -419,9 +426,29 @@ impl Capture {
         Ok(())
     }
 
+    /// Probes what a process runs.
+    fn probe(&mut self, found: &Found) {
+        let tgid = found.tgid;
+        if self.loaded.probe_parts(tgid, &found.tls) == Reach::InPart {
+            tracing::warn!(tgid, "a TLS library is not probed whole");
+        }
+        let Some(plan) = &found.tasks else { return };
+        let reach = self.loaded.probe(tgid, plan);
+        if reach == Reach::Gone {
+            return;
+        }
+        if reach != Reach::Whole && plan.files.iter().any(|part| part.own) {
+            tracing::warn!(tgid, "tasks are not told apart: not all is probed");
+        } else if let Err(error) = self.control.name_tasks(tgid, plan.runtime) {
+            tracing::warn!(tgid, %error, "tasks are not told apart");
+        }
+    }
+
     fn take_identities(&mut self) -> io::Result<()> {
         let scanned = self.discoverer.scanned();
-        for found in self.discoverer.found() {
+        let start = monotonic();
+        self.behind = false;
+        while let Some(found) = self.discoverer.next_found() {
             if self.executed.since(found.tgid, found.at) {
                 continue;
             }
@@ -444,17 +471,7 @@ impl Capture {
             {
                 tracing::warn!(found.tgid, %error, "process not watched");
             }
-            if !self.loaded.probe_parts(found.tgid, &found.tls) {
-                tracing::warn!(found.tgid, "a TLS library is not probed whole");
-            }
-            if let Some(plan) = &found.tasks {
-                let whole = self.loaded.probe(found.tgid, plan);
-                if !whole && plan.files.iter().any(|part| part.own) {
-                    tracing::warn!(found.tgid, "tasks are not told apart: not all is probed");
-                } else if let Err(error) = self.control.name_tasks(found.tgid, plan.runtime) {
-                    tracing::warn!(found.tgid, %error, "tasks are not told apart");
-                }
-            }
+            self.probe(&found);
             if let Some(log) = &mut self.log {
                 let json = serde_json::to_vec(&*found.service)?;
                 log.write(&Frame::Service(found.tgid, &json))?;
@@ -462,6 +479,10 @@ impl Capture {
             let service = Arc::clone(&found.service);
             self.pipeline
                 .handle(Input::Process(found.tgid, service), &mut |_| {});
+            if monotonic() > start + PROBING {
+                self.behind = true;
+                return Ok(());
+            }
         }
         self.identified |= scanned;
         Ok(())

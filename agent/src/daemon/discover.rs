@@ -10,6 +10,7 @@ use crate::discovery::sockets::Listeners;
 use crate::metadata::Service;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
+use crate::probe::ring::Waker;
 use crate::probe::runtime::{Part, Plan, Planner, Refusal, Switches};
 use crate::probe::tls::{Finder, Library};
 use crate::record::Nanos;
@@ -207,6 +208,26 @@ impl Listening {
     }
 }
 
+/// To the thread that takes what was found out.
+#[derive(Clone)]
+struct Outgoing {
+    sender: SyncSender<Found>,
+    waker: Waker,
+}
+
+impl Outgoing {
+    /// Answers whether somebody still listens. A name may wait until the thread looks anyhow, probes
+    /// may not.
+    fn tell(&self, found: Found) -> bool {
+        let urgent = found.recalled || found.tasks.is_some() || !found.tls.is_empty();
+        let heard = self.sender.send(found).is_ok();
+        if urgent {
+            self.waker.wake();
+        }
+        heard
+    }
+}
+
 /// What the other threads may ask for.
 #[derive(Clone, Copy)]
 enum Request {
@@ -270,7 +291,7 @@ impl Tasks {
     /// [`Wanted::Last`], so that `done` is told when all of them were looked at.
     fn start(
         discovery: Discovery,
-        outgoing: SyncSender<Found>,
+        outgoing: Outgoing,
         done: Arc<AtomicBool>,
         linkers: bool,
     ) -> SyncSender<Wanted> {
@@ -278,7 +299,7 @@ impl Tasks {
         let spawned = thread::Builder::new()
             .name("weft-plan".to_owned())
             .spawn(move || {
-                let tell = |found| outgoing.send(found).is_ok();
+                let tell = |found| outgoing.tell(found);
                 let mut tasks = Self {
                     planner: Planner::new(discovery.switches.clone()),
                     finder: Finder::default(),
@@ -306,7 +327,9 @@ impl Tasks {
                     }
                     let new = |early: &Early| early.wait == Duration::ZERO;
                     if last && !tasks.early.iter().any(new) {
+                        last = false;
                         done.store(true, Ordering::Release);
+                        outgoing.waker.wake();
                     }
                 }
             });
@@ -463,16 +486,18 @@ pub struct Discoverer {
 
 impl Discoverer {
     /// Starts the thread; `known` is what is there already. Where dynamic `linkers` are probed,
-    /// [`Self::loaded`] tells of what processes load.
+    /// [`Self::loaded`] tells of what processes load. Whoever takes what is found out is woken for what
+    /// is to be probed.
     #[must_use]
-    pub fn start(discovery: Discovery, known: Vec<u32>, linkers: bool) -> Self {
+    pub fn start(discovery: Discovery, known: Vec<u32>, linkers: bool, waker: Waker) -> Self {
         let (requests, incoming) = sync_channel(QUEUE);
-        let (outgoing, found) = sync_channel(QUEUE);
+        let (sender, found) = sync_channel(QUEUE);
+        let outgoing = Outgoing { sender, waker };
         let scanned = Arc::new(AtomicBool::new(false));
         let done = Arc::clone(&scanned);
         let name = "weft-discover".to_owned();
         let spawned = thread::Builder::new().name(name).spawn(move || {
-            let tell = |found| outgoing.send(found).is_ok();
+            let tell = |found| outgoing.tell(found);
             let looked = Arc::clone(&done);
             let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked, linkers);
             let name = |found: Found| {
@@ -527,7 +552,7 @@ impl Discoverer {
         }
     }
 
-    /// Those that were there at the start have all been found out: what [`Self::found`] answers
+    /// Those that were there at the start have all been found out: what [`Self::next_found`] answers
     /// after this is true holds the last of them.
     #[must_use]
     pub fn scanned(&self) -> bool {
@@ -547,9 +572,10 @@ impl Discoverer {
         let _ = self.requests.try_send(Request::Loaded(tgid));
     }
 
-    /// What was found out since the last call.
-    pub fn found(&self) -> impl Iterator<Item = Found> + '_ {
-        self.found.try_iter()
+    /// What was found out and not taken yet, the oldest.
+    #[must_use]
+    pub fn next_found(&self) -> Option<Found> {
+        self.found.try_recv().ok()
     }
 }
 

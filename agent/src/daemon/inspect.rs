@@ -12,6 +12,7 @@ use crate::probe::attach;
 use crate::probe::object::{self, Error, Loaded};
 use crate::probe::runtime::{Extent, Plan, Planner, Probed, Refusal, probed};
 use crate::probe::tls::{Finder, Library};
+use crate::probe::uprobes::Reach;
 use std::fs;
 
 /// Loads and attaches everything, looks, and lets go of it again.
@@ -45,7 +46,9 @@ fn libraries(loaded: &mut Loaded) -> Vec<Fact> {
     let found = found.into_iter().filter(|library| !library.is_linker());
     let fact = |library: Library| {
         let state = match &library.part {
-            Ok(part) if loaded.probe_parts(0, std::slice::from_ref(part)) => "probed".to_owned(),
+            Ok(part) if loaded.probe_parts(0, std::slice::from_ref(part)) == Reach::Whole => {
+                "probed".to_owned()
+            }
             Ok(_) => "refused: the kernel takes no uprobes there".to_owned(),
             Err(why) => why.clone(),
         };

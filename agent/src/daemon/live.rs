@@ -28,8 +28,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Counts go to the metrics at this interval.
 const METERS: Duration = Duration::from_secs(1);
-/// The agent is ready after this, even if `/proc` is slow.
-const SCAN: Duration = Duration::from_secs(5);
+/// The agent is ready after this, even if `/proc` is slow: on a busy host it takes a while until all
+/// large programs were looked into.
+const SCAN: Duration = Duration::from_secs(20);
 /// After a traced command has ended, its last records are waited for this long.
 const AFTERGLOW: Duration = Duration::from_millis(300);
 

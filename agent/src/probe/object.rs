@@ -6,7 +6,7 @@ use super::hooks::SUBJECTS;
 use super::multi::Multi;
 use super::offsets;
 use super::runtime::{Part, Plan};
-use super::uprobes::Uprobes;
+use super::uprobes::{Reach, Uprobes};
 use agent_common::loss::Loss;
 use agent_common::runtime::Runtime;
 use agent_common::settings::{Offsets, Settings};
@@ -202,7 +202,7 @@ impl Loaded {
     }
 
     /// Probes the file of a process.
-    pub fn probe(&mut self, tgid: u32, plan: &Plan) -> bool {
+    pub fn probe(&mut self, tgid: u32, plan: &Plan) -> Reach {
         if self.tls {
             return self.uprobes.apply(&mut self.ebpf, tgid, plan);
         }
@@ -210,10 +210,13 @@ impl Loaded {
         self.uprobes.apply(&mut self.ebpf, tgid, &plan)
     }
 
-    /// Probes TLS libraries that process `tgid` uses, or that any may use if it is 0; answers
-    /// whether all that is wanted is probed.
-    pub fn probe_parts(&mut self, tgid: u32, parts: &[Part]) -> bool {
-        !self.tls || self.uprobes.apply_parts(&mut self.ebpf, tgid, parts)
+    /// Probes TLS libraries that process `tgid` uses, or that any may use if it is 0.
+    pub fn probe_parts(&mut self, tgid: u32, parts: &[Part]) -> Reach {
+        if self.tls {
+            self.uprobes.apply_parts(&mut self.ebpf, tgid, parts)
+        } else {
+            Reach::Whole
+        }
     }
 
     fn take(&mut self, name: &str) -> Result<aya::maps::Map, Error> {

@@ -2,19 +2,16 @@
 
 use agent_common::record::Header;
 use aya::maps::{MapData, RingBuf};
-use rustix::event::{Timespec, epoll};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::fd::OwnedFd;
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// Records are polled for at this interval while they come: a look costs some 20,000 instructions,
-/// more than a request…
-const BUSY: Duration = Duration::from_millis(20);
-/// …and at this one when none came for a while. The kernel side wakes the reader when much waits.
-const IDLE: Duration = Duration::from_millis(40);
-/// Empty polls until the interval grows.
-const PATIENCE: u32 = 50;
+/// Records are polled for at this interval: a look costs some 20,000 instructions, more than a request.
+/// The kernel side wakes the reader when much waits, or what must be looked at now.
+const INTERVAL: Duration = Duration::from_millis(50);
 
 /// The reading end of the ring buffer.
 pub struct Reader {
@@ -22,7 +19,6 @@ pub struct Reader {
     /// Edge triggered: a plain poll would return at once whenever a record arrived meanwhile,
     /// and the reader would never rest under load.
     epoll: OwnedFd,
-    empty: u32,
 }
 
 impl Reader {
@@ -34,11 +30,18 @@ impl Reader {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let events = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, ring.as_fd(), epoll::EventData::new_u64(0), events)?;
-        Ok(Self {
-            ring,
-            epoll,
-            empty: 0,
-        })
+        Ok(Self { ring, epoll })
+    }
+
+    /// What wakes the reader, for other threads that have something for its own.
+    ///
+    /// # Errors
+    /// When the kernel has no descriptor left.
+    pub fn waker(&self) -> io::Result<Waker> {
+        let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let events = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&self.epoll, &event, epoll::EventData::new_u64(1), events)?;
+        Ok(Waker(Arc::new(event)))
     }
 
     /// Waits until the kernel side asks for attention or the poll interval is over.
@@ -46,10 +49,9 @@ impl Reader {
     /// # Errors
     /// When the descriptor cannot be polled.
     pub fn wait(&mut self) -> io::Result<()> {
-        let interval = if self.empty > PATIENCE { IDLE } else { BUSY };
         let timeout = Timespec {
             tv_sec: 0,
-            tv_nsec: i64::from(interval.subsec_nanos()),
+            tv_nsec: i64::from(INTERVAL.subsec_nanos()),
         };
         let mut events = [epoll::Event {
             flags: epoll::EventFlags::empty(),
@@ -69,12 +71,19 @@ impl Reader {
             each(whole(&item));
             count += 1;
         }
-        self.empty = if count == 0 {
-            self.empty.saturating_add(1)
-        } else {
-            0
-        };
         count
+    }
+}
+
+/// Wakes a [`Reader`].
+#[derive(Clone)]
+pub struct Waker(Arc<OwnedFd>);
+
+impl Waker {
+    /// Its next or present wait is over.
+    pub fn wake(&self) {
+        // It fails only when nobody has waited for 2⁶⁴ calls. Edge triggered: it need not be read.
+        let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }
 }
 

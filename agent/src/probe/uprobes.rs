@@ -40,6 +40,17 @@ enum Purpose {
     Plaintext,
 }
 
+/// How far files of a process are probed, the best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// All that is wanted.
+    Whole,
+    /// The kernel refused some of it, or too many files are probed.
+    InPart,
+    /// The process ended meanwhile: what others run of the same files is probed for them.
+    Gone,
+}
+
 /// A file, in the one process that it is probed in or in all.
 type Place = (FileId, Option<u32>, Purpose);
 
@@ -62,54 +73,77 @@ pub struct Uprobes {
 }
 
 impl Uprobes {
-    /// Probes the files of `plan`, which process `tgid` runs; answers whether all sites are
-    /// probed.
-    pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> bool {
+    /// Probes the files of `plan`, which process `tgid` runs.
+    pub fn apply(&mut self, ebpf: &mut Ebpf, tgid: u32, plan: &Plan) -> Reach {
         self.each(ebpf, tgid, &plan.files, Purpose::Tasks)
     }
 
     /// The same for TLS libraries, of which no plan is needed.
-    pub fn apply_parts(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part]) -> bool {
+    pub fn apply_parts(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part]) -> Reach {
         self.each(ebpf, tgid, parts, Purpose::Plaintext)
     }
 
-    fn each(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part], purpose: Purpose) -> bool {
-        let mut all = true;
+    fn each(&mut self, ebpf: &mut Ebpf, tgid: u32, parts: &[Part], purpose: Purpose) -> Reach {
+        let mut reach = Reach::Whole;
         for part in parts {
-            all &= self.probe(ebpf, tgid, part, purpose);
+            reach = reach.max(self.probe(ebpf, tgid, part, purpose));
         }
-        all
+        reach
     }
 
-    fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part, purpose: Purpose) -> bool {
+    fn probe(&mut self, ebpf: &mut Ebpf, tgid: u32, part: &Part, purpose: Purpose) -> Reach {
         self.plans += 1;
         let own = part.own.then_some(tgid);
         let place = (part.file, own, purpose);
-        if !self.files.contains_key(&place) && self.files.len() >= FILES && !self.make_room() {
-            return part.sites.is_empty();
-        }
-        let probed = self.files.entry(place).or_insert_with(|| {
-            // In one process alone, probes end with it.
-            let leased = own.is_none() && !part.sites.is_empty();
-            let mut probed = Probed {
-                lease: leased.then(|| lease(&part.path)).flatten(),
-                ..Probed::default()
-            };
-            for site in part.sites.iter() {
-                match attach(&mut self.multi, ebpf, part, site, own) {
-                    Ok(link) => probed.links.push(link),
-                    Err(why) => {
-                        self.refused += 1;
-                        let path = part.path.display();
-                        tracing::warn!(program = site.program, %path, why, "not probed");
-                    }
-                }
+        if !self.files.contains_key(&place) {
+            if self.files.len() >= FILES && !self.make_room() {
+                return if part.sites.is_empty() {
+                    Reach::Whole
+                } else {
+                    Reach::InPart
+                };
             }
-            probed
-        });
+            let Some(probed) = self.attach_all(ebpf, part, own) else {
+                return Reach::Gone;
+            };
+            self.files.insert(place, probed);
+        }
+        let Some(probed) = self.files.get_mut(&place) else {
+            return Reach::InPart;
+        };
         probed.users.insert(tgid);
         probed.used = self.plans;
-        probed.links.len() == part.sites.len()
+        if probed.links.len() == part.sites.len() {
+            Reach::Whole
+        } else {
+            Reach::InPart
+        }
+    }
+
+    /// Attaches to all sites of a file that the kernel takes; `None` when the file is out of reach, as
+    /// the process by which it was known has ended.
+    fn attach_all(&mut self, ebpf: &mut Ebpf, part: &Part, own: Option<u32>) -> Option<Probed> {
+        // In one process alone, probes end with it.
+        let leased = own.is_none() && !part.sites.is_empty();
+        let mut probed = Probed {
+            lease: leased.then(|| lease(&part.path)).flatten(),
+            ..Probed::default()
+        };
+        for site in part.sites.iter() {
+            match attach(&mut self.multi, ebpf, part, site, own) {
+                Ok(link) => probed.links.push(link),
+                Err(_) if !part.path.exists() => {
+                    detach(probed);
+                    return None;
+                }
+                Err(why) => {
+                    self.refused += 1;
+                    let path = part.path.display();
+                    tracing::warn!(program = site.program, %path, why, "not probed");
+                }
+            }
+        }
+        Some(probed)
     }
 
     /// No file is probed yet; by `multi` where the kernel takes it.

@@ -45,7 +45,7 @@ pub(crate) fn run(keep: bool, port_offset: u16, binary: Option<PathBuf>) -> Resu
         );
     }
     use setup::Part;
-    if setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Services])? > 0 {
+    if setup::try_all(&[Part::Build, Part::Bpf, Part::Mounts, Part::Demo])? > 0 {
         step::warn("going on: the demo may not need what is missing");
     }
     let weft = binary.map_or_else(build::release, Ok)?;

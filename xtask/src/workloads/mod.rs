@@ -16,6 +16,9 @@ pub(crate) mod manifest;
 /// Holds the digest of the sources that an installed copy was made from.
 const STAMP: &str = ".stamp";
 
+/// What the demo starts.
+const DEMO: [&str; 3] = ["backend", "maze/data-processor", "maze/frontend-api"];
+
 /// Installs the Python environment and every service; returns how many failed.
 #[must_use]
 pub(crate) fn install_all() -> usize {
@@ -31,6 +34,19 @@ pub(crate) fn install_all() -> usize {
     match chosen(false) {
         Ok(names) => names.iter().for_each(|name| report(install(name))),
         Err(error) => report(Err(error)),
+    }
+    failed
+}
+
+/// Installs what the demo starts, with no Python packages but theirs; returns how many failed.
+#[must_use]
+pub(crate) fn install_demo() -> usize {
+    let mut failed = 0;
+    for name in DEMO {
+        if let Err(error) = python_packages_of(name).and_then(|()| install(name)) {
+            step::warn(format!("{error:#}"));
+            failed += 1;
+        }
     }
     failed
 }
@@ -54,17 +70,7 @@ pub(crate) fn install_heavy() -> usize {
 /// When it cannot be installed here.
 pub(crate) fn ensure(name: &str) -> Result<()> {
     install(name)?;
-    let source = workspace::workload_sources().join(name);
-    let list = source.join("requirements.txt");
-    if !list.is_file() || manifest::read(&source)?.heavy {
-        return Ok(());
-    }
-    let list = fs::read_to_string(list)?;
-    let installed = python_packages()?;
-    let missing: Vec<&str> = list
-        .lines()
-        .filter(|line| !installed.contains(&dist_info(line)))
-        .collect();
+    let missing = missing_packages(name)?;
     if missing.is_empty() {
         return Ok(());
     }
@@ -74,12 +80,26 @@ pub(crate) fn ensure(name: &str) -> Result<()> {
     )
 }
 
-/// `some-name==1.0` is installed as this folder.
+/// Python packages of a service that the shared environment lacks.
+fn missing_packages(name: &str) -> Result<Vec<String>> {
+    let source = workspace::workload_sources().join(name);
+    let list = source.join("requirements.txt");
+    if !list.is_file() || manifest::read(&source)?.heavy {
+        return Ok(Vec::new());
+    }
+    let list = fs::read_to_string(list)?;
+    let installed = python_packages()?;
+    Ok(list
+        .lines()
+        .filter(|line| !installed.contains(&dist_info(line)))
+        .map(str::to_owned)
+        .collect())
+}
+
+/// `some-name==1.0 ; python_version >= "3"` is installed as this folder.
 fn dist_info(requirement: &str) -> String {
-    let (name, version) = requirement
-        .trim()
-        .split_once("==")
-        .unwrap_or((requirement, ""));
+    let wanted = requirement.split(';').next().unwrap_or_default().trim();
+    let (name, version) = wanted.split_once("==").unwrap_or((wanted, ""));
     format!("{}-{version}.dist-info", name.replace('-', "_")).to_lowercase()
 }
 
@@ -297,39 +317,56 @@ fn python_environment() -> Result<()> {
     if python.exists() && stamp(&venv).is_some_and(|stamp| stamp == digest) {
         return Ok(());
     }
-    let mut create = Command::new("python3");
-    create.args(["-m", "venv", "--clear"]).arg(&venv);
-    step::run("create the Python environment", "venv", &mut create)?;
+    create_python(&venv)?;
     // one call for each file: a package that has no build for this Python spoils only its own
-    let mut failures = Vec::new();
-    for file in &wanted {
-        let mut install = Command::new(&python);
-        install.args([
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]);
-        install.arg("-r").arg(file);
-        let place = file
-            .parent()
-            .and_then(Path::file_name)
-            .unwrap_or_default()
-            .to_string_lossy();
-        if let Err(error) = step::run(
-            &format!("install Python packages of {place}"),
-            "pip",
-            &mut install,
-        ) {
-            failures.push(format!("{error:#}"));
-        }
-    }
+    let failures: Vec<String> = wanted
+        .iter()
+        .filter_map(|file| Some(format!("{:#}", install_python(file).err()?)))
+        .collect();
     if !failures.is_empty() {
         bail!("{}", failures.join("\n"));
     }
     fs::write(venv.join(STAMP), digest)?;
     Ok(())
+}
+
+/// The shared environment has at least what service `name` needs.
+fn python_packages_of(name: &str) -> Result<()> {
+    let venv = workspace::venv();
+    if !venv.join("bin/python").exists() {
+        create_python(&venv)?;
+    }
+    if missing_packages(name)?.is_empty() {
+        return Ok(());
+    }
+    install_python(
+        &workspace::workload_sources()
+            .join(name)
+            .join("requirements.txt"),
+    )
+}
+
+fn create_python(venv: &Path) -> Result<()> {
+    let mut create = Command::new("python3");
+    create.args(["-m", "venv", "--clear"]).arg(venv);
+    step::run("create the Python environment", "venv", &mut create)
+}
+
+/// Installs a list of packages into the shared environment.
+fn install_python(list: &Path) -> Result<()> {
+    let mut install = Command::new(workspace::venv().join("bin/python"));
+    install
+        .args(["-m", "pip", "install", "--quiet"])
+        .arg("--disable-pip-version-check")
+        .arg("-r")
+        .arg(list);
+    let place = list.parent().and_then(Path::file_name).unwrap_or_default();
+    let place = place.to_string_lossy();
+    step::run(
+        &format!("install Python packages of {place}"),
+        "pip",
+        &mut install,
+    )
 }
 
 fn stamp(dir: &Path) -> Option<String> {
@@ -408,6 +445,10 @@ mod tests {
     #[test]
     fn packages_are_known_by_their_folders() {
         let check = |line, want| assert_eq!(dist_info(line), want);
+        check(
+            "rotel==0.0.1a15 ; python_version >= \"3.10\"",
+            "rotel-0.0.1a15.dist-info",
+        );
         check("flask==3.1.2", "flask-3.1.2.dist-info");
         check("PyYAML==6.0.3 ", "pyyaml-6.0.3.dist-info");
         check(
