@@ -94,6 +94,10 @@ pub mod go {
     pub const SQL_CONNECTOR: usize = 15;
     /// `database/sql.Stmt.query`.
     pub const SQL_QUERY: usize = 16;
+    /// `runtime.g.m`, where [`PARENT`] is not known.
+    pub const M: usize = 17;
+    /// `runtime.m.curg`, likewise.
+    pub const CURRENT: usize = 18;
     /// Added to the offset of what is found behind a pointer.
     pub const BEHIND: u64 = 1 << 32;
     /// Added to what is a distance from the stack pointer.

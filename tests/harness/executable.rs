@@ -221,11 +221,20 @@ fn content(name: &str, choices: &mut Choices<'_>) -> Vec<u8> {
         }
         ".gopclntab" => functions(choices, &mut out),
         ".go.buildinfo" => {
-            out.extend(b"\xff Go buildinf:\x08\x02");
-            out.resize(32, 0);
-            out.extend(b"\x08go1.2");
-            out.push(b'0' + choices.byte() % 8);
-            out.push(b'.');
+            out.extend(b"\xff Go buildinf:\x08");
+            // Strings that follow, or addresses of such.
+            if choices.byte() & 3 == 0 {
+                out.push(0);
+                out.extend(choices.number(4096).to_le_bytes());
+                out.extend(choices.number(4096).to_le_bytes());
+            } else {
+                out.push(2);
+                out.resize(32, 0);
+                out.extend(b"\x08go1.");
+                out.push(b'1' + choices.byte() % 2);
+                out.push(b'0' + choices.byte() % 10);
+                out.push(b'.');
+            }
         }
         ".comment" => out.extend(b"rustc version 1.90.0\0"),
         _ => {
@@ -246,6 +255,7 @@ fn content(name: &str, choices: &mut Choices<'_>) -> Vec<u8> {
 
 /// A table of program counters: its head, names, and functions with their descriptions.
 fn functions(choices: &mut Choices<'_>, out: &mut Vec<u8>) {
+    let old = choices.byte() & 3 == 0;
     let count = choices.below(16);
     let mut names = vec![0];
     let mut places = Vec::new();
@@ -254,21 +264,30 @@ fn functions(choices: &mut Choices<'_>, out: &mut Vec<u8>) {
         places.push(names.len() as u32);
         names.extend(name.bytes().chain([0]));
     }
-    let entries = 72 + names.len();
-    out.extend(0xffff_fff1_u32.to_le_bytes());
+    // Numbers of a function: distances of 4 bytes, or addresses of 8 before Go 1.18.
+    let (head, width) = if old { (64, 8) } else { (72, 4) };
+    let entries = (head + names.len()) as u64;
+    let magic: u32 = if old { 0xffff_fffa } else { 0xffff_fff1 };
+    out.extend(magic.to_le_bytes());
     out.extend([0, 0, 1, 8]);
-    let text = choices.number(1024);
-    for word in [count as u64, 0, text, 72, 0, 0, 0, entries as u64] {
+    let text = (!old).then(|| choices.number(1024));
+    let mut words = vec![count as u64, 0];
+    words.extend(text);
+    words.extend([head as u64, 0, 0, 0, entries]);
+    for word in words {
         out.extend(word.to_le_bytes());
     }
     out.extend(names);
+    let base = if old { BASE } else { 0 };
+    let mut number = |number: u64| out.extend(&number.to_le_bytes()[..width]);
     for index in 0..count {
-        out.extend((choices.below(4096) as u32).to_le_bytes());
-        out.extend(((count * 8 + 8 + index * 8) as u32).to_le_bytes());
+        number(base + choices.below(4096) as u64);
+        number(((count + 1) * 2 * width + index * (width + 4)) as u64);
     }
-    out.extend([0; 8]);
+    number(0);
+    number(0);
     for place in places {
-        out.extend(0_u32.to_le_bytes());
+        out.extend(&[0; 8][..width]);
         out.extend(place.to_le_bytes());
     }
 }

@@ -84,7 +84,8 @@ fn request_write(ctx: &ProbeContext) -> Option<()> {
 }
 
 /// Go: the call of `func runqput(pp *p, gp *g, next bool)` within `runtime.newproc.func1`, where
-/// every `go` statement passes; `gp`, the new goroutine, in rbx.
+/// every `go` statement passes; `gp`, the new goroutine, in rbx. It runs on the stack of the
+/// scheduler, whose `g` is in r14; before Go 1.21 only the thread says for which goroutine.
 #[uprobe]
 pub fn go_goroutine_made(ctx: ProbeContext) -> u32 {
     goroutine_made(&ctx);
@@ -95,15 +96,27 @@ pub fn go_goroutine_made(ctx: ProbeContext) -> u32 {
 fn goroutine_made(ctx: &ProbeContext) -> Option<()> {
     let runtime = fiber::runtime(GO)?;
     // SAFETY: as above.
-    let g = unsafe { (*ctx.regs).rbx };
+    let (g, scheduler) = unsafe { ((*ctx.regs).rbx, (*ctx.regs).r14) };
     let made = fiber::goroutine(runtime, g)?;
-    let maker: u64 = read_user(g.wrapping_add(runtime.at[agent_common::runtime::go::PARENT]))?;
+    let maker = maker(runtime, g, scheduler)?;
     match fiber::handed(maker) {
         Some(context) => fiber::hand(made, context),
         None => fiber::forget(made),
     }
     fiber::made(made, maker);
     Some(())
+}
+
+/// The goroutine whose `go` statement made `g`.
+#[inline(always)]
+fn maker(runtime: &Runtime, g: u64, scheduler: u64) -> Option<u64> {
+    use agent_common::runtime::go;
+    if runtime.at[go::PARENT] != NOWHERE {
+        return read_user(g.wrapping_add(runtime.at[go::PARENT]));
+    }
+    let m: u64 = read_user(scheduler.wrapping_add(runtime.at[go::M]))?;
+    let current: u64 = read_user(m.wrapping_add(runtime.at[go::CURRENT]))?;
+    fiber::goroutine(runtime, current)
 }
 
 /// CPython: return of `PyObject *PyContext_CopyCurrent(void)`: asyncio makes a task, or something

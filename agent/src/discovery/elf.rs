@@ -28,9 +28,12 @@ const LOADED: usize = 64;
 const WINDOW: usize = 4 * 1024 * 1024;
 /// Head of Go's build information.
 const GO_MAGIC: &[u8] = b"\xff Go buildinf:";
-/// Go: the strings follow the head (Go 1.18 and later).
+/// Go: numbers are big-endian; the strings follow the head (Go 1.18 and later).
+const GO_BIG: u8 = 1;
 const GO_INLINE: u8 = 2;
-/// Go: offset of the strings, and length of the marks around the module's description.
+/// Go: offsets of the addresses of the strings before, offset of the strings themselves since, and
+/// length of the marks around the module's description.
+const GO_ADDRESSES: [usize; 2] = [16, 24];
 const GO_STRINGS: usize = 32;
 const GO_SENTINEL: usize = 16;
 
@@ -57,7 +60,7 @@ pub struct Section {
     pub len: u64,
 }
 
-/// What Go writes about a build. All empty in binaries of Go before 1.18.
+/// What Go writes about a build.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GoBuild {
     /// Version of Go, such as `go1.24.1`.
@@ -180,7 +183,24 @@ impl Sections {
     /// What Go wrote about the build, when Go built it.
     #[must_use]
     pub fn go(&self) -> Option<GoBuild> {
-        GoBuild::parse(&self.head(".go.buildinfo")?)
+        let section = self.head(".go.buildinfo")?;
+        let mut build = GoBuild::parse(&section)?;
+        if let Some([version, description]) = GoBuild::addresses(&section) {
+            build.fill(&self.go_string(version), &self.go_string(description));
+        }
+        Some(build)
+    }
+
+    /// A variable of Go's type `string`, as the file has it: address, length. Empty where only the
+    /// dynamic linker knows the address.
+    fn go_string(&self, address: u64) -> Vec<u8> {
+        let words = self.file_offset(address).map(|at| self.bytes(at, 16));
+        let text = words.and_then(|words| {
+            let len = usize::try_from(u64_at(&words, 8)?).ok()?;
+            let at = self.file_offset(u64_at(&words, 0)?)?;
+            Some(self.bytes(at, len.min(SECTION_BYTES)))
+        });
+        text.unwrap_or_default()
     }
 
     /// Version of the rustc that built it, when one did.
@@ -195,7 +215,8 @@ impl Sections {
 }
 
 impl GoBuild {
-    /// Reads the section `.go.buildinfo`; `None` when it is none.
+    /// Reads the section `.go.buildinfo`; `None` when it is none. Empty where it only tells where
+    /// the strings are.
     #[must_use]
     pub fn parse(section: &[u8]) -> Option<Self> {
         if !section.starts_with(GO_MAGIC) {
@@ -206,16 +227,31 @@ impl GoBuild {
             return Some(build);
         }
         let strings = section.get(GO_STRINGS..)?;
-        let Some((version, rest)) = string(strings) else {
-            return Some(build);
-        };
-        build.version = String::from_utf8_lossy(version).into_owned();
-        if let Some((description, _)) = string(rest)
-            && let Some(lines) = description.get(GO_SENTINEL..)
-        {
-            build.describe(&String::from_utf8_lossy(lines));
+        if let Some((version, rest)) = string(strings) {
+            build.fill(version, string(rest).unwrap_or_default().0);
         }
         Some(build)
+    }
+
+    /// Addresses of the variables that hold version and description (before Go 1.18).
+    fn addresses(section: &[u8]) -> Option<[u64; 2]> {
+        let big = if cfg!(target_endian = "big") {
+            GO_BIG
+        } else {
+            0
+        };
+        if section.get(14..16)? != [8, big] {
+            return None;
+        }
+        let [version, description] = GO_ADDRESSES.map(|at| u64_at(section, at));
+        Some([version?, description?])
+    }
+
+    fn fill(&mut self, version: &[u8], description: &[u8]) {
+        self.version = String::from_utf8_lossy(version).into_owned();
+        if let Some(lines) = description.get(GO_SENTINEL..) {
+            self.describe(&String::from_utf8_lossy(lines));
+        }
     }
 
     fn describe(&mut self, lines: &str) {
@@ -330,12 +366,63 @@ mod tests {
         assert_eq!(build.module_version, "v1.4.0");
 
         let old = GoBuild::parse(&section(0, "go1.17", "")).unwrap();
-        assert_eq!(old, GoBuild::default(), "pointers are not followed");
+        assert_eq!(old, GoBuild::default(), "the strings are elsewhere");
         for cut in 0..bytes.len() {
             // Every prefix is either refused or gives a prefix of the truth.
             if let Some(build) = GoBuild::parse(&bytes[..cut]) {
                 assert!("acme.dev/shop".starts_with(&build.module), "cut at {cut}");
             }
+        }
+    }
+
+    #[test]
+    fn go_told_where_the_strings_are() {
+        for (width, flags, expected) in [
+            (8, 0, Some([0x4000, 0x5000])),
+            (4, 0, None),
+            (8, GO_BIG, None),
+            (8, GO_INLINE, None),
+        ] {
+            let mut bytes = GO_MAGIC.to_vec();
+            bytes.extend([width, flags]);
+            bytes.extend([0x4000_u64, 0x5000].map(u64::to_ne_bytes).concat());
+            assert_eq!(GoBuild::addresses(&bytes), expected, "{width} {flags}");
+            for cut in 0..bytes.len() {
+                assert_eq!(GoBuild::addresses(&bytes[..cut]), None, "cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn go_strings_that_are_elsewhere() {
+        let module = "0123456789abcdefpath\tacme.dev/cart\n";
+        let mut image = crate::discovery::elf_fixture::Image::new();
+        let mut variable = |text: &str, moved: u64| {
+            let from = image.at();
+            image.bytes.extend(text.bytes());
+            let at = image.at();
+            image.word(from + moved);
+            image.word(text.len() as u64);
+            at
+        };
+        let (version, description) = (variable("go1.17.13", 0), variable(module, 0));
+        let nowhere = variable("go1.17.13", 1 << 40);
+        for (first, expected) in [
+            (version, "go1.17.13"),
+            (nowhere, ""),
+            (0, ""),
+            (u64::MAX, ""),
+        ] {
+            let mut image = image.clone();
+            let from = image.at();
+            image.bytes.extend(GO_MAGIC);
+            image.bytes.extend([8, 0]);
+            image.word(first);
+            image.word(description);
+            image.section(".go.buildinfo", from);
+            let build = image.sections().go().unwrap();
+            assert_eq!(build.version, expected);
+            assert_eq!(build.path, "acme.dev/cart");
         }
     }
 

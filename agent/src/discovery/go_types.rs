@@ -37,7 +37,8 @@ const KIND: u8 = 31;
 /// Offset of `runtime.moduledata.types`: until Go 1.19, and since (which has `covctrs`).
 const MODULE_TYPES: [u64; 2] = [280, 296];
 const COVERED: u32 = 20;
-/// Until then an `abi.StructField` had its offset twice as large, and one more if it was embedded.
+/// Since this minor version `abi.StructField` holds an offset; before, twice that, and whether the
+/// field is embedded.
 const PLAIN_OFFSETS: u32 = 19;
 
 /// Where the types of a program are.
@@ -46,7 +47,8 @@ pub struct Types<'a> {
     list: &'a Section,
     /// Names and types are told as distances from here.
     base: u64,
-    minor: u32,
+    /// How far offsets of fields are shifted.
+    shift: u32,
 }
 
 /// A type of the form `*T`.
@@ -69,7 +71,7 @@ impl<'a> Types<'a> {
             sections,
             list,
             base: found?,
-            minor,
+            shift: u32::from(minor < PLAIN_OFFSETS),
         };
         // What was taken for the module is none if its types have no names.
         types.name_of(types.entry(0)?)?;
@@ -179,10 +181,9 @@ impl<'a> Types<'a> {
         let mut known = HashMap::new();
         for place in places {
             let name = names.get(&place).and_then(|at| self.name_at(*at));
-            let told = word(self.sections, place.wrapping_add(16));
-            if let (Some(name), Some(told)) = (name, told) {
-                let offset = told >> u32::from(self.minor < PLAIN_OFFSETS);
-                known.entry(name).or_insert(offset);
+            if let (Some(name), Some(offset)) = (name, word(self.sections, place.wrapping_add(16)))
+            {
+                known.entry(name).or_insert(offset >> self.shift);
             }
         }
         let of = |field: &&str| known.get(*field).copied();

@@ -5,6 +5,8 @@
 //! the name of the service (`metadata`).
 
 pub mod elf;
+#[cfg(test)]
+pub(crate) mod elf_fixture;
 pub mod environment;
 pub mod files;
 #[cfg(test)]

@@ -2,16 +2,53 @@
 //! (`.gopclntab`), which the runtime itself needs for stack traces.
 //!
 //! In: an executable. Out: addresses of named functions. Layout: `runtime.pcHeader` and
-//! `runtime.functab` of `src/runtime/symtab.go`; names of `src/internal/abi/symtab.go`. Go 1.18
+//! `runtime.functab` of `src/runtime/symtab.go`; names of `src/internal/abi/symtab.go`. Go 1.16
 //! and later.
 
 use super::elf::{Section, Sections, u32_at, u64_at};
 use super::symbols::Symbol;
 use std::collections::HashMap;
 
-/// Marks of the layouts: Go 1.18 and 1.19, Go 1.20 and later.
-const MAGICS: [u32; 2] = [0xffff_fff0, 0xffff_fff1];
-/// Bytes of the header.
+/// A layout of the table.
+#[derive(Clone, Copy)]
+struct Layout {
+    /// First bytes of the table.
+    magic: u32,
+    /// Bytes of each number of a function: an address, or a distance from the text.
+    width: usize,
+    /// Offsets in the header: of the text's address, if it is there, of the place of the names, and
+    /// of that of the functions.
+    text: Option<usize>,
+    names: usize,
+    entries: usize,
+}
+
+impl Layout {
+    /// Since Go 1.18 functions are told by their distances.
+    const fn of_distances(magic: u32) -> Self {
+        Self {
+            magic,
+            width: 4,
+            text: Some(24),
+            names: 32,
+            entries: 64,
+        }
+    }
+}
+
+/// Go 1.16 and 1.17, Go 1.18 and 1.19, Go 1.20 and later.
+const LAYOUTS: [Layout; 3] = [
+    Layout {
+        magic: 0xffff_fffa,
+        width: 8,
+        text: None,
+        names: 24,
+        entries: 56,
+    },
+    Layout::of_distances(0xffff_fff0),
+    Layout::of_distances(0xffff_fff1),
+];
+/// Bytes of the longest header.
 const HEADER: usize = 72;
 /// Most functions that are looked at.
 const FUNCTIONS: u64 = 4_000_000;
@@ -35,7 +72,8 @@ struct Table<'a> {
     /// Where the table begins in the file.
     start: u64,
     end: u64,
-    /// Address of the first function.
+    layout: Layout,
+    /// Address of the first function, from which the others are counted; 0 where they have their own.
     text: u64,
     functions: u64,
     names: u64,
@@ -48,60 +86,78 @@ impl<'a> Table<'a> {
             .iter()
             .find_map(|name| sections.section(name))?;
         let head = sections.bytes(section.offset, HEADER);
-        if !MAGICS.contains(&u32_at(&head, 0)?) || head.get(7) != Some(&8) {
+        let magic = u32_at(&head, 0)?;
+        let layout = *LAYOUTS.iter().find(|layout| layout.magic == magic)?;
+        if head.get(7) != Some(&8) {
             return None;
         }
         // Since Go 1.26 the header does not tell where the text begins.
-        let text = match u64_at(&head, 24)? {
-            0 => text(sections)?,
-            told => told,
+        let text = match layout.text.map(|at| u64_at(&head, at)) {
+            None => 0,
+            Some(Some(0)) => text(sections)?,
+            Some(told) => told?,
         };
         Some(Self {
             sections,
             start: section.offset,
             end: section_end(section)?,
+            layout,
             text,
             functions: u64_at(&head, 8)?.min(FUNCTIONS),
-            names: u64_at(&head, 32)?,
-            entries: u64_at(&head, 64)?,
+            names: u64_at(&head, layout.names)?,
+            entries: u64_at(&head, layout.entries)?,
         })
     }
 
     fn find(&self, wanted: &[&str]) -> Option<HashMap<String, Symbol>> {
         let names = self.name_offsets(wanted)?;
         let mut found = HashMap::new();
-        // Pairs of 32 bits: offset of the code from the text, offset of its description here.
+        // Pairs: where the code is, offset of its description here.
         let table = self.at(self.entries)?;
-        let step = WINDOW as u64 / 8;
+        let pair = 2 * self.layout.width;
+        let step = WINDOW / pair;
         let mut index = 0;
         while index < self.functions && found.len() < names.len() {
-            let count = (self.functions - index).min(step);
+            let count = usize::try_from(self.functions - index).ok()?.min(step);
             let window = self
                 .sections
-                .bytes(table.checked_add(index * 8)?, (count as usize + 1) * 8);
-            for (i, pair) in window.chunks_exact(8).take(count as usize).enumerate() {
-                let (code, description) = (u32_at(pair, 0)?, u32_at(pair, 4)?);
+                .bytes(table.checked_add(index * pair as u64)?, (count + 1) * pair);
+            for (i, function) in window.chunks_exact(pair).take(count).enumerate() {
+                let code = self.number(function, 0)?;
+                let description = self.number(function, self.layout.width)?;
                 let Some(name) = self.name_of(description).and_then(|name| names.get(&name)) else {
                     continue;
                 };
-                let next = u32_at(&window, i * 8 + 8).unwrap_or(code);
+                let address = self.text.checked_add(code)?;
+                // Only the dynamic linker knows it.
+                if address == 0 {
+                    continue;
+                }
+                let next = self.number(&window, (i + 1) * pair).unwrap_or(code);
                 let symbol = Symbol {
-                    address: self.text.checked_add(u64::from(code))?,
-                    size: u64::from(next.saturating_sub(code)),
+                    address,
+                    size: next.saturating_sub(code),
                 };
                 found.entry((*name).to_owned()).or_insert(symbol);
             }
-            index += count;
+            index += count as u64;
         }
         Some(found)
     }
 
+    /// A number of a function, at `at` in `bytes`.
+    fn number(&self, bytes: &[u8], at: usize) -> Option<u64> {
+        match self.layout.width {
+            8 => u64_at(bytes, at),
+            _ => u32_at(bytes, at).map(u64::from),
+        }
+    }
+
     /// Name of the function that is described at `description`, as an offset among the names.
-    fn name_of(&self, description: u32) -> Option<u32> {
-        // `_func.nameOff` follows `entryOff`.
-        let at = self
-            .at(self.entries)?
-            .checked_add(u64::from(description) + 4)?;
+    fn name_of(&self, description: u64) -> Option<u32> {
+        // `_func.nameOff` follows where the function begins.
+        let description = description.checked_add(self.layout.width as u64)?;
+        let at = self.at(self.entries)?.checked_add(description)?;
         u32_at(&self.sections.bytes(at, 4), 0)
     }
 
@@ -154,3 +210,7 @@ fn text(sections: &Sections) -> Option<u64> {
 fn section_end(section: &Section) -> Option<u64> {
     section.offset.checked_add(section.len)
 }
+
+#[cfg(test)]
+#[path = "pclntab_tests.rs"]
+mod tests;

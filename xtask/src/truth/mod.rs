@@ -104,8 +104,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     if options.write {
         table::writable(&options.concurrency)?;
     }
-    let mut bench = Bench::new(options.binary.clone(), build::release)?;
     let rows = rows::chosen(&options.only)?;
+    if options.write {
+        table::have_places(&rows)?;
+    }
+    let mut bench = Bench::new(options.binary.clone(), build::release)?;
     let (concurrency, requests) = (&options.concurrency, options.requests);
     if let Some(dir) = &options.record {
         return survey::installed(rows)

@@ -32,6 +32,8 @@ pub(super) struct Row {
     pub(super) statements: usize,
     /// Least recall in `cargo xtask test`, %.
     pub(super) recall: Option<f64>,
+    /// It is measured only by its name, and has no place in the tables.
+    pub(super) asked: bool,
 }
 
 impl survey::Row for Row {
@@ -44,12 +46,14 @@ impl survey::Row for Row {
     }
 }
 
-/// All rows whose names contain one of `only`, or all.
+/// All rows whose names contain one of `only`; or all but those that must be asked for.
 ///
 /// # Errors
 /// When a manifest is wrong, or nothing is left.
 pub(super) fn chosen(only: &[String]) -> Result<Vec<Row>> {
-    survey::chosen(all()?, only)
+    let mut rows = survey::chosen(all()?, only)?;
+    rows.retain(|row| !only.is_empty() || !row.asked);
+    Ok(rows)
 }
 
 /// All rows in their order.
@@ -70,6 +74,7 @@ pub(super) fn all() -> Result<Vec<Row>> {
             hops: row.hops,
             statements: row.statements,
             recall: row.recall,
+            asked: manifest.asked,
         }));
     }
     Ok(rows)
@@ -146,6 +151,17 @@ mod tests {
                 row.name
             );
         }
+        Ok(())
+    }
+
+    #[test]
+    fn some_rows_must_be_asked_for() -> Result<()> {
+        let asked = |only: &[&str]| {
+            let only: Vec<String> = only.iter().map(|part| (*part).to_owned()).collect();
+            Ok::<_, anyhow::Error>(chosen(&only)?.iter().filter(|row| row.asked).count())
+        };
+        assert_eq!(asked(&[])?, 0);
+        assert!(asked(&["go-versions"])? > 0);
         Ok(())
     }
 

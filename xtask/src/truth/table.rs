@@ -56,6 +56,20 @@ pub(super) fn writable(concurrency: &[usize]) -> Result<()> {
     bail!("{TABLE} has a column for each of {COLUMNS:?} connections\nhint: leave out --concurrency")
 }
 
+/// Has each of these rows a line in the table?
+///
+/// # Errors
+/// When one is measured only if it is asked for.
+pub(super) fn have_places(rows: &[rows::Row]) -> Result<()> {
+    match rows.iter().find(|row| row.asked) {
+        None => Ok(()),
+        Some(row) => bail!(
+            "{} has no line in {TABLE}\nhint: leave out --write, the figures are printed",
+            row.name
+        ),
+    }
+}
+
 /// Rewrites both tables; rows not measured now keep their figures.
 ///
 /// # Errors

@@ -29,6 +29,8 @@ pub(crate) struct Manifest {
     pub(crate) packages: Vec<String>,
     /// Takes long to install: only the truth bench asks for it.
     pub(crate) heavy: bool,
+    /// Takes so long that it is neither installed nor measured unless one of its rows is named.
+    pub(crate) asked: bool,
     /// Its rows in the truth bench.
     pub(crate) rows: Vec<Row>,
     /// Its rows in the bench of protocols.
@@ -110,7 +112,7 @@ fn parse(text: &str) -> Result<Manifest> {
         .as_array()
         .into_iter()
         .flatten()
-        .map(row)
+        .flat_map(|json| each(row(json), &json["each"]))
         .collect();
     if rows
         .iter()
@@ -138,9 +140,36 @@ fn parse(text: &str) -> Result<Manifest> {
         files: words(&json, "files"),
         packages: words(&json, "packages"),
         heavy: json["heavy"].as_bool().unwrap_or(false),
+        asked: json["asked"].as_bool().unwrap_or(false),
         rows,
         peers,
     })
+}
+
+/// A row for each value of the variables in `each`, in their order: its name and what it is end with
+/// the value.
+fn each(row: Row, each: &Value) -> Vec<Row> {
+    let mut rows = vec![row];
+    for (variable, values) in each.as_object().into_iter().flatten() {
+        let values: Vec<&str> = values
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let with = |row: &Row, value: &str| {
+            let mut row = row.clone();
+            row.name = format!("{}-{value}", row.name);
+            row.what = format!("{}, {value}", row.what);
+            row.variables.insert(variable.clone(), value.to_owned());
+            row
+        };
+        rows = rows
+            .iter()
+            .flat_map(|row| values.iter().map(|value| with(row, value)))
+            .collect();
+    }
+    rows
 }
 
 fn peer(json: &Value) -> Peer {
@@ -217,6 +246,23 @@ mod tests {
         };
         assert_eq!((row.name.as_str(), row.recall), ("a", Some(99.5)));
         assert_eq!(row.variables["MODE"], "x");
+        Ok(())
+    }
+
+    #[test]
+    fn a_row_for_each_value() -> Result<()> {
+        let read = parse(
+            r#"{"asked": true, "rows": [{"name": "a", "what": "b", "paths": ["work"],
+                "each": {"BUILD": ["old", "new"], "WAY": ["x", "y"]}}]}"#,
+        )?;
+        let names: Vec<&str> = read.rows.iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["a-old-x", "a-old-y", "a-new-x", "a-new-y"]);
+        let last = read.rows.last().context("four rows")?;
+        assert_eq!(last.what, "b, new, y");
+        assert_eq!(
+            (last.variables["BUILD"].as_str(), read.asked),
+            ("new", true)
+        );
         Ok(())
     }
 

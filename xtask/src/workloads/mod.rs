@@ -114,11 +114,12 @@ fn python_packages() -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// The services that take long to install, or the others.
+/// The services that take long to install, or the others; none of those that must be asked for.
 fn chosen(heavy: bool) -> Result<Vec<String>> {
     let mut chosen = Vec::new();
     for name in names()? {
-        if manifest::read(&workspace::workload_sources().join(&name))?.heavy == heavy {
+        let manifest = manifest::read(&workspace::workload_sources().join(&name))?;
+        if manifest.heavy == heavy && !manifest.asked {
             chosen.push(name);
         }
     }

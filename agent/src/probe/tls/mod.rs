@@ -328,10 +328,11 @@ const WINDOW: usize = 1024 * 1024;
 
 /// A TLS library that only its texts tell of.
 fn hidden(sections: &Sections) -> Option<&'static str> {
-    const MARKS: [(&[u8], &str); 4] = [
+    const MARKS: [(&[u8], &str); 5] = [
         (RUSTLS.as_bytes(), RUSTLS),
         (b"OpenSSL 1.1.", "OpenSSL 1.1"),
         (b"OpenSSL 3.", "OpenSSL 3"),
+        (b"LibreSSL ", "LibreSSL"),
         (b"BoringSSL", "BoringSSL"),
     ];
     let section = sections.section(".rodata")?;

@@ -301,15 +301,61 @@ fn version(sections: &Sections, path: &Path) -> String {
     // Names without a version are links to those with one.
     let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    found.unwrap_or_else(|| match name.split_once(".so.") {
-        Some((_, version)) => format!("OpenSSL {version}"),
-        None => "OpenSSL or a relative".to_owned(),
-    })
+    found.unwrap_or_else(|| named(&name))
+}
+
+/// LibreSSL counts its libssl from 26 on, and says what it is in its libcrypto alone; OpenSSL is at 4.
+const LIBRE: u32 = 26;
+
+/// What a library that does not say it itself is by the name of its file.
+fn named(file: &str) -> String {
+    let Some((_, version)) = file.split_once(".so.") else {
+        return "OpenSSL or a relative".to_owned();
+    };
+    let major = version.split('.').next().and_then(|n| n.parse().ok());
+    match major {
+        Some(LIBRE..) => format!("LibreSSL (libssl {version})"),
+        _ => format!("OpenSSL {version}"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_tell_what_they_are() {
+        for (file, expected) in [
+            ("libssl.so.60.2.0", "LibreSSL (libssl 60.2.0)"),
+            ("libssl.so.1.1", "OpenSSL 1.1"),
+            ("libssl.so.x", "OpenSSL x"),
+            ("libssl.so", "OpenSSL or a relative"),
+        ] {
+            assert_eq!(named(file), expected, "{file}");
+        }
+    }
+
+    #[test]
+    fn ways_of_libressl_have_no_function_in_common() {
+        // SSL_read_ex of 4.3: push rbx; cmp rdx, 0x7fffffff; ja +0x26; mov rbx, rcx; call SSL_read
+        let counted = [
+            &[0x53, 0x48, 0x81, 0xfa, 0xff, 0xff, 0xff, 0x7f, 0x77, 0x26][..],
+            &[0x48, 0x89, 0xcb, 0xe8, 0xce, 0xa8, 0xfe, 0xff],
+        ]
+        .concat();
+        // SSL_read: push r12; push rbp; push rbx; mov rbx, rdi; test edx, edx; js +0x48;
+        // mov r12, rsi; mov ebp, edx; call SSL_is_quic
+        let plain = [
+            &[
+                0x41, 0x54, 0x55, 0x53, 0x48, 0x89, 0xfb, 0x85, 0xd2, 0x78, 0x48,
+            ][..],
+            &[0x49, 0x89, 0xf4, 0x89, 0xd5, 0xe8, 0xcb, 0xac, 0xfe, 0xff],
+        ]
+        .concat();
+        let of = |code: &[u8], at| inner(code, at).map(|inner| inner.address);
+        assert_eq!(of(&counted, 0x2_7180), Some(0x1_1a60));
+        assert_eq!(of(&plain, 0x2_70d0), Some(0x1_1db0));
+    }
 
     #[test]
     fn the_shared_function_is_found() {

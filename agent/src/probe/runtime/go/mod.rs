@@ -47,6 +47,7 @@ const CLOSURE: usize = 512;
 /// Offsets of `runtime.g.goid`, `runtime.g.parentGoid` and `net/http.Request.ctx` by minor version
 /// of Go 1, from the debug information of programs that each version built (x86-64).
 const OFFSETS: &[(u32, [u64; 3])] = &[
+    (17, [152, NOWHERE, 232]),
     (18, [152, NOWHERE, 232]),
     (19, [152, NOWHERE, 232]),
     (20, [152, NOWHERE, 232]),
@@ -57,6 +58,10 @@ const OFFSETS: &[(u32, [u64; 3])] = &[
     (25, [152, 272, 248]),
     (26, [152, 280, 248]),
 ];
+
+/// Offsets of `runtime.g.m` and `runtime.m.curg` in the versions above that have no `parentGoid`,
+/// from the same.
+const CURRENT: [u64; 2] = [48, 192];
 
 /// The functions of a program that are asked for, and the types.
 struct Program<'a> {
@@ -82,7 +87,7 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     let minor = minor(&version);
     let [goid, parent, context] = minor
         .and_then(offsets)
-        .ok_or_else(|| format!("{version:?}: the layout of its g is not known"))?;
+        .ok_or_else(|| unknown(&version, minor))?;
     let own = [NEWPROC, RUNQPUT, SERVE, ROUND_TRIP, WRITE];
     let wanted = [&own[..], tls::FUNCTIONS, streams::FUNCTIONS, sql::FUNCTIONS].concat();
     let program = Program {
@@ -93,10 +98,11 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     let mut at = [NOWHERE; FIELDS];
     at[go::GOID] = goid;
     at[go::PARENT] = parent;
+    [at[go::M], at[go::CURRENT]] = CURRENT;
     at[go::REQUEST_CTX] = context;
     let mut all = vec![
         Parts {
-            sites: sites(sections, &program.functions, parent != NOWHERE),
+            sites: sites(sections, &program.functions),
             ..Parts::default()
         },
         sockets(&program),
@@ -180,11 +186,9 @@ fn word_of(register: Register) -> Option<u64> {
 
 /// What the program has of the functions in question; one that makes no calls by `net/http` has
 /// none of its client.
-fn sites(sections: &Sections, functions: &HashMap<String, Symbol>, parents: bool) -> Vec<Site> {
+fn sites(sections: &Sections, functions: &HashMap<String, Symbol>) -> Vec<Site> {
     let mut sites = Vec::new();
-    if parents
-        && let (Some(newproc), Some(runqput)) = (functions.get(NEWPROC), functions.get(RUNQPUT))
-    {
+    if let (Some(newproc), Some(runqput)) = (functions.get(NEWPROC), functions.get(RUNQPUT)) {
         sites.extend(made(sections, *newproc, runqput.address));
     }
     if let (Some(round_trip), Some(write)) = (functions.get(ROUND_TRIP), functions.get(WRITE)) {
@@ -216,6 +220,24 @@ fn minor(version: &str) -> Option<u32> {
     digits.parse().ok()
 }
 
+/// Why a version is refused.
+fn unknown(version: &str, minor: Option<u32>) -> String {
+    let oldest = OFFSETS.first().map_or(0, |known| known.0);
+    match minor {
+        Some(minor) if minor < oldest => format!(
+            "{version}: before Go 1.{oldest} no register holds the goroutine, and arguments are on \
+             the stack; nor is seen what crypto/tls encrypts"
+        ),
+        Some(_) => format!(
+            "{version}: the layout of its g is not known; nor is seen what crypto/tls encrypts"
+        ),
+        None => {
+            "the version of Go that built it is not known; nor is seen what crypto/tls encrypts"
+                .to_owned()
+        }
+    }
+}
+
 fn offsets(minor: u32) -> Option<[u64; 3]> {
     let known = OFFSETS.iter().find(|known| known.0 == minor)?;
     Some(known.1)
@@ -232,11 +254,26 @@ mod tests {
             ("go1.21", Some([152, 272, 232])),
             ("go1.25rc1", Some([152, 272, 248])),
             ("go1.18.10 X:boringcrypto", Some([152, NOWHERE, 232])),
+            ("go1.17.13", Some([152, NOWHERE, 232])),
+            ("go1.16.15", None),
             ("go1.99.1", None),
             ("devel", None),
             ("", None),
         ] {
             assert_eq!(minor(version).and_then(offsets), expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn refusals_say_why() {
+        for (version, expected) in [
+            ("go1.16.15", "go1.16.15: before Go 1.17 no register"),
+            ("go1.99.1", "go1.99.1: the layout"),
+            ("devel", "the version of Go"),
+            ("", "the version of Go"),
+        ] {
+            let told = unknown(version, minor(version));
+            assert!(told.starts_with(expected), "{version}: {told}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! In: a program. Out: where its bytes pass. What is written passes the calls by which
 //! `(*Conn).Write` makes records of it; what is read is copied out of `c.input`, a `bytes.Reader`
-//! whose `Read` every version from 1.18 to 1.26 inlines into `(*Conn).Read`: it sets `prevRune` to
+//! whose `Read` every version from 1.17 to 1.26 inlines into `(*Conn).Read`: it sets `prevRune` to
 //! -1 and calls `memmove`. Register and offset are those of that very code, so no version is known
 //! here.
 
