@@ -96,6 +96,12 @@ const SERVICES: &[Need] = &[
         elsewhere: "your system's curl",
     },
     Need {
+        what: "wget",
+        present: || workspace::program("wget").is_some(),
+        packages: &["wget"],
+        elsewhere: "your system's wget",
+    },
+    Need {
         what: "wrk",
         present: || workspace::program("wrk").is_some(),
         packages: &["wrk"],
