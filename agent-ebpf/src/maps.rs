@@ -446,7 +446,8 @@ pub static OPENING: PerCpuArray<Opened> = PerCpuArray::with_max_entries(2, 0);
 #[derive(Clone, Copy)]
 pub struct Call {
     pub nr: u64,
-    pub args: [u64; 6],
+    /// The first ones: none that moves bytes has what is looked at behind them.
+    pub args: [u64; 4],
     /// Register r14: `g` in Go.
     pub r14: u64,
 }

@@ -57,7 +57,7 @@ fn current_call() -> Call {
         if !is_under_way(*words.add(regs::AX)) {
             return Call {
                 nr: NO_CALL,
-                args: [0; 6],
+                args: [0; 4],
                 r14: 0,
             };
         }
@@ -68,8 +68,6 @@ fn current_call() -> Call {
                 *words.add(regs::SI),
                 *words.add(regs::DX),
                 *words.add(regs::R10),
-                0,
-                0,
             ],
             r14: *words.add(regs::R14),
         }

@@ -41,8 +41,6 @@ pub fn sys_exit(ctx: BtfTracePointContext) -> i32 {
                 *words.add(regs::SI),
                 *words.add(regs::DX),
                 *words.add(regs::R10),
-                0,
-                0,
             ],
             r14: *words.add(regs::R14),
         }

@@ -30,7 +30,7 @@ pub fn sys_enter_call(ctx: TracePointContext) -> u32 {
     };
     let call = Call {
         nr: word(8) & 0xffff_ffff,
-        args: [word(16), word(24), word(32), word(40), 0, 0],
+        args: [word(16), word(24), word(32), word(40)],
         r14: 0,
     };
     if PENDING.insert(task_id(), call, 0).is_err() {
