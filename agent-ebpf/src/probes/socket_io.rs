@@ -123,15 +123,6 @@ pub fn moved(sk: u64, direction: u16, len: i32, call: &Call, flags: u64, watch: 
     }
     let captured = if want == 0 {
         0
-    } else if matches!(layout(call.nr), Layout::Buffer) {
-        // As below, without a look for what is at hand.
-        match gather_buffer((&raw mut scratch.bytes).cast(), call.args[1], want.into()) {
-            Some(len) => len as u32,
-            None => {
-                bits |= CHUNK_FAULT;
-                0
-            }
-        }
     } else {
         let gathered = gather_call(direction.into(), want.into());
         bits |= (gathered >> 32) as u16;
@@ -264,27 +255,18 @@ extern "C" fn gather_call(direction: u64, want: u64) -> u64 {
     u64::from(bits) << 32 | filled
 }
 
-/// Copies `want` bytes from a single buffer; answers how many.
-#[inline(always)]
-fn gather_buffer(to: *mut u8, from: u64, want: u64) -> Option<u64> {
-    let len = opaque(want);
-    if len > BYTES || !copy_user(to, len, from) {
-        return None;
-    }
-    Some(len)
-}
-
 #[inline(always)]
 fn gather(to: *mut u8, moving: &Moving, direction: u64, want: u64, bits: &mut u16) -> u64 {
     let call = &moving.call;
     let pointer = call.args[1];
     let (vector, count) = match layout(call.nr) {
         Layout::Buffer => {
-            let len = gather_buffer(to, pointer, want);
-            if len.is_none() {
+            let len = opaque(want);
+            if len > BYTES || !copy_user(to, len, pointer) {
                 *bits |= CHUNK_FAULT;
+                return 0;
             }
-            return len.unwrap_or(0);
+            return len;
         }
         Layout::Vector => (pointer, call.args[2]),
         Layout::Message => message(pointer),
