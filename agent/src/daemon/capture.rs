@@ -84,6 +84,7 @@ pub struct Capture {
     backlog: usize,
     /// When the latest record so far was made.
     newest: Nanos,
+    awake: Awake,
     /// Records that the ring buffer had no room for, as last asked.
     lost: u64,
     /// Runs of programs that the kernel left out, as last asked.
@@ -145,6 +146,26 @@ impl Executed {
     /// Has `tgid` become another program since `at`?
     fn since(&self, tgid: u32, at: Nanos) -> bool {
         self.0.get(&tgid).is_some_and(|executed| *executed > at)
+    }
+}
+
+/// The time that has gone by for the pipeline, which waits for nothing longer than it is awake: while the
+/// agent was stopped, or the machine that it runs on, nobody could report what is waited for.
+#[derive(Default)]
+struct Awake(Nanos);
+
+impl Awake {
+    /// Most that it goes on by at once, ns: a few times the interval of looks at the ring. What it is
+    /// behind after a stop it makes up for within as long again.
+    const STEP: Nanos = 200_000_000;
+
+    /// It is `now`; answers how late that is for the pipeline.
+    fn reach(&mut self, now: Nanos) -> Nanos {
+        self.0 = match self.0 {
+            0 => now,
+            before => now.clamp(before, before.saturating_add(Self::STEP)),
+        };
+        self.0
     }
 }
 
@@ -217,6 +238,7 @@ impl Capture {
             undecodable: 0,
             backlog: 0,
             newest: 0,
+            awake: Awake::default(),
             lost: 0,
             missed: 0,
             full,
@@ -278,6 +300,7 @@ impl Capture {
             undecodable,
             backlog,
             newest,
+            awake,
             loaded,
             ..
         } = self;
@@ -286,6 +309,8 @@ impl Capture {
             Output::Capture(conn, policy) => control.capture(conn.0, policy),
             trace @ Output::Trace { .. } => out(trace),
         };
+        // Not behind it: a record may come right then, and would be missed by whoever waits for it.
+        let before = monotonic();
         let count = reader.drain(BATCH, |bytes| {
             *backlog += bytes.len();
             if let Some(log) = log
@@ -319,7 +344,7 @@ impl Capture {
         let emptied = count < BATCH;
         // While more waits, it is as late as the records say: what a record waits for may stand right
         // behind it, however long ago both were made.
-        let now = if emptied { monotonic() } else { *newest };
+        let now = awake.reach(if emptied { before } else { *newest });
         if let Some(log) = log {
             log.write(&Frame::Tick(now))?;
         }
@@ -486,5 +511,18 @@ impl Capture {
         }
         self.identified |= scanned;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stop_is_made_up_for_in_steps() {
+        let mut awake = Awake::default();
+        let ms = 1_000_000;
+        let told = [5, 55, 40, 3000, 3050, 3100].map(|now| awake.reach(now * ms) / ms);
+        assert_eq!(told, [5, 55, 55, 255, 455, 655]);
     }
 }

@@ -463,7 +463,7 @@ fn whoever_connected_speaks_first_behind_the_handshake() {
         };
         fixture.plain(Some(CARRIER), "ask", how);
         // What the other side has said is not seen: it goes on without.
-        let later = 2_000_000_000;
+        let later = 2 * Limits::default().patience;
         fixture.with(|_, table, each| table.tick(later, each));
         let said = format!("Sent ask by {speaker}");
         assert!(fixture.seen.contains(&said), "{:?}", fixture.seen);

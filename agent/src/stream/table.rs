@@ -16,7 +16,8 @@ pub struct Limits {
     /// Most bytes of chunks that wait, over all connections.
     pub held_bytes: usize,
     /// Longest wait for the other direction, ns. A sender may be off its CPU between handing
-    /// bytes to the network and reporting them, for long on a busy host.
+    /// bytes to the network and reporting them, for long on a busy host, and with all of a virtual one's
+    /// processor.
     pub patience: Nanos,
     /// The same after records were lost, as what is waited for may be among them; and on a connection
     /// on which it was waited in vain before: another process, not watched, may hold it, too.
@@ -31,7 +32,7 @@ impl Default for Limits {
             connections: 65_536,
             held: 1024,
             held_bytes: 16 * 1024 * 1024,
-            patience: 1_000_000_000,
+            patience: 3_000_000_000,
             haste: 100_000_000,
             idle: 900_000_000_000,
         }
