@@ -476,10 +476,9 @@ impl<T> Connection<T> {
     /// one goes in any case, the other direction having a gap.
     fn release(&mut self, mut force: bool, counts: &mut Counts, each: &mut Each<'_, T>) {
         loop {
-            let ready = self
-                .held
-                .iter()
-                .position(|held| held.opposite <= self.next[held.direction.opposite().index()]);
+            let next = self.next;
+            let come = |held: &Held| held.opposite <= next[held.direction.opposite().index()];
+            let ready = self.held.iter().position(come).or_else(|| self.knot());
             let held = match (ready, force) {
                 (Some(i), _) => self.held.remove(i),
                 (None, true) => self.held.pop_front(),
@@ -500,16 +499,44 @@ impl<T> Connection<T> {
                 let missing = held.opposite.saturating_sub(self.next[other.index()]);
                 self.gap(other, missing, moment, counts, each);
             }
+            let reached = self.next[held.direction.opposite().index()];
             self.deliver(
                 held.direction,
                 moment,
-                held.opposite,
+                held.opposite.min(reached),
                 held.len,
                 &held.bytes,
                 counts,
                 each,
             );
         }
+    }
+
+    /// Which of the held chunks goes first where they wait for each other: two threads moved bytes at
+    /// once, one each way, and each told that the other's had gone. Which went first is not known then.
+    /// What asks goes before what answers: an answer may have come before its request was reported, but
+    /// no request behind its answer.
+    fn knot(&self) -> Option<usize> {
+        if self.held.len() < 2 {
+            return None;
+        }
+        // Where the held ones lead to, by direction.
+        let mut known = self.next;
+        for held in &self.held {
+            let end = &mut known[held.direction.index()];
+            if held.offset <= *end {
+                *end = (*end).max(held.offset + u64::from(held.len));
+            }
+        }
+        let asks = match self.info.client {
+            true => Direction::Sent,
+            false => Direction::Received,
+        };
+        let first = self.held.iter().position(|held| held.direction == asks)?;
+        let held = &self.held[first];
+        let whole = held.offset == self.next[asks.index()];
+        let tied = held.opposite <= known[asks.opposite().index()];
+        (whole && tied).then_some(first)
     }
 
     /// `missing` bytes in `direction` were never reported.

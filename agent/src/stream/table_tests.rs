@@ -38,6 +38,8 @@ fn info(conn: ConnId, unix: bool) -> Opened {
 #[derive(Clone, Copy)]
 enum Step {
     Open(u64),
+    /// The process connected it.
+    Connect(u64),
     OpenUnix(u64),
     /// Direction, offset, opposite, bytes, bytes that were moved.
     Move(Direction, u64, u64, &'static str, u32),
@@ -52,7 +54,7 @@ enum Step {
     Tick(Nanos),
     Expire(Nanos),
 }
-use Step::{End, Exit, Expire, Lost, Move, On, Open, OpenUnix, Reset, Tick};
+use Step::{Connect, End, Exit, Expire, Lost, Move, On, Open, OpenUnix, Reset, Tick};
 
 const TASK: Task = Task { tgid: 1, tid: 1 };
 
@@ -108,6 +110,11 @@ fn run(steps: &[Step]) -> (String, Table<()>) {
         };
         match *step {
             Open(conn) => table.opened(at, TASK, info(ConnId(conn), false), &mut tell),
+            Connect(conn) => {
+                let client = true;
+                let info = info(ConnId(conn), false);
+                table.opened(at, TASK, Opened { client, ..info }, &mut tell);
+            }
             OpenUnix(conn) => table.opened(at, TASK, info(ConnId(conn), true), &mut tell),
             Move(direction, offset, opposite, text, len) => {
                 let chunk = chunk(CONN, direction, offset, opposite, text, len);
@@ -220,6 +227,42 @@ fn patience_ends() {
     steps.push(Tick(103));
     let counts = check(&steps, "wait wait >gap3@200 <a@100 >gap2@203 <b@101");
     assert_eq!((counts.impatient, counts.gap_bytes), (2, 5));
+}
+
+/// Two threads move bytes at once, and each reports that the other has.
+#[test]
+fn what_waits_for_each_other_is_not_waited_for() {
+    let by = |steps: &[Step], told| {
+        let counts = check(steps, told);
+        assert_eq!((counts.impatient, counts.gap_bytes, counts.torn), (0, 0, 0));
+    };
+    let answer = Move(Sent, 100, 203, "answer", 6);
+    let ask = Move(Received, 200, 106, "ask", 3);
+    by(&[Open(7), answer, ask], "wait >ask@200 <answer@100");
+    by(&[Open(7), ask, answer], "wait >ask@200 <answer@100");
+    // In the midst of a long call, and a third that came behind both.
+    let early = Move(Received, 200, 103, "ask", 3);
+    let more = Move(Received, 203, 106, "more", 4);
+    let late = Move(Sent, 100, 207, "answer", 6);
+    let told = "wait wait >ask@200 >more@203 <answer@100";
+    by(&[Open(7), early, more, late], told);
+    // Who connected asks: what it has received answers that.
+    let told = "8:wait 8:wait 8:<late@100 8:>a@200 8:>sk@201";
+    let client = [
+        Connect(8),
+        On(8, Received, 200, 104, "a"),
+        On(8, Received, 201, 104, "sk"),
+        On(8, Sent, 100, 203, "late"),
+    ];
+    by(&client, told);
+    // What is missing is waited for all the same.
+    let beyond = Move(Received, 200, 108, "ask", 3);
+    by(&[Open(7), answer, beyond], "wait wait");
+    let behind = Move(Received, 203, 106, "more", 4);
+    by(
+        &[Open(7), Move(Sent, 100, 207, "answer", 6), behind],
+        "wait wait",
+    );
 }
 
 #[test]
