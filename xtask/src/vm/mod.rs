@@ -1,6 +1,6 @@
 //! `cargo xtask test vm KERNEL...`: the product on other kernels. Each boots under qemu's
-//! software emulation from an initramfs: busybox, the static `weft`, a page to serve, services of
-//! the truth bench with this very program to drive them, and `tests/vm/init` with
+//! software emulation from an initramfs: busybox, the `weft` of the other layers with its libraries, a
+//! page to serve, services of the truth bench with this very program to drive them, and `tests/vm/init` with
 //! `tests/vm/mounts`, which prints one line a test on the serial port.
 
 pub(crate) mod contents;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::libtest::Counts;
-use crate::{dist, step, test, workloads, workspace};
+use crate::{build, step, test, workloads, workspace};
 use initramfs::Archive;
 use machine::Machine;
 
@@ -52,7 +52,7 @@ pub(crate) fn run(kernels: &[String]) -> Result<Counts> {
             .map(|kernel| Counts::skip(format!("vm {kernel}: {missing}")));
         return Ok(sum(skips));
     }
-    let weft = match dist::build("weft", "weft") {
+    let weft = match build::debug() {
         Ok(weft) => weft,
         Err(error) => return Ok(Counts::fail(format!("vm: {error:#}"))),
     };
@@ -105,6 +105,7 @@ fn boot(name: &str, image: &Path, weft: &Path) -> Result<Counts> {
 
 fn make_initramfs(name: &str, weft: &Path) -> Result<PathBuf> {
     let mut archive = basis("init", weft)?;
+    contents::libraries(&mut archive, weft)?;
     archive.directory("www");
     archive.file("www/hello.txt", b"hello\n");
     let own = std::env::current_exe().context("cannot find this program")?;
