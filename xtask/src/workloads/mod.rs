@@ -168,6 +168,17 @@ fn gone(installed: &Path, names: &[String]) -> Vec<PathBuf> {
     gone
 }
 
+/// What a service runs with, by its manifest and by what it is installed with: some have no manifest.
+fn programs(source: &Path, manifest: &manifest::Manifest) -> Vec<String> {
+    let mut programs = manifest.programs.clone();
+    for (file, program) in [("package.json", "node"), ("go.mod", "go")] {
+        if source.join(file).is_file() {
+            programs.push(program.to_owned());
+        }
+    }
+    programs
+}
+
 fn install(name: &str) -> Result<()> {
     let source = workspace::workload_sources().join(name);
     let installed = workspace::workloads().join(name);
@@ -177,7 +188,7 @@ fn install(name: &str) -> Result<()> {
     if stamp(&installed).is_some_and(|stamp| stamp == digest) {
         return Ok(());
     }
-    runtimes::ensure(&manifest.programs)?;
+    runtimes::ensure(&programs(&source, &manifest))?;
     copy(&source, &installed)?;
     let log = format!("workload-{}", name.replace('/', "-"));
     for (file, command) in [
@@ -439,6 +450,14 @@ mod tests {
         assert_eq!(gone(&dir, &names), [dir.join("maze/other")]);
         assert!(gone(&dir.join("missing"), &names).is_empty());
         fs::remove_dir_all(dir)?;
+        Ok(())
+    }
+
+    #[test]
+    fn services_without_manifest_have_a_runtime_all_the_same() -> Result<()> {
+        let source = workspace::workload_sources().join("maze/frontend-api");
+        let manifest = manifest::read(&source)?;
+        assert_eq!(programs(&source, &manifest), ["node"]);
         Ok(())
     }
 
