@@ -25,6 +25,9 @@ use std::time::{Duration, Instant};
 /// Processes that may wait to be identified.
 const QUEUE: usize = 8192;
 
+/// Reasons that are told.
+const REASONS: usize = 16;
+
 /// Rules about ports are applied anew at this interval.
 const RESCAN: Duration = Duration::from_secs(1);
 
@@ -250,6 +253,8 @@ struct Tasks {
     loading: HashMap<u32, Instant>,
     /// TLS libraries that were told, by process.
     told: HashMap<u32, usize>,
+    /// Why tasks could not be told apart, as far as that was told.
+    refused: HashSet<String>,
 }
 
 /// A process to look at again.
@@ -307,6 +312,7 @@ impl Tasks {
                     early: Vec::new(),
                     loading: HashMap::new(),
                     told: HashMap::new(),
+                    refused: HashSet::new(),
                 };
                 let mut last = false;
                 loop {
@@ -427,9 +433,23 @@ impl Tasks {
             Err(Refusal::Early) if early.since.elapsed() < PATIENCE => {
                 self.wait_for(early, tells);
             }
-            Err(why) => tracing::debug!(found.tgid, ?why, "tasks are not told apart"),
+            Err(Refusal::Early) => {}
+            Err(Refusal::Unknown(why)) => self.refused(&found, why),
         }
         Some(found)
+    }
+
+    /// Tells once for each reason why the traces of a process will have holes.
+    fn refused(&mut self, found: &Found, why: String) {
+        if self.refused.len() < REASONS && !self.refused.contains(&why) {
+            tracing::warn!(
+                "calls of {} may have no parents, as its tasks are not told apart: {why} \
+                 (`weft explain {}` tells more)",
+                found.service.name,
+                found.tgid
+            );
+            self.refused.insert(why);
+        }
     }
 
     /// Looks at a process again; it `tells` itself when it has loaded something.
