@@ -220,13 +220,19 @@ impl Agent {
         spans_of(&self.file)
     }
 
+    /// What it exports, as it comes.
+    #[must_use]
+    pub fn exported(&self) -> Exported<'_> {
+        Exported::to(&self.file)
+    }
+
     /// Waits until there are `count` spans that `wanted` accepts.
     ///
     /// # Panics
     /// When they do not come.
     pub fn wait_for(&self, count: usize, wanted: impl Fn(&Span) -> bool) -> Vec<Span> {
         let end = Instant::now() + PATIENCE;
-        let mut exported = Exported::to(&self.file);
+        let mut exported = self.exported();
         let (mut found, mut total) = (Vec::new(), 0);
         loop {
             exported.more(|span| {
@@ -311,7 +317,7 @@ pub fn spans_of(file: &Path) -> Vec<Span> {
 }
 
 /// A file that spans are exported to, each read once: in a storm it becomes long.
-struct Exported<'a> {
+pub struct Exported<'a> {
     file: &'a Path,
     read: u64,
 }
@@ -322,7 +328,10 @@ impl<'a> Exported<'a> {
     }
 
     /// What came since the last call, as far as its lines are whole.
-    fn more(&mut self, mut each: impl FnMut(Span)) {
+    ///
+    /// # Panics
+    /// When the file cannot be read.
+    pub fn more(&mut self, mut each: impl FnMut(Span)) {
         let mut file = match File::open(self.file) {
             Ok(file) => BufReader::new(file),
             Err(error) if error.kind() == ErrorKind::NotFound => return,

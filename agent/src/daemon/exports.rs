@@ -3,8 +3,8 @@
 use super::meters::Meters;
 use crate::cli::Exit;
 use crate::config::Config;
+use crate::export::Exporters;
 use crate::export::otlp::metrics::Metrics;
-use crate::export::{Batch, Exporters};
 use crate::metadata::ResourceValue;
 use crate::sampling::{Sampled, Verdict};
 use crate::span::Span;
@@ -66,8 +66,7 @@ impl Exports {
         if self.sampled.verdict(first.trace, carried) == Verdict::Drop {
             return;
         }
-        let batch: Batch = spans.into();
-        self.exporters.offer(&batch);
+        self.exporters.offer(spans);
     }
 
     /// Enters the runtime, to start tasks on it.

@@ -6,6 +6,7 @@ use super::queue::{Limits, Queue};
 use super::terminal::Terminal;
 use super::{Batch, Exporter};
 use crate::config::{Config, Invalid, Switch};
+use crate::span::Span;
 use crate::stats::Stats;
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -70,11 +71,15 @@ impl Exporters {
         &self.described
     }
 
-    /// Hands a batch to every exporter. Never waits: what an exporter has no room for is
+    /// Hands a trace's spans to every exporter. Never waits: what an exporter has no room for is
     /// dropped and counted.
-    pub fn offer(&self, batch: &Batch) {
+    pub fn offer(&self, spans: Vec<Span>) {
+        if self.queues.is_empty() {
+            return;
+        }
+        let batch: Batch = spans.into();
         for queue in &self.queues {
-            queue.offer(batch);
+            queue.offer(&batch);
         }
     }
 

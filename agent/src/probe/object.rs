@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 /// Built by `build.rs`; empty where no BPF toolchain was found.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/weft-ebpf.o"));
@@ -97,8 +98,14 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
     if OBJECT.is_empty() {
         return Err(Error::NoObject);
     }
-    let offsets = kernel_offsets(options.btf.as_deref())?;
-    let typed = Btf::from_sys_fs().ok();
+    // Megabytes to go through, twice, and the loader does so once more: at once where there are processors.
+    let (offsets, typed, mut loader) = thread::scope(|scope| {
+        let typed = scope.spawn(|| Btf::from_sys_fs().ok());
+        let offsets = kernel_offsets(options.btf.as_deref());
+        let loader = EbpfLoader::new();
+        (offsets, typed.join().ok().flatten(), loader)
+    });
+    let offsets = offsets?;
     let settings = Settings {
         own_tgid: std::process::id(),
         watch_new: u32::from(options.watch_new),
@@ -106,7 +113,6 @@ pub fn load(options: &Options) -> Result<Loaded, Error> {
         cookies: u32::from(attach::has_cookies()),
         offsets,
     };
-    let mut loader = EbpfLoader::new();
     loader
         .btf(typed.as_ref())
         .override_global("SETTINGS", &settings, true)

@@ -11,6 +11,7 @@ use super::events::{Events, Purpose};
 use super::fibers::{Fibers, Made};
 use super::handed::Handed;
 use super::objects::{Maker, Objects};
+use super::open::Open;
 use super::parent::Refusal;
 use super::waiting::Thread;
 use crate::record::{Nanos, Task};
@@ -18,7 +19,6 @@ use crate::span::{Evidence, SpanId};
 use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD, FIBER_VIRTUAL};
 use agent_common::runtime::SOCKET;
 use foldhash::{HashMap, HashSet};
-use std::collections::BTreeMap;
 
 /// Most units that are remembered as event loops while they handle nothing: the end of a thread
 /// is not reported, only that of its process.
@@ -147,8 +147,8 @@ pub struct Handlers {
     pub objects: Objects,
     /// What events of event loops are for.
     events: Events,
-    /// Open server requests by process and number, and who read them.
-    processes: HashMap<u32, BTreeMap<u64, (NodeId, Handler)>>,
+    /// Open server requests by process.
+    processes: HashMap<u32, Open>,
     /// The last request of each thread that handles one after the other, to the end.
     last: HashMap<Task, (NodeId, SpanId)>,
     /// Open server requests of which it is not certain that they are still handled.
@@ -160,8 +160,7 @@ pub struct Handlers {
 impl Handlers {
     /// `node`, the `number`th server request of all, was read by `handler`.
     pub fn begin(&mut self, node: NodeId, id: SpanId, number: u64, handler: Handler) {
-        let open = self.processes.entry(handler.task.tgid).or_default();
-        open.insert(number, (node, handler));
+        self.open(number, handler);
         if handler.is_event() {
             self.brought(handler, Purpose::Request(node, id));
             return;
@@ -177,15 +176,22 @@ impl Handlers {
 
     /// `node` was read by one that serves several connections' streams: `reader` names its thread
     /// only, and who handles it is told later, or never.
-    pub fn begin_unhandled(&mut self, node: NodeId, number: u64, reader: Handler) {
-        let open = self.processes.entry(reader.task.tgid).or_default();
-        open.insert(number, (node, reader));
+    pub fn begin_unhandled(&mut self, number: u64, reader: Handler) {
+        self.open(number, reader);
+    }
+
+    fn open(&mut self, number: u64, reader: Handler) {
+        let tgid = reader.task.tgid;
+        if self.processes.len() >= IDLE_LOOPS && !self.processes.contains_key(&tgid) {
+            self.processes.retain(|_, open| !open.is_empty());
+        }
+        let open = self.processes.entry(tgid).or_default();
+        open.insert(number, reader.is_event());
     }
 
     /// From now on `handler` handles `node`, and nothing else: so it was told.
     pub fn handle(&mut self, node: NodeId, id: SpanId, number: u64, handler: Handler) {
-        let open = self.processes.entry(handler.task.tgid).or_default();
-        open.insert(number, (node, handler));
+        self.open(number, handler);
         let unit = handler.unit();
         if self.units.len() >= 2 * IDLE_LOOPS && !self.units.contains_key(&unit) {
             self.forget_idle();
@@ -257,8 +263,13 @@ impl Handlers {
 
     /// `node` was answered.
     pub fn finish(&mut self, node: NodeId, number: u64, handler: Handler) {
-        self.doubted.remove(&node);
-        self.lasting.remove(&node);
+        // Empty most of the time, and then not searched.
+        if !self.doubted.is_empty() {
+            self.doubted.remove(&node);
+        }
+        if !self.lasting.is_empty() {
+            self.lasting.remove(&node);
+        }
         let unit = handler.unit();
         if let Some(work) = self.units.get_mut(&unit) {
             work.open.retain(|(open, _)| *open != node);
@@ -267,10 +278,7 @@ impl Handlers {
             }
         }
         if let Some(open) = self.processes.get_mut(&handler.task.tgid) {
-            open.remove(&number);
-            if open.is_empty() {
-                self.processes.remove(&handler.task.tgid);
-            }
+            open.remove(number);
         }
     }
 
@@ -468,15 +476,15 @@ impl Handlers {
     /// Number of the oldest open server request of a process.
     #[must_use]
     pub fn oldest(&self, tgid: u32) -> Option<u64> {
-        self.processes.get(&tgid)?.keys().next().copied()
+        self.processes.get(&tgid)?.oldest()
     }
 
     /// Number of its newest, 0 when it has none, and how many are open.
     #[must_use]
     pub fn newest(&self, tgid: u32) -> (u64, usize) {
         let open = self.processes.get(&tgid);
-        let newest = open.and_then(|open| open.keys().next_back().copied());
-        (newest.unwrap_or(0), open.map_or(0, BTreeMap::len))
+        let newest = open.and_then(Open::newest);
+        (newest.unwrap_or(0), open.map_or(0, Open::len))
     }
 
     /// `handler` has read a request, or several, that it has not answered.
@@ -505,10 +513,12 @@ impl Handlers {
         if handler.is_event() {
             return self.of_event(handler);
         }
-        let found = match self.processes.get(&handler.task.tgid) {
-            None => self.inherited(handler).unwrap_or(Current::None),
-            Some(_) if !handler.is_task() => self.of_thread(handler, threading)?,
-            Some(_) => self.of_fiber(handler)?,
+        let found = if !self.serves(handler.task.tgid) {
+            self.inherited(handler).unwrap_or(Current::None)
+        } else if handler.is_task() {
+            self.of_fiber(handler)?
+        } else {
+            self.of_thread(handler, threading)?
         };
         match found {
             Current::Handling(node, ..) if self.doubted.contains(&node) => Err(Refusal::Ambiguous),
@@ -549,7 +559,13 @@ impl Handlers {
 
     fn has_events(&self, tgid: u32) -> bool {
         let open = self.processes.get(&tgid);
-        open.is_some_and(|open| open.values().any(|(_, reader)| reader.is_event()))
+        open.is_some_and(Open::has_events)
+    }
+
+    /// A request is open in this process.
+    fn serves(&self, tgid: u32) -> bool {
+        let open = self.processes.get(&tgid);
+        open.is_some_and(|open| !open.is_empty())
     }
 
     fn of_event(&self, handler: Handler) -> Result<Current, Refusal> {
@@ -559,7 +575,7 @@ impl Handlers {
             // behind its answer.
             Some(Purpose::Answer(node, id)) => Ok(Current::Perhaps(node, id)),
             Some(Purpose::Call(..) | Purpose::Several) => Err(Refusal::Ambiguous),
-            None if self.processes.contains_key(&handler.task.tgid) => Ok(Current::Later),
+            None if self.serves(handler.task.tgid) => Ok(Current::Later),
             None => Ok(Current::None),
         }
     }
@@ -576,7 +592,7 @@ impl Handlers {
         let Some(work) = self.units.get(&handler.unit()) else {
             return Ok(None);
         };
-        let alone = self.processes.get(&handler.task.tgid).map(BTreeMap::len) == Some(1);
+        let alone = self.processes.get(&handler.task.tgid).map(Open::len) == Some(1);
         match work.open.as_slice() {
             [] => Ok(None),
             [(node, _)] if self.is_vague(handler.unit(), *node) => Err(Refusal::Ambiguous),

@@ -14,6 +14,7 @@ pub mod handed;
 pub mod handlers;
 pub mod id;
 pub mod objects;
+pub mod open;
 pub mod pairs;
 pub mod parent;
 pub mod secured;

@@ -66,7 +66,7 @@ impl Assembly {
         if entry.handler.fiber == 0 {
             entry.handler = handler;
             entry.handler_born = 0;
-            self.handlers.begin_unhandled(node, number, handler);
+            self.handlers.begin_unhandled(number, handler);
         }
         self.handlers.brought(handler, Purpose::Request(node, id));
     }
@@ -109,7 +109,7 @@ impl Assembly {
         entry.told = true;
         entry.handler.fiber = 0;
         let (id, number, handler) = (entry.id, entry.number, entry.handler);
-        self.handlers.begin_unhandled(node, number, handler);
+        self.handlers.begin_unhandled(number, handler);
         self.streams.opened(conn, stream, (node, id));
         if let Some(told) = self.streams.take(Of::Served(conn, stream)) {
             self.handled(node, told);
