@@ -237,6 +237,7 @@ ROWS = {
     "streams-concurrent": "go-h2c",
     "express-concurrent": "node-express",
     "axum-concurrent": "axum",
+    "blocking-concurrent": "axum-ureq",
     "nginx-concurrent": "nginx-proxy",
     "haproxy-concurrent": "haproxy",
     "threads-concurrent": "c-threads",

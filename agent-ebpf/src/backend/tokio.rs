@@ -29,6 +29,43 @@ fn task_spawned(ctx: &ProbeContext) -> Option<()> {
     Some(())
 }
 
+/// tokio: `fn Spawner::spawn_task(&self, task: Task, rt: &Handle)`, which every blocking task passes in the
+/// context of its maker; `task` in rsi begins with the address of its head.
+#[uprobe]
+pub fn tokio_blocking_spawned(ctx: ProbeContext) -> u32 {
+    blocking_spawned(&ctx);
+    0
+}
+
+#[inline(always)]
+fn blocking_spawned(ctx: &ProbeContext) -> Option<()> {
+    let runtime = fiber::runtime(THREAD_LOCAL)?;
+    // SAFETY: as above.
+    let head = unsafe { (*ctx.regs).rsi };
+    let maker = native::thread_local_word(runtime)?;
+    fiber::made(id(head)?, maker);
+    Some(())
+}
+
+/// `Header { state, queue_next, vtable, .. }` of a task: offset of `vtable`.
+const VTABLE: u64 = 16;
+/// `Vtable { poll, schedule, dealloc, try_read_output, drop_join_handle_slow, drop_abort_handle,
+/// shutdown, trailer_offset, scheduler_offset, id_offset }`: offset of `id_offset`.
+const ID_OFFSET: u64 = 72;
+/// Farthest that an id stands from the task's head.
+const HEAD: u64 = 256;
+
+/// The id of the task whose head is at `head`.
+#[inline(always)]
+fn id(head: u64) -> Option<u64> {
+    let of_task: u64 = read_user(head.wrapping_add(VTABLE))?;
+    let offset: u64 = read_user(of_task.wrapping_add(ID_OFFSET))?;
+    if offset >= HEAD {
+        return None;
+    }
+    read_user(head.wrapping_add(offset))
+}
+
 /// tokio: `fn AtomicWaker::wake(&self)` of its channels; `self` in rdi begins with the waker of
 /// the task that waits: `{ vtable, data }`. Those of tasks have `data` point to the task's head.
 #[uprobe]
@@ -39,13 +76,6 @@ pub fn tokio_task_woken(ctx: ProbeContext) -> u32 {
 
 /// `RawWakerVTable { clone, wake, wake_by_ref, drop }`: offset of `wake`.
 const WAKE: u64 = 8;
-/// `Header { state, queue_next, vtable, .. }` of a task: offset of `vtable`.
-const VTABLE: u64 = 16;
-/// `Vtable { poll, schedule, dealloc, try_read_output, drop_join_handle_slow, drop_abort_handle,
-/// shutdown, trailer_offset, scheduler_offset, id_offset }`: offset of `id_offset`.
-const ID_OFFSET: u64 = 72;
-/// Farthest that an id stands from the task's head.
-const HEAD: u64 = 256;
 
 #[inline(always)]
 fn task_woken(ctx: &ProbeContext) -> Option<()> {
@@ -57,12 +87,7 @@ fn task_woken(ctx: &ProbeContext) -> Option<()> {
     if vtable == 0 || wake != runtime.at[thread_local::WAKE] {
         return None;
     }
-    let of_task: u64 = read_user(head.wrapping_add(VTABLE))?;
-    let offset: u64 = read_user(of_task.wrapping_add(ID_OFFSET))?;
-    if offset >= HEAD {
-        return None;
-    }
-    let waiting: u64 = read_user(head.wrapping_add(offset))?;
+    let waiting = id(head)?;
     let by = native::thread_local_word(runtime).unwrap_or(0);
     fiber::tell(HANDED, waiting, by);
     Some(())

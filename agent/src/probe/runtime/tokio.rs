@@ -2,9 +2,9 @@
 //!
 //! It stands in thread-local storage while a task is polled, and ids are never used again. Where
 //! it stands is read from the code of the one function that sets it. Probes tell who spawned which
-//! task, and who woke a task that waited for a message: a connection of hyper's client is a task
-//! of its own, which gets each request by a channel. Not told: blocking clients, whose own runtime
-//! takes requests from a queue of all callers.
+//! task, on a thread for blocking work, too, and who woke a task that waited for a message: a connection
+//! of hyper's client is a task of its own, which gets each request by a channel. Not told: calls by
+//! reqwest's blocking client, whose own runtime takes requests from a queue of all callers.
 //!
 //! Programs without a table of symbols are left alone.
 
@@ -28,6 +28,13 @@ const ENTER: &str = "11TaskIdGuard5enter";
 /// `fn TaskHooks::spawn(&self, meta: &TaskMeta)` of `runtime/task_hooks.rs`: every task but
 /// blocking ones, in the context of who spawns it.
 const SPAWN: &str = "9TaskHooks5spawn";
+/// `fn Spawner::spawn_task(&self, task: Task, rt: &Handle)` of `runtime/blocking/pool.rs`: every blocking task,
+/// in the context of who spawns it. Closures within it have names that contain its own.
+const SPAWN_BLOCKING: &str = "7Spawner10spawn_task";
+/// Where that stands, in either mangling.
+const BLOCKING: &str = "5tokio7runtime8blocking4pool";
+/// Names that contain [`SPAWN_BLOCKING`], at most.
+const NAMES: usize = 16;
 /// `fn AtomicWaker::wake(&self)` of `sync/task/atomic_waker.rs`: a channel got a message.
 const WAKE: &str = "5tokio4sync4task12atomic_waker11AtomicWaker4wake";
 /// `unsafe fn wake_by_val(ptr: *const ())` of `runtime/task/waker.rs`.
@@ -59,13 +66,60 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
 }
 
 fn sites(sections: &Sections, found: &HashMap<String, Symbol>) -> Vec<Site> {
-    let mut sites = Vec::new();
-    for (mark, program) in [(SPAWN, "tokio_task_spawned"), (WAKE, "tokio_task_woken")] {
-        if let Some(symbol) = found.get(mark)
-            && let Some(site) = at_entry_of_c(sections, *symbol, program)
-        {
-            sites.push(site);
+    let blocking = spawns_blocking(sections);
+    let places = [
+        (found.get(SPAWN), "tokio_task_spawned"),
+        (blocking.as_ref(), "tokio_blocking_spawned"),
+        (found.get(WAKE), "tokio_task_woken"),
+    ];
+    let site = |(symbol, program): (Option<&Symbol>, _)| {
+        symbol.and_then(|symbol| at_entry_of_c(sections, *symbol, program))
+    };
+    places.into_iter().filter_map(site).collect()
+}
+
+/// The one function that blocking tasks pass.
+fn spawns_blocking(sections: &Sections) -> Option<Symbol> {
+    let found = symbols::all_containing(sections, &[SPAWN_BLOCKING], NAMES);
+    let mut functions = found.into_iter().filter(|(name, _)| is_function(name));
+    match (functions.next(), functions.next()) {
+        (Some((_, only)), None) => Some(only),
+        _ => None,
+    }
+}
+
+/// Is it the name of `Spawner::spawn_task` itself?
+fn is_function(name: &str) -> bool {
+    let closure = name.starts_with("_RNC") || name.contains("closure");
+    name.contains(BLOCKING) && !closure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_function;
+
+    #[test]
+    fn closures_and_others_are_not_taken_for_the_function() {
+        for (name, expected) in [
+            (
+                "_ZN5tokio7runtime8blocking4pool7Spawner10spawn_task17hcba6a2db9b10b621E",
+                true,
+            ),
+            (
+                "_ZN5tokio7runtime8blocking4pool7Spawner10spawn_task28_$u7b$$u7b$closure$u7d$$u7d$17h0E",
+                false,
+            ),
+            (
+                "_RNvMs0_NtNtNtCs1_5tokio7runtime8blocking4poolNtB5_7Spawner10spawn_task",
+                true,
+            ),
+            (
+                "_RNCNvMs0_NtNtNtCs1_5tokio7runtime8blocking4poolNtB7_7Spawner10spawn_task0B9_",
+                false,
+            ),
+            ("_ZN4jobs7Spawner10spawn_task17h0E", false),
+        ] {
+            assert_eq!(is_function(name), expected, "{name}");
         }
     }
-    sites
 }

@@ -17,6 +17,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 enum Client {
     Asynchronous(reqwest::Client),
     Blocking(reqwest::blocking::Client),
+    Ureq(ureq::Agent),
 }
 
 /// Calls to the upstream.
@@ -35,6 +36,11 @@ impl Calls {
     /// On tokio's threads for blocking work.
     pub fn blocking(upstream: String) -> Self {
         Self::new(upstream, Client::Blocking(reqwest::blocking::Client::new()))
+    }
+
+    /// Likewise, by a client that works on the thread which asks it.
+    pub fn by_ureq(upstream: String) -> Self {
+        Self::new(upstream, Client::Ureq(ureq::Agent::new_with_defaults()))
     }
 
     fn new(upstream: String, client: Client) -> Self {
@@ -65,6 +71,17 @@ impl Calls {
                     let status = answer.status().as_u16();
                     answer.bytes()?;
                     Ok(status)
+                })
+                .await?
+            }
+            Client::Ureq(agent) => {
+                let agent = agent.clone();
+                spawn_blocking(move || {
+                    let request = agent.get(url).config();
+                    let request = request.timeout_global(Some(timeout));
+                    let mut answer = request.http_status_as_error(false).build().call()?;
+                    answer.body_mut().read_to_vec()?;
+                    Ok(answer.status().as_u16())
                 })
                 .await?
             }

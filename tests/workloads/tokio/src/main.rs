@@ -1,5 +1,5 @@
-//! An order service in three styles: axum with reqwest, axum with blocking calls by
-//! `spawn_blocking`, actix-web with awc.
+//! An order service in four styles: axum with reqwest, axum with blocking calls by `spawn_blocking` of
+//! reqwest's blocking client or of ureq, actix-web with awc.
 
 mod actix;
 mod axum_style;
@@ -13,6 +13,7 @@ fn main() -> std::io::Result<()> {
     match std::env::var("STYLE").as_deref() {
         Ok("actix") => actix::serve(port, upstream),
         Ok("blocking") => axum_style::serve(port, axum_style::Calls::blocking(upstream)),
+        Ok("ureq") => axum_style::serve(port, axum_style::Calls::by_ureq(upstream)),
         _ => axum_style::serve(port, axum_style::Calls::asynchronous(upstream)),
     }
 }
