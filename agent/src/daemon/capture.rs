@@ -152,20 +152,29 @@ impl Executed {
 /// The time that has gone by for the pipeline, which waits for nothing longer than it is awake: while the
 /// agent was stopped, or the machine that it runs on, nobody could report what is waited for.
 #[derive(Default)]
-struct Awake(Nanos);
+struct Awake {
+    now: Nanos,
+    /// Turns since a stop.
+    steps: u32,
+}
 
 impl Awake {
-    /// Most that it goes on by at once, ns: a few times the interval of looks at the ring. What it is
-    /// behind after a stop it makes up for within as long again.
+    /// Most that it goes on by at once, ns: a few times the interval of looks at the ring.
     const STEP: Nanos = 200_000_000;
+    /// Turns after a stop in which what came late is taken: a second, if nothing comes.
+    const STEPS: u32 = 20;
 
     /// It is `now`; answers how late that is for the pipeline.
     fn reach(&mut self, now: Nanos) -> Nanos {
-        self.0 = match self.0 {
-            0 => now,
-            before => now.clamp(before, before.saturating_add(Self::STEP)),
-        };
-        self.0
+        let next = self.now.saturating_add(Self::STEP);
+        if self.now > 0 && now > next && self.steps < Self::STEPS {
+            self.steps += 1;
+            self.now = next;
+        } else {
+            self.steps = 0;
+            self.now = now.max(self.now);
+        }
+        self.now
     }
 }
 
@@ -522,7 +531,15 @@ mod tests {
     fn a_stop_is_made_up_for_in_steps() {
         let mut awake = Awake::default();
         let ms = 1_000_000;
-        let told = [5, 55, 40, 3000, 3050, 3100].map(|now| awake.reach(now * ms) / ms);
-        assert_eq!(told, [5, 55, 55, 255, 455, 655]);
+        let mut reach = |now| awake.reach(now * ms) / ms;
+        let told = [5, 55, 40, 700, 750, 760, 770].map(&mut reach);
+        assert_eq!(told, [5, 55, 55, 255, 455, 655, 770]);
+        // A long one: for some turns.
+        let turns = u64::from(Awake::STEPS);
+        for turn in 1..=turns {
+            assert_eq!(reach(600_000 + 50 * turn), 770 + 200 * turn);
+        }
+        assert_eq!(reach(602_000), 602_000);
+        assert_eq!(reach(602_050), 602_050);
     }
 }
