@@ -15,35 +15,26 @@ use crate::probes::{fiber, native};
 /// context of its maker; `meta` in rsi begins with the new task's id.
 #[uprobe]
 pub fn tokio_task_spawned(ctx: ProbeContext) -> u32 {
-    task_spawned(&ctx);
+    spawned(&ctx, read_user);
     0
-}
-
-#[inline(always)]
-fn task_spawned(ctx: &ProbeContext) -> Option<()> {
-    let runtime = fiber::runtime(THREAD_LOCAL)?;
-    // SAFETY: the context of a uprobe is the registers of the probed thread.
-    let meta = unsafe { (*ctx.regs).rsi };
-    let maker = native::thread_local_word(runtime)?;
-    fiber::made(read_user(meta)?, maker);
-    Some(())
 }
 
 /// tokio: `fn Spawner::spawn_task(&self, task: Task, rt: &Handle)`, which every blocking task passes in the
 /// context of its maker; `task` in rsi begins with the address of its head.
 #[uprobe]
 pub fn tokio_blocking_spawned(ctx: ProbeContext) -> u32 {
-    blocking_spawned(&ctx);
+    spawned(&ctx, id);
     0
 }
 
+/// The current task has made the one that `id` finds at the second argument.
 #[inline(always)]
-fn blocking_spawned(ctx: &ProbeContext) -> Option<()> {
+fn spawned(ctx: &ProbeContext, id: impl FnOnce(u64) -> Option<u64>) -> Option<()> {
     let runtime = fiber::runtime(THREAD_LOCAL)?;
-    // SAFETY: as above.
-    let head = unsafe { (*ctx.regs).rsi };
+    // SAFETY: the context of a uprobe is the registers of the probed thread.
+    let made = unsafe { (*ctx.regs).rsi };
     let maker = native::thread_local_word(runtime)?;
-    fiber::made(id(head)?, maker);
+    fiber::made(id(made)?, maker);
     Some(())
 }
 

@@ -433,7 +433,9 @@ impl Tasks {
             Err(Refusal::Early) if early.since.elapsed() < PATIENCE => {
                 self.wait_for(early, tells);
             }
-            Err(Refusal::Early) => {}
+            Err(Refusal::Early) => {
+                tracing::debug!(found.tgid, "tasks are not told apart: too early")
+            }
             Err(Refusal::Unknown(why)) => self.refused(&found, why),
         }
         Some(found)
