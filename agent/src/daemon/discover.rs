@@ -679,6 +679,49 @@ impl Discoverer {
 mod tests {
     use super::*;
 
+    /// No process has this id.
+    const GONE: u32 = u32::MAX;
+
+    #[test]
+    fn who_maps_a_tls_library_is_looked_at() {
+        let discovery = Discovery::new(Rules::default(), Switches::new(|_| None));
+        let mut tasks = Tasks::new(&discovery, Later::Told);
+        let look = |tasks: &mut Tasks| {
+            tasks.told.insert(GONE, 1);
+            assert!(tasks.look(&discovery, |_| true));
+            // What is gone is forgotten once it was looked at.
+            tasks.told.is_empty()
+        };
+        assert!(!look(&mut tasks));
+        tasks.mapped(GONE, Kind::Other);
+        assert!(!look(&mut tasks));
+        tasks.mapped(GONE, Kind::Tls);
+        assert!(look(&mut tasks));
+        assert!(!look(&mut tasks), "once");
+        tasks.missed(Duration::ZERO);
+        assert!(look(&mut tasks));
+        assert!(!look(&mut tasks), "once");
+        tasks.missed(PATIENCE);
+        assert!(!look(&mut tasks), "not too often");
+        assert!(tasks.everybody.is_some(), "but then");
+    }
+
+    #[test]
+    fn all_are_looked_at_where_nobody_tells() {
+        let discovery = Discovery::new(Rules::default(), Switches::new(|_| None));
+        for (later, sought) in [
+            (Later::Told, false),
+            (Later::Sought, true),
+            (Later::Ignored, false),
+        ] {
+            let mut tasks = Tasks::new(&discovery, later);
+            assert_eq!(tasks.everybody.is_some(), sought, "{later:?}");
+            tasks.everybody = Some(Instant::now());
+            tasks.look(&discovery, |_| true);
+            assert_eq!(tasks.everybody.is_some(), sought, "{later:?} again");
+        }
+    }
+
     #[test]
     fn processes_are_asked_once_for_the_same_sockets() {
         let mut listening = Listening::default();

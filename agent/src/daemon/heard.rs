@@ -36,7 +36,8 @@ impl Heard {
             }
             Err(error) => {
                 tracing::warn!(
-                    "the kernel does not tell which libraries processes load ({error}): those of TLS                      are looked for every 10 s (`weft check` tells more)"
+                    "the kernel does not tell which libraries processes load ({error}): those of TLS \
+                     are looked for every 10 s (`weft check` tells more)"
                 );
                 (Self::default(), Later::Sought)
             }

@@ -87,13 +87,12 @@ fn hooks(report: &attach::Report) -> Vec<Hook> {
 
 /// Whether the kernel tells which libraries are loaded into running processes.
 fn mappings_told(tls: bool) -> Hook {
-    let remedy = || "root or CAP_PERFMON, where nothing else forbids perf_event_open(2)".to_owned();
     let (state, remedy) = match Mappings::open() {
         _ if !tls => (State::Off("capture.tls is off".to_owned()), None),
         Ok(_) => (State::Active, None),
         Err(error) => {
             let why = format!("{error}: TLS libraries are looked for every 10 s instead");
-            (State::Refused(why), Some(remedy()))
+            (State::Refused(why), Some(events_remedy()))
         }
     };
     Hook {
@@ -101,6 +100,19 @@ fn mappings_told(tls: bool) -> Hook {
         name: "perf_mmap".to_owned(),
         state,
         remedy,
+    }
+}
+
+/// What would make the kernel tell of all processes.
+fn events_remedy() -> String {
+    const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
+    let paranoid = fs::read_to_string(PARANOID).ok();
+    match paranoid.and_then(|text| text.trim().parse::<i32>().ok()) {
+        // The kernels of some distributions know more than the two of others.
+        Some(above @ 3..) => format!(
+            "sysctl kernel.perf_event_paranoid=2, as this kernel asks for CAP_SYS_ADMIN at {above}"
+        ),
+        _ => "root or CAP_PERFMON, where nothing else forbids perf_event_open(2)".to_owned(),
     }
 }
 
