@@ -474,8 +474,12 @@ impl Capture {
     /// Probes what a process runs.
     fn probe(&mut self, found: &Found) {
         let tgid = found.tgid;
-        if self.loaded.probe_parts(tgid, &found.tls) == Reach::InPart {
-            tracing::warn!(tgid, "a TLS library is not probed whole");
+        match self.loaded.probe_parts(tgid, &found.tls) {
+            Reach::Whole => {}
+            Reach::InPart => tracing::warn!(tgid, "a TLS library is not probed whole"),
+            // Java's libraries remove what they have unpacked as soon as it is loaded.
+            Reach::Gone if !found.again => self.discoverer.once_more(tgid),
+            Reach::Gone => tracing::debug!(tgid, "a TLS library is out of reach"),
         }
         let Some(plan) = &found.tasks else { return };
         let reach = self.loaded.probe(tgid, plan);

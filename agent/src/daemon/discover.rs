@@ -50,6 +50,8 @@ pub struct Found {
     pub tasks: Option<Plan>,
     /// Its TLS libraries.
     pub tls: Vec<Part>,
+    /// They were looked for once more, as they were out of reach.
+    pub again: bool,
 }
 
 /// How processes are found, identified and chosen. Shared by the verbs that only look.
@@ -145,6 +147,7 @@ impl Discovery {
             recalled: false,
             tasks: None,
             tls: Vec::new(),
+            again: false,
         })
     }
 }
@@ -241,6 +244,8 @@ enum Request {
     Mapped(u32, Kind),
     /// Any process may have.
     Missed,
+    /// Its libraries were out of reach.
+    Again(u32),
 }
 
 /// Which files a process has mapped.
@@ -273,6 +278,8 @@ struct Tasks {
     early: Vec<Early>,
     /// Processes that have mapped TLS libraries, and when to look at them.
     loading: HashMap<u32, Instant>,
+    /// Those of them whose libraries were out of reach.
+    again: HashSet<u32>,
     /// When all were last looked at, and when they are next.
     looked: Instant,
     everybody: Option<Instant>,
@@ -312,6 +319,8 @@ enum Wanted {
     Mapped(u32, Kind),
     /// Any process may have.
     Missed,
+    /// Its libraries once more.
+    Again(u32),
     /// Those of the start have all been asked for.
     Last,
 }
@@ -352,6 +361,7 @@ impl Tasks {
                             Wanted::Plan(found) => tasks.ask(*found),
                             Wanted::Mapped(tgid, kind) => tasks.mapped(tgid, kind),
                             Wanted::Missed => tasks.missed(MISSED),
+                            Wanted::Again(tgid) => tasks.once_more(tgid),
                         }
                     }
                     if !tasks.again(&discovery, tell) || !tasks.look(&discovery, tell) {
@@ -378,6 +388,7 @@ impl Tasks {
             later,
             early: Vec::new(),
             loading: HashMap::new(),
+            again: HashSet::new(),
             looked: Instant::now(),
             everybody: None,
             told: HashMap::new(),
@@ -417,6 +428,15 @@ impl Tasks {
             }
             (None, Kind::Tls) => self.missed(MISSED),
             (None, Kind::Other) => {}
+        }
+    }
+
+    /// The libraries of process `tgid` were out of reach: removed, maybe, since they were found.
+    fn once_more(&mut self, tgid: u32) {
+        if self.loading.len() < QUEUE {
+            self.told.remove(&tgid);
+            self.again.insert(tgid);
+            self.loading.insert(tgid, Instant::now());
         }
     }
 
@@ -462,6 +482,7 @@ impl Tasks {
         let due = self.loading.extract_if(|_, due| *due <= now);
         let due: Vec<u32> = due.map(|(tgid, _)| tgid).collect();
         due.into_iter().all(|tgid| {
+            let again = self.again.remove(&tgid);
             let maps = mappings(&discovery.proc, tgid);
             if maps.is_empty() {
                 self.told.remove(&tgid);
@@ -473,7 +494,13 @@ impl Tasks {
             }
             let found = discovery.find_one(tgid);
             let found = found.filter(|found| found.decision.watch);
-            found.is_none_or(|found| tell(Found { tls, ..found }))
+            found.is_none_or(|found| {
+                tell(Found {
+                    tls,
+                    again,
+                    ..found
+                })
+            })
         })
     }
 
@@ -622,6 +649,9 @@ impl Discoverer {
                             missed |= tasks.try_send(Wanted::Mapped(tgid, kind)).is_err();
                         }
                         Request::Missed => missed = true,
+                        Request::Again(tgid) => {
+                            missed |= tasks.try_send(Wanted::Again(tgid)).is_err();
+                        }
                     }
                 }
                 missed = missed && tasks.try_send(Wanted::Missed).is_err();
@@ -662,6 +692,12 @@ impl Discoverer {
     /// Tells that `tgid` has mapped files of this `kind`; answers whether that is heard.
     pub fn mapped(&mut self, tgid: u32, kind: Kind) -> bool {
         self.requests.try_send(Request::Mapped(tgid, kind)).is_ok()
+    }
+
+    /// Has the libraries of `tgid` looked for once more.
+    pub fn once_more(&mut self, tgid: u32) {
+        // Full: as for a process that ends while it is looked at.
+        let _ = self.requests.try_send(Request::Again(tgid));
     }
 
     /// Tells that any process may have mapped something; answers whether that is heard.

@@ -149,6 +149,11 @@ impl Finder {
             };
             let path = mapping.host_path(proc, tgid);
             let found = self.library(mapping.file, &path, mapping.path.clone(), kind);
+            let found = found.or_else(|_| {
+                // It may have been removed in this moment.
+                let path = mapping.host_path(proc, tgid);
+                self.library(mapping.file, &path, mapping.path.clone(), kind)
+            });
             found.unwrap_or_else(|why| {
                 let hidden = || hides(mapping.path.clone(), mapping.blame(why), false);
                 (kind == Kind::Library).then(hidden)
