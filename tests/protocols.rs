@@ -459,4 +459,7 @@ fn protocols_hold_on_hostile_traffic() {
         hostile::check_bodies(&Http2, &data);
         hostile::check_statement(&data);
     }
+    // A body whose framing is lost, and an upgrade to HTTP/2 behind it.
+    let found = [0x3d, 0x12, 0xc3, 0xc8, 0x2d, 0xc8, 0x00, 0x03, 0x38, 0x87];
+    hostile::check(&Http1, hostile::HTTP1, &found);
 }

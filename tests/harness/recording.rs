@@ -174,6 +174,9 @@ pub struct Run {
     pub left: Vec<(&'static str, usize)>,
 }
 
+/// What nothing is heard of for so long is forgotten whatever the limits, ns: sessions of TLS.
+const FORGOTTEN: u64 = 900_000_000_000;
+
 /// Runs frames through a pipeline, then lets every connection expire and every process end.
 ///
 /// # Panics
@@ -216,7 +219,7 @@ pub fn run(frames: &[Owned], options: Options) -> Run {
     }
     pipeline.handle(Input::Stop, &mut take);
     let counts = pipeline.counts();
-    let idle = options.table.idle.saturating_mul(2);
+    let idle = options.table.idle.max(FORGOTTEN).saturating_mul(2);
     for step in 1..4u64 {
         let at = now.saturating_add(idle.saturating_mul(step));
         pipeline.handle(Input::Tick(at), &mut take);

@@ -97,6 +97,7 @@ pub(in crate::protocol) fn upgraded(
     let mut conversation = Http2Conversation::new(role, limits);
     let mut stream = Stream::new(request.number, request.start, request.bodiless, None);
     stream.asked = true;
+    stream.cut = request.cut;
     conversation.streams.insert(1, stream);
     conversation.newest = 1;
     conversation.next = request.number.saturating_add(1);
@@ -111,6 +112,8 @@ pub(in crate::protocol) struct Upgraded {
     pub(in crate::protocol) start: Moment,
     /// Its answer has no body: HEAD.
     pub(in crate::protocol) bodiless: bool,
+    /// Not all of it was understood.
+    pub(in crate::protocol) cut: bool,
 }
 
 impl Http2Conversation {

@@ -321,12 +321,12 @@ fn something_else_in_a_block() {
     peer.check(&["request_head_cut", "0 GET Text(\"/\") @36"]);
 }
 
-#[test]
-fn an_upgraded_request_is_answered_on_the_first_stream() {
+fn check_upgraded(cut: bool, expected: [&str; 3]) {
     let request = Upgraded {
         number: 3,
         start: Moment::default(),
         bodiless: false,
+        cut,
     };
     let mut conversation = upgraded(Role::Server, Limits::default(), request);
     let mut out = Vec::new();
@@ -346,7 +346,14 @@ fn an_upgraded_request_is_answered_on_the_first_stream() {
         }
     }
     let words: Vec<String> = out.iter().map(words).collect();
-    assert_eq!(words, ["3 Ok @0", "4 GET Text(\"/\") @0", "4 Ok @0"]);
+    assert_eq!(words, expected);
+}
+
+#[test]
+fn an_upgraded_request_is_answered_on_the_first_stream() {
+    check_upgraded(false, ["3 Ok @0", "4 GET Text(\"/\") @0", "4 Ok @0"]);
+    // Of which not all was understood before.
+    check_upgraded(true, ["3 Ok cut @0", "4 GET Text(\"/\") @0", "4 Ok @0"]);
 }
 
 /// A request for a WebSocket at `/ws` (RFC 8441), and the answer that grants it.

@@ -18,6 +18,7 @@ impl Http1Conversation {
             number: request.number,
             start: request.start,
             bodiless: request.bodiless,
+            cut: request.cut,
         };
         self.successor = Some(Successor {
             conversation: http2::upgraded(self.role, self.limits, upgraded),
