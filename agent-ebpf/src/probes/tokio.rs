@@ -1,0 +1,150 @@
+//! tokio: tasks by their heads, and which task handles a stream of HTTP/2.
+//!
+//! In: the stream that a task took up which reads a connection, and the tasks that this one makes. Out: a
+//! `Stream` record of each that holds a reference to that stream, by which it is answered or its body is read.
+//! Who makes a task says nothing by itself: a server may handle streams in the task that took them, and what
+//! makes tasks there may be of any stream.
+
+use agent_common::record::STREAM_TAKEN;
+use agent_common::runtime::{NOWHERE, Runtime, thread_local};
+
+use crate::kernel::{copy_user, opaque, read_user};
+use crate::maps::{HOLDING, InProcess, TAKEN, TASK, TASK_WORDS, Taken};
+use crate::probes::fiber::in_process;
+use crate::probes::{go, native};
+
+/// `Header { state, queue_next, vtable, .. }` of a task: offset of `vtable`.
+const VTABLE: u64 = 16;
+/// `Vtable { poll, schedule, dealloc, try_read_output, drop_join_handle_slow, drop_abort_handle,
+/// shutdown, trailer_offset, scheduler_offset, id_offset }`: offset of `trailer_offset`, ...
+const TRAILER_OFFSET: u64 = 56;
+/// ... and of `id_offset`.
+const ID_OFFSET: u64 = 72;
+/// Farthest that an id stands from the task's head.
+const HEAD: u64 = 256;
+/// `Cell`: tasks begin at cache lines, of which there are two at once.
+const ALIGNMENT: u64 = 128;
+
+/// The id of the task whose head is at `head`.
+#[inline(always)]
+pub fn id(head: u64) -> Option<u64> {
+    let of_task: u64 = read_user(head.wrapping_add(VTABLE))?;
+    let offset: u64 = read_user(of_task.wrapping_add(ID_OFFSET))?;
+    if offset >= HEAD {
+        return None;
+    }
+    read_user(head.wrapping_add(offset))
+}
+
+/// The current task takes up the stream of the `store::Ptr` at `stream`.
+#[inline(always)]
+pub fn take(runtime: &Runtime, stream: u64) -> Option<()> {
+    if runtime.at[thread_local::STORE] == NOWHERE {
+        return None;
+    }
+    let reader = in_process(native::thread_local_word(runtime)?);
+    let key: u64 = read_user(stream.wrapping_add(runtime.at[thread_local::KEY]))?;
+    let number = (key >> (runtime.at[thread_local::STREAM] & 63)) & u64::from(u32::MAX);
+    // Streams that clients begin have odd numbers.
+    if number & 1 == 0 {
+        return None;
+    }
+    let taken = Taken {
+        store: read_user(stream.wrapping_add(runtime.at[thread_local::STORE]))?,
+        key,
+        number,
+    };
+    let _ = TAKEN.insert(reader, taken, 0);
+    Some(())
+}
+
+/// Does the current task, `maker`, serve streams?
+#[inline(always)]
+pub fn takes(runtime: &Runtime, maker: u64) -> bool {
+    // SAFETY: a map value that is not read.
+    runtime.at[thread_local::STORE] != NOWHERE && unsafe { TAKEN.get(in_process(maker)) }.is_some()
+}
+
+/// Is the head of task `made` at `head`?
+#[inline(always)]
+pub fn is_head(head: u64, made: u64) -> bool {
+    head != 0 && head & (ALIGNMENT - 1) == 0 && id(head) == Some(made)
+}
+
+/// `maker` has made the task `made`, whose head is at `head` and which has not run yet.
+#[inline(always)]
+pub fn made(head: u64, made: u64, maker: u64) {
+    let number = tokio_stream_of(head, maker);
+    if number != 0 {
+        go::tell(STREAM_TAKEN, maker, number as u32, made);
+    }
+}
+
+/// Number of the stream that `maker` took last, if the task at `head` holds a reference to it; or 0. A
+/// function of its own, as there are many ways through it.
+#[inline(never)]
+#[unsafe(no_mangle)]
+extern "C" fn tokio_stream_of(head: u64, maker: u64) -> u64 {
+    stream_of(head, maker).unwrap_or(0)
+}
+
+#[inline(always)]
+fn stream_of(head: u64, maker: u64) -> Option<u64> {
+    // SAFETY: a map value read once.
+    let taken = *unsafe { TAKEN.get(in_process(maker)) }?;
+    let table: u64 = read_user(head.wrapping_add(VTABLE))?;
+    let kind = in_process(table);
+    // SAFETY: as above.
+    if let Some(known) = unsafe { HOLDING.get(kind) } {
+        let around: [u64; 3] = read_user(head.wrapping_add(*known).wrapping_sub(8))?;
+        if is_reference(&taken, around[0], around[1], around[2]) {
+            return Some(taken.number);
+        }
+    }
+    search(&taken, head, table, kind)
+}
+
+/// The same, where it is not known where tasks of that kind hold it: the first ones, and those of kinds
+/// that only may hold one.
+#[inline(always)]
+fn search(taken: &Taken, head: u64, table: u64, kind: InProcess) -> Option<u64> {
+    let offsets: [u64; 3] = read_user(table.wrapping_add(TRAILER_OFFSET))?;
+    let (end, start) = (offsets[0], offsets[2]);
+    if start >= HEAD || end <= start {
+        return None;
+    }
+    let task = TASK.get_ptr_mut(0)?;
+    // SAFETY: this CPU's own.
+    let task = unsafe { &mut *task };
+    let mut len = opaque(end - start);
+    if len > 8 * TASK_WORDS as u64 {
+        len = 8 * TASK_WORDS as u64;
+    }
+    if !copy_user(task.words.as_mut_ptr().cast(), len, head.wrapping_add(start)) {
+        return None;
+    }
+    let mut i = 1;
+    while i < TASK_WORDS - 1 {
+        // What stands behind it is of another task.
+        if 8 * (i as u64 + 2) > len {
+            return None;
+        }
+        if is_reference(taken, task.words[i - 1], task.words[i], task.words[i + 1]) {
+            let _ = HOLDING.insert(kind, start + 8 * i as u64, 0);
+            return Some(taken.number);
+        }
+        i += 1;
+    }
+    None
+}
+
+/// Farthest that a connection's store is from the beginning of what references point to.
+const INNER: u64 = 4096;
+
+/// `OpaqueStreamRef { inner: Arc<Mutex<Inner>>, key }`, whose fields have either order; the store is a part of
+/// `Inner`.
+#[inline(always)]
+fn is_reference(taken: &Taken, before: u64, key: u64, behind: u64) -> bool {
+    let leads = |word: u64| taken.store.wrapping_sub(word) < INNER;
+    key == taken.key && (leads(before) || leads(behind))
+}
