@@ -134,7 +134,10 @@ fn end(open: &Mutex<Open>, why: &str) {
 fn ask(stream: u32, request: Request, path: &str) -> Vec<u8> {
     let (method, more): (u8, &[(&str, &str)]) = match request {
         Request::Get => (0x82, &[]),
-        Request::Call => (0x83, &[("content-type", "application/grpc"), ("te", "trailers")]),
+        Request::Call => (
+            0x83,
+            &[("content-type", "application/grpc"), ("te", "trailers")],
+        ),
     };
     // `:method` and `:scheme: http` by their numbers, `:path` and `:authority` by those of their names
     let mut block = vec![method, 0x86, 0x04];
@@ -163,7 +166,9 @@ fn put(block: &mut Vec<u8>, text: &str) {
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(payload.len()).unwrap_or_default().to_be_bytes();
+    let len = u32::try_from(payload.len())
+        .unwrap_or_default()
+        .to_be_bytes();
     let head = [len[1], len[2], len[3], kind, flags];
     [&head[..], &stream.to_be_bytes(), payload].concat()
 }
@@ -218,7 +223,9 @@ mod tests {
     fn requests_are_frames() {
         let get = ask(3, Request::Get, "/a");
         let want = [
-            &[0, 0, 17, 1, 5, 0, 0, 0, 3, 0x82, 0x86, 4, 2, b'/', b'a', 1, 9][..],
+            &[
+                0, 0, 17, 1, 5, 0, 0, 0, 3, 0x82, 0x86, 4, 2, b'/', b'a', 1, 9,
+            ][..],
             b"127.0.0.1",
         ];
         assert_eq!(get, want.concat());
