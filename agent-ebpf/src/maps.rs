@@ -96,12 +96,15 @@ pub static TAKEN: LruHashMap<InProcess, Taken> = LruHashMap::with_max_entries(40
 pub static HOLDING: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(1024, 0);
 
 /// Words of a task that are looked through.
-pub const TASK_WORDS: usize = 512;
+pub const TASK_WORDS: usize = 514;
 
-/// The beginning of what a task will do.
+/// The beginning of what a task will do, and what is looked for in it.
 #[repr(C)]
 pub struct TaskWords {
     pub words: [u64; TASK_WORDS],
+    /// How many of them are this task's.
+    pub count: u64,
+    pub taken: Taken,
 }
 
 /// Where tasks are looked through: too big for the stack of a program.

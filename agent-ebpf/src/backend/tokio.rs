@@ -64,7 +64,10 @@ fn handles(ctx: &ProbeContext, new: &New) {
         let regs = &*ctx.regs;
         [regs.rbx, regs.r15, regs.r14, regs.r12, regs.r13, regs.rbp]
     };
-    if let Some(head) = kept.into_iter().find(|head| tokio::is_head(*head, new.task)) {
+    if let Some(head) = kept
+        .into_iter()
+        .find(|head| tokio::is_head(*head, new.task))
+    {
         tokio::made(head, new.task, new.maker);
     }
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::load::PATIENCE;
@@ -44,7 +44,7 @@ type Outcome = Result<u16, String>;
 struct Open {
     writer: TcpStream,
     next: u32,
-    waiting: HashMap<u32, Sender<Outcome>>,
+    waiting: HashMap<u32, SyncSender<Outcome>>,
     /// Why no more come.
     over: Option<String>,
 }
@@ -103,7 +103,7 @@ impl Connection {
         }
         let stream = open.next;
         open.next += 2;
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(1);
         open.waiting.insert(stream, sender);
         open.writer.write_all(&ask(stream, self.request, path))?;
         Ok(receiver)
