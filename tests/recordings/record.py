@@ -238,6 +238,7 @@ ROWS = {
     "express-concurrent": "node-express",
     "axum-concurrent": "axum",
     "blocking-concurrent": "axum-ureq",
+    "taken-concurrent": "tonic",
     "nginx-concurrent": "nginx-proxy",
     "haproxy-concurrent": "haproxy",
     "threads-concurrent": "c-threads",

@@ -102,8 +102,7 @@ fn stream_of(head: u64, maker: u64) -> Option<u64> {
     let kind = in_process(table);
     // SAFETY: as above.
     if let Some(known) = unsafe { HOLDING.get(kind) } {
-        let around: [u64; 3] = read_user(head.wrapping_add(*known).wrapping_sub(8))?;
-        if is_reference(&taken, around[0], around[1], around[2]) {
+        if refers(&taken, head, *known) {
             return Some(taken.number);
         }
     }
@@ -139,7 +138,12 @@ fn search(taken: &Taken, head: u64, table: u64, kind: InProcess) -> Option<u64> 
     while first < PARTS * PART {
         let found = tokio_reference(first);
         if found != 0 {
-            let _ = HOLDING.insert(kind, start + 8 * found, 0);
+            let place = start + 8 * found;
+            // Another task may have been copied there meanwhile.
+            if !refers(taken, head, place) {
+                return None;
+            }
+            let _ = HOLDING.insert(kind, place, 0);
             return Some(taken.number);
         }
         first += PART;
@@ -151,7 +155,7 @@ fn search(taken: &Taken, head: u64, table: u64, kind: InProcess) -> Option<u64> 
 const PART: u64 = 64;
 const PARTS: u64 = (TASK_WORDS as u64 - 2) / PART;
 
-/// Index of the key in the reference that is in the copied task behind word `first`; 0 when there is none. A
+/// Index of the first key in the copied task behind word `first`; 0 when there is none. A
 /// function of its own, which the verifier goes through once, and not for each part.
 #[inline(never)]
 #[unsafe(no_mangle)]
@@ -167,14 +171,13 @@ extern "C" fn tokio_reference(first: u64) -> u64 {
     }
     let mut i = 0;
     while i < PART {
-        let at = first + i;
+        let at = first + i + 1;
         // What stands behind it is of another task.
-        if at + 2 >= task.count {
+        if at >= task.count {
             return 0;
         }
-        let [before, key, behind] = [at, at + 1, at + 2].map(|at| task.words[at as usize]);
-        if is_reference(&task.taken, before, key, behind) {
-            return at + 1;
+        if task.words[at as usize] == task.taken.key {
+            return at;
         }
         i += 1;
     }
@@ -184,10 +187,14 @@ extern "C" fn tokio_reference(first: u64) -> u64 {
 /// Farthest that a connection's store is from the beginning of what references point to.
 const INNER: u64 = 4096;
 
-/// `OpaqueStreamRef { inner: Arc<Mutex<Inner>>, key }`, whose fields have either order; the store is a part of
-/// `Inner`.
+/// Is the key in a reference, at `place` of the task at `head`? `OpaqueStreamRef { inner: Arc<Mutex<Inner>>, key
+/// }`, whose fields have either order; the store is a part of `Inner`.
 #[inline(always)]
-fn is_reference(taken: &Taken, before: u64, key: u64, behind: u64) -> bool {
+fn refers(taken: &Taken, head: u64, place: u64) -> bool {
+    let at = head.wrapping_add(place).wrapping_sub(8);
+    let Some([before, key, behind]) = read_user::<[u64; 3]>(at) else {
+        return false;
+    };
     let leads = |word: u64| taken.store.wrapping_sub(word) < INNER;
     key == taken.key && (leads(before) || leads(behind))
 }

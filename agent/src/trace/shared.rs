@@ -68,15 +68,15 @@ impl Assembly {
     /// answered by, on stream `stream` of `conn`.
     fn take_holder(&mut self, node: NodeId, conn: ConnId, stream: u32) -> Option<Told> {
         let entry = self.node(node)?;
-        let (tgid, reader, read) = (entry.tgid, entry.handler, entry.read);
+        let (tgid, reader, start) = (entry.tgid, entry.handler, entry.start());
         if !reader.is_task() || reader.is_event() {
             return None;
         }
         self.streams.read(tgid, reader.fiber, conn);
         self.streams.read_by(tgid, reader.fiber)?;
         let of = Of::Taken(tgid, reader.fiber, stream);
-        // It was of another connection's stream before that was read.
-        self.streams.take(of).filter(|told| told.at >= read)
+        // Before this one came it was of another connection's.
+        self.streams.take(of).filter(|told| told.at >= start)
     }
 
     /// An event was told to hear of a stream: of the request that is open there, or of the answer to the

@@ -310,9 +310,9 @@ fn who_reads_several_connections_does_not_tell_streams() {
     }
 }
 
-/// Bytes before a request may be late; what was taken before it was read was another's stream.
+/// Bytes before a request may be late; what was taken before it came was another's stream.
 #[test]
-fn a_stream_is_taken_when_it_was_read() {
+fn a_stream_is_taken_when_it_has_come() {
     for (taken_at, refused) in [(5, 0), (3, 1)] {
         let mut world = World::new(LIMITS);
         world.step(taken_at, Told(Of::Taken(1, READER, 1), 7));
