@@ -457,5 +457,6 @@ fn protocols_hold_on_hostile_traffic() {
         hostile::check(&Http2, hostile::HTTP2, &data);
         hostile::check_blocks(&Http2, &data);
         hostile::check_bodies(&Http2, &data);
+        hostile::check_statement(&data);
     }
 }

@@ -27,6 +27,7 @@ use crate::trace::secured::{Counts as SecuredCounts, Secured};
 use crate::trace::streams::Of;
 use agent_common::watch::Policy;
 use foldhash::{HashMap, HashMapExt};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -623,10 +624,12 @@ impl Pipeline {
     /// Identity of a process; `None` when it is not watched.
     fn service(&mut self, tgid: u32) -> Option<Arc<Service>> {
         let provisional = &self.provisional;
-        if !self.processes.contains_key(&tgid) && self.processes.len() >= PROCESSES {
-            return Some(Arc::new(provisional(tgid, "", &[])));
-        }
-        let process = self.processes.entry(tgid).or_insert_with(Process::unknown);
+        let room = self.processes.len() < PROCESSES;
+        let process = match self.processes.entry(tgid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) if room => new.insert(Process::unknown()),
+            Entry::Vacant(_) => return Some(Arc::new(provisional(tgid, "", &[]))),
+        };
         if process.unwatched {
             return None;
         }
@@ -706,6 +709,9 @@ fn piece_moment(piece: &Piece<'_>) -> Moment {
 
 /// Corrects the times of both ends of a connection by causality.
 fn tighten_batch(nodes: &mut [Node]) {
+    if nodes.len() < 2 {
+        return;
+    }
     let clients: HashMap<_, usize> = nodes
         .iter()
         .enumerate()

@@ -6,7 +6,9 @@
 
 use crate::feeder::{Run, converse, run};
 use crate::traffic::{Event, Way, What};
-use weft::protocol::exchange::{Outcome, Report, Role};
+use weft::protocol::exchange::{Operation, Outcome, Report, Role, Value};
+use weft::protocol::sql::scan::Dialect;
+use weft::protocol::sql::{self, System};
 use weft::protocol::{Limits, Protocol};
 
 /// Most events that one input makes.
@@ -47,6 +49,74 @@ pub fn check(protocol: &dyn Protocol, pieces: &[&[u8]], data: &[u8]) {
             compare(&whole, &split);
         }
     }
+}
+
+/// Holds what is shown of a statement to its properties: `data` decides who reads it, whether it is
+/// cut, and all of it but a mark in a literal, which must never show.
+pub fn check_statement(data: &[u8]) {
+    const MARK: &[u8] = b"kept-to-itself";
+    const DIALECTS: [Dialect; 7] = [
+        Dialect::Postgresql,
+        Dialect::Mysql,
+        Dialect::Sqlite,
+        Dialect::SqlServer,
+        Dialect::Oracle,
+        Dialect::Clickhouse,
+        Dialect::Unknown,
+    ];
+    let mut choices = Choices(data);
+    let (options, place) = (choices.next().unwrap_or(0), choices.next().unwrap_or(0));
+    let system = System {
+        name: "fuzzed",
+        dialect: DIALECTS[usize::from(options >> 1) % DIALECTS.len()],
+    };
+    let shown = |statement: &[u8]| sql::operation(statement, options & 1 == 1, system);
+    bounded(&shown(choices.0), choices.0.len());
+    // Inside a literal, neither its end nor what may hide that is left to the fuzzer.
+    let (inside, behind) = choices.0.split_at(usize::from(place).min(choices.0.len()));
+    let inside: Vec<u8> = inside
+        .iter()
+        .copied()
+        .filter(|byte| !b"'\\".contains(byte))
+        .collect();
+    let statement = [b"SELECT '", &inside[..], MARK, b"' ", behind].concat();
+    let operation = shown(&statement);
+    bounded(&operation, statement.len());
+    let mark = String::from_utf8_lossy(MARK).into_owned();
+    assert!(
+        !texts(&operation).any(|text| text.contains(&mark))
+            || behind.windows(MARK.len()).any(|part| part == MARK),
+        "a literal shows: {operation:?}"
+    );
+}
+
+/// All texts of an operation.
+fn texts(operation: &Operation) -> impl Iterator<Item = &str> {
+    let values = operation
+        .attributes
+        .iter()
+        .map(|attribute| match &attribute.value {
+            Value::Text(text) => &**text,
+            _ => "",
+        });
+    values.chain([&*operation.verb])
+}
+
+/// What is shown of a statement is printable and not much longer than the statement: a control
+/// character becomes three, and the name of a system may stand alone.
+fn bounded(operation: &Operation, len: usize) {
+    for text in texts(operation) {
+        assert!(
+            text.len() <= 4 * len + 16,
+            "{} of {len}: {text}",
+            text.len()
+        );
+    }
+    assert!(
+        !operation.verb.chars().any(char::is_control),
+        "{:?}",
+        operation.verb
+    );
 }
 
 /// A frame of HTTP/2.

@@ -235,6 +235,7 @@ ROWS = {
     "pool-concurrent": "python-http",
     "go-concurrent": "go-errgroup",
     "streams-concurrent": "go-h2c",
+    "statements-concurrent": "go-sql-sqlite",
     "express-concurrent": "node-express",
     "axum-concurrent": "axum",
     "blocking-concurrent": "axum-ureq",

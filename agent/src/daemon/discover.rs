@@ -214,7 +214,8 @@ impl Listening {
 /// To the thread that takes what was found out.
 #[derive(Clone)]
 struct Outgoing {
-    sender: SyncSender<Found>,
+    /// Boxed, as the queue makes all its room at once.
+    sender: SyncSender<Box<Found>>,
     waker: Waker,
 }
 
@@ -223,7 +224,7 @@ impl Outgoing {
     /// may not.
     fn tell(&self, found: Found) -> bool {
         let urgent = found.recalled || found.tasks.is_some() || !found.tls.is_empty();
-        let heard = self.sender.send(found).is_ok();
+        let heard = self.sender.send(Box::new(found)).is_ok();
         if urgent {
             self.waker.wake();
         }
@@ -500,7 +501,7 @@ impl Tasks {
 /// The running thread.
 pub struct Discoverer {
     requests: SyncSender<Request>,
-    found: Receiver<Found>,
+    found: Receiver<Box<Found>>,
     scanned: Arc<AtomicBool>,
     /// Requests that did not fit.
     pub refused: u64,
@@ -597,7 +598,7 @@ impl Discoverer {
     /// What was found out and not taken yet, the oldest.
     #[must_use]
     pub fn next_found(&self) -> Option<Found> {
-        self.found.try_recv().ok()
+        self.found.try_recv().ok().map(|found| *found)
     }
 }
 

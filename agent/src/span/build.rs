@@ -79,7 +79,7 @@ pub fn build(
             let route = route(service, routes, &all);
             let name = name::name(&verb, route.as_deref());
             if let Some(route) = route.filter(|route| route != ANY) {
-                all.put(semconv::HTTP_ROUTE, route);
+                all.push(semconv::HTTP_ROUTE, route);
             }
             name
         }
@@ -161,12 +161,12 @@ fn network(peer: &Peer<'_>, all: &mut Attributes) {
     match peer.remote {
         Endpoint::Inet(address, port) => {
             let address = address_text(*address);
-            all.put(semconv::NETWORK_PEER_ADDRESS, address);
-            all.put(semconv::NETWORK_PEER_PORT, i64::from(*port));
+            all.push(semconv::NETWORK_PEER_ADDRESS, address);
+            all.push(semconv::NETWORK_PEER_PORT, i64::from(*port));
         }
         Endpoint::Unix(_) => {
             if let Some(path) = peer.path {
-                all.put(semconv::NETWORK_PEER_ADDRESS, path);
+                all.push(semconv::NETWORK_PEER_ADDRESS, path);
             }
             all.put(semconv::NETWORK_TRANSPORT, Value::fixed("unix"));
         }
@@ -252,8 +252,13 @@ impl Attributes {
 
     fn put(&mut self, key: &'static str, value: impl Into<Value>) {
         if !self.has(key) {
-            self.0.push(Attribute::new(key, value));
+            self.push(key, value);
         }
+    }
+
+    /// Adds what nobody but this file tells.
+    fn push(&mut self, key: &'static str, value: impl Into<Value>) {
+        self.0.push(Attribute::new(key, value));
     }
 
     fn replace(&mut self, key: &'static str, value: impl Into<Value>) {

@@ -36,19 +36,18 @@ pub enum Query {
 #[must_use]
 pub fn attribute(attribute: &mut Attribute, policy: Query) -> bool {
     match &mut attribute.value {
-        Value::Text(text) => {
+        // This program's own words: short, printable, and no secret.
+        Value::Text(Cow::Borrowed(_)) | Value::Int(_) | Value::Bool(_) => {}
+        Value::Text(Cow::Owned(text)) => {
             match attribute.key {
                 semconv::URL_QUERY => match query(text, policy) {
-                    Some(left) => *text = Cow::Owned(left),
+                    Some(left) => *text = left,
                     None => return false,
                 },
-                semconv::URL_FULL => *text = Cow::Owned(url(text, policy)),
+                semconv::URL_FULL => *text = url(text, policy),
                 _ => {}
             }
-            // This program's own words are short and printable.
-            if let Cow::Owned(text) = text {
-                bound(text);
-            }
+            bound(text);
         }
         Value::List(items) => {
             if let Some(first) = items.get(..MOST_ITEMS) {
@@ -56,7 +55,6 @@ pub fn attribute(attribute: &mut Attribute, policy: Query) -> bool {
             }
             items.iter_mut().for_each(bound);
         }
-        Value::Int(_) | Value::Bool(_) => {}
     }
     true
 }

@@ -15,9 +15,11 @@
 //! a new one beyond is `*`. Memory is bounded by that and by [`Limits::depth`].
 
 mod form;
+mod lately;
 
 use foldhash::{HashMap, HashMapExt};
 use form::form;
+use lately::Lately;
 use std::collections::BTreeMap;
 
 /// The route of everything that came when a service had too many.
@@ -58,6 +60,7 @@ impl Default for Limits {
 pub struct Routes {
     limits: Limits,
     services: HashMap<String, Tree>,
+    lately: Lately,
 }
 
 /// The routes of one service.
@@ -86,20 +89,29 @@ impl Routes {
         Self {
             limits,
             services: HashMap::new(),
+            lately: Lately::default(),
         }
     }
 
     /// The route of a path, learning from it. None if there are too many services.
     pub fn route(&mut self, service: &str, path: &str) -> Option<String> {
+        if let Some(route) = self.lately.find(service, path) {
+            return Some(route.to_owned());
+        }
         let segments = segments(path, self.limits.depth);
-        if let Some(tree) = self.services.get_mut(service) {
-            return Some(tree.learn(&segments, &self.limits));
+        if !self.services.contains_key(service) {
+            if self.services.len() >= self.limits.services {
+                return None;
+            }
+            self.services.insert(service.to_owned(), Tree::default());
         }
-        if self.services.len() >= self.limits.services {
-            return None;
+        let tree = self.services.get_mut(service)?;
+        let (route, learnt) = tree.learn(&segments, &self.limits);
+        if learnt {
+            self.lately.clear();
         }
-        let tree = self.services.entry(service.to_owned()).or_default();
-        Some(tree.learn(&segments, &self.limits))
+        self.lately.keep(service, path, &route);
+        Some(route)
     }
 
     /// The route of a path if it was seen before: for paths that the service does not know, which
@@ -114,20 +126,23 @@ impl Routes {
     /// Forgets a service that is gone.
     pub fn forget(&mut self, service: &str) {
         self.services.remove(service);
+        self.lately.clear();
     }
 }
 
 impl Tree {
-    fn learn(&mut self, segments: &[&str], limits: &Limits) -> String {
-        if self.root.generalise(segments, 0, limits) {
+    /// The route of the segments, and whether anything was learnt from them.
+    fn learn(&mut self, segments: &[&str], limits: &Limits) -> (String, bool) {
+        let general = self.root.generalise(segments, 0, limits);
+        if general {
             self.routes = self.root.routes();
         }
         match self.walk(segments) {
-            Some((route, true)) => route,
-            _ if self.routes >= limits.routes => ANY.to_owned(),
+            Some((route, true)) => (route, general),
+            _ if self.routes >= limits.routes => (ANY.to_owned(), general),
             _ => {
                 self.routes = self.routes.saturating_add(1);
-                self.root.insert(segments)
+                (self.root.insert(segments), true)
             }
         }
     }

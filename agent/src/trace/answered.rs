@@ -10,8 +10,8 @@ use crate::span::SpanId;
 use foldhash::HashMap;
 use std::collections::VecDeque;
 
-/// Tasks of one generation.
-const GENERATION: usize = 8192;
+/// Tasks of one generation: as many as a table of 8192 places takes before it grows.
+const GENERATION: usize = 7168;
 /// Requests of one task.
 const REQUESTS: usize = 16;
 

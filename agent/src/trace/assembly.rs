@@ -14,12 +14,14 @@ use super::pairs::{PairKey, Pairs};
 use super::parent::Refusal;
 use super::streams::Streams;
 use super::supposed::Supposed;
+use super::trees::{TreeId, Trees};
 use super::waiting::Waiting;
 use crate::protocol::exchange::{Answer, Request, Role};
 use crate::record::{ConnId, Endpoint, Nanos, Opened, Task};
 use crate::span::{Evidence, SpanId, TraceId};
 use crate::stream::table::LOSSY;
 use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -34,9 +36,6 @@ const YOUNG: Nanos = 50_000_000;
 /// A node of the assembly; reused after its span has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u32);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct TreeId(u64);
 
 /// Bounds and waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,9 +108,11 @@ impl Node {
     }
 }
 
+/// Nodes that are joined.
 #[derive(Default)]
-struct Tree {
-    nodes: Vec<NodeId>,
+pub(super) struct Tree {
+    /// Most trees are small.
+    nodes: SmallVec<[NodeId; 4]>,
     open: usize,
     /// Nodes whose other end may still be reported.
     lonely: usize,
@@ -175,8 +176,7 @@ pub struct Assembly {
     served: u64,
     /// Requests that tasks may have outlived.
     departed: Departed,
-    trees: HashMap<TreeId, Tree>,
-    next_tree: u64,
+    trees: Trees,
     /// Until then a thread is not believed.
     lossy_until: Nanos,
     /// Addresses of this host, as far as watched connections have shown them.
@@ -218,8 +218,7 @@ impl Assembly {
             serving: HashMap::new(),
             served: 0,
             departed: Departed::default(),
-            trees: HashMap::new(),
-            next_tree: 0,
+            trees: Trees::default(),
             lossy_until: 0,
             locals: HashSet::new(),
             ends: HashSet::new(),
@@ -457,7 +456,7 @@ impl Assembly {
         if self.due.len() > 64 + 2 * self.trees.len() {
             let trees = &self.trees;
             self.due
-                .retain(|(due, tree)| trees.get(tree).is_some_and(|tree| tree.due == *due));
+                .retain(|(due, tree)| trees.find(*tree).is_some_and(|tree| tree.due == *due));
         }
     }
 
@@ -480,7 +479,7 @@ impl Assembly {
         for tree in std::mem::take(&mut self.ready) {
             let ripe = self
                 .trees
-                .get(&tree)
+                .find(tree)
                 .is_some_and(|t| t.open == 0 && t.lonely == 0 && t.waiting == 0);
             if ripe {
                 self.thin(tree, |_| true, each);
@@ -493,7 +492,7 @@ impl Assembly {
             self.due.pop_front();
             let ripe = self
                 .trees
-                .get(&tree)
+                .find(tree)
                 .is_some_and(|t| t.open == 0 && t.waiting == 0 && t.due <= now);
             if ripe {
                 self.thin(tree, |_| true, each);
@@ -515,7 +514,7 @@ impl Assembly {
     /// Lets everything go that is finished, whether its tree is complete or not: the agent stops.
     pub fn flush(&mut self, each: &mut dyn FnMut(Batch)) {
         self.leave_early(each);
-        let mut trees: Vec<TreeId> = self.trees.keys().copied().collect();
+        let mut trees: Vec<_> = self.trees.ids().collect();
         trees.sort_unstable();
         for tree in trees {
             self.thin(tree, |node| node.answer.is_some(), each);
@@ -586,19 +585,19 @@ impl Assembly {
         if keep == give {
             return true;
         }
-        let trace = |tree| self.trees.get(tree).and_then(|tree: &Tree| tree.trace);
-        if let (Some(one), Some(other)) = (trace(&keep), trace(&give))
+        let trace = |tree| self.trees.find(tree).and_then(|tree| tree.trace);
+        if let (Some(one), Some(other)) = (trace(keep), trace(give))
             && one != other
         {
             return false;
         }
-        let size = |tree| self.trees.get(tree).map_or(0, |tree| tree.nodes.len());
-        let (keep, give) = if size(&keep) < size(&give) {
+        let size = |tree| self.trees.find(tree).map_or(0, |tree| tree.nodes.len());
+        let (keep, give) = if size(keep) < size(give) {
             (give, keep)
         } else {
             (keep, give)
         };
-        let Some(given) = self.trees.remove(&give) else {
+        let Some(given) = self.trees.remove(give) else {
             return false;
         };
         for node in &given.nodes {
@@ -606,7 +605,7 @@ impl Assembly {
                 entry.tree = keep;
             }
         }
-        let Some(kept) = self.trees.get_mut(&keep) else {
+        let Some(kept) = self.trees.find_mut(keep) else {
             return false;
         };
         kept.nodes.extend(given.nodes);
@@ -625,7 +624,7 @@ impl Assembly {
     /// One node of `tree` ended.
     fn closed(&mut self, tree: TreeId, end: Nanos) {
         let settle = self.limits.settle;
-        let Some(entry) = self.trees.get_mut(&tree) else {
+        let Some(entry) = self.trees.find_mut(tree) else {
             return;
         };
         entry.open -= 1;
@@ -635,7 +634,7 @@ impl Assembly {
 
     /// A tree without open nodes leaves at once, or when it has waited for other ends.
     fn schedule(&mut self, id: TreeId) {
-        match self.trees.get(&id) {
+        match self.trees.find(id) {
             Some(tree) if tree.waiting > 0 => {}
             Some(tree) if tree.open == 0 && tree.lonely == 0 => self.ready.push(id),
             Some(tree) if tree.open == 0 => self.due.push_back((tree.due, id)),
@@ -645,11 +644,11 @@ impl Assembly {
 
     /// The nodes of a tree that are `ripe` leave, the others stay.
     fn thin(&mut self, id: TreeId, ripe: impl Fn(&Node) -> bool, each: &mut dyn FnMut(Batch)) {
-        let Some(mut tree) = self.trees.remove(&id) else {
+        let Some(tree) = self.trees.find_mut(id) else {
             return;
         };
-        let mut nodes = Vec::with_capacity(tree.nodes.len());
         let mut staying = std::mem::take(&mut tree.nodes);
+        let mut nodes = Vec::with_capacity(staying.len());
         staying.retain(|node| {
             let leaves = self.node(*node).is_some_and(&ripe);
             if leaves {
@@ -657,23 +656,25 @@ impl Assembly {
             }
             !leaves
         });
+        let Some(tree) = self.trees.find_mut(id) else {
+            return;
+        };
+        let empty = staying.is_empty();
         tree.nodes = staying;
         tree.lonely -= nodes.iter().filter(|node| node.lonely).count();
         tree.waiting -= nodes.iter().filter(|node| node.waiting).count();
-        let empty = tree.nodes.is_empty();
         if !nodes.is_empty() {
-            let complete = empty && !tree.missing;
-            let batch = self.batch(&mut tree, nodes, complete);
-            each(batch);
+            self.batch(id, nodes, empty).into_iter().for_each(each);
         }
-        if !empty {
-            self.trees.insert(id, tree);
+        if empty {
+            self.trees.remove(id);
         }
     }
 
-    fn batch(&mut self, tree: &mut Tree, mut nodes: Vec<Node>, complete: bool) -> Batch {
-        nodes.sort_by_key(Node::start);
+    fn batch(&mut self, id: TreeId, mut nodes: Vec<Node>, last: bool) -> Option<Batch> {
+        let tree = self.trees.find_mut(id)?;
         let trace = *tree.trace.get_or_insert_with(|| self.ids.trace());
+        nodes.sort_by_key(Node::start);
         for node in &nodes {
             if node.request.role == Role::Server {
                 self.departed.insert(Gone {
@@ -684,28 +685,24 @@ impl Assembly {
                 });
             }
         }
-        Batch {
+        Some(Batch {
             trace,
             sampled: tree.sampled,
             state: tree.state.clone(),
-            complete,
+            complete: last && !tree.missing,
             nodes,
-        }
+        })
     }
 
     /// A tree of one open node, in the trace that its header names.
     fn plant(&mut self, context: Option<&Context>) -> TreeId {
-        self.next_tree += 1;
-        let id = TreeId(self.next_tree);
-        let tree = Tree {
+        self.trees.plant(Tree {
             open: 1,
             trace: context.map(|context| context.trace),
             sampled: context.map(|context| context.sampled),
             state: context.and_then(|context| context.state.clone()),
             ..Tree::default()
-        };
-        self.trees.insert(id, tree);
-        id
+        })
     }
 
     fn insert(&mut self, node: Node) -> NodeId {
@@ -720,7 +717,7 @@ impl Assembly {
                 NodeId((self.nodes.len() - 1) as u32)
             }
         };
-        if let Some(tree) = self.trees.get_mut(&tree) {
+        if let Some(tree) = self.trees.find_mut(tree) {
             tree.nodes.push(slot);
         }
         self.order.push_back((slot, id));

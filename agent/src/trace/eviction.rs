@@ -22,7 +22,7 @@ impl Assembly {
 
     /// All that is finished in `tree` leaves; what has no room to wait for that is dropped.
     fn hurry(&mut self, tree: TreeId) {
-        let found = self.trees.get(&tree);
+        let found = self.trees.find(tree);
         let expects = found.is_some_and(|tree| tree.lonely > 0 || tree.waiting > 0);
         let mut leaving = None;
         let mut take = |batch| leaving = Some(batch);
@@ -69,11 +69,11 @@ impl Assembly {
                 self.waiting.forget(tgid, id);
                 self.set_waiting(node, false);
             }
-            if let Some(found) = self.trees.get_mut(&tree) {
+            if let Some(found) = self.trees.find_mut(tree) {
                 found.nodes.retain(|other| *other != node);
                 found.missing = true;
                 if found.nodes.is_empty() {
-                    self.trees.remove(&tree);
+                    self.trees.remove(tree);
                 }
             }
             self.remove(node);

@@ -11,8 +11,8 @@ use crate::span::SpanId;
 use agent_common::runtime::WHILE_OPEN;
 use foldhash::HashMap;
 
-/// Tasks of one generation.
-const GENERATION: usize = 32_768;
+/// Tasks of one generation: as many as a table of 32,768 places takes before it grows.
+const GENERATION: usize = 28_672;
 /// Most makers that are followed upwards.
 const DEPTH: usize = 16;
 
@@ -95,7 +95,9 @@ impl Fibers {
     pub fn insert(&mut self, tgid: u32, fiber: u64, made: Made) {
         let fiber = fiber & !WHILE_OPEN;
         if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+            // The memory of the one before is used again.
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
         }
         self.young.insert((tgid, fiber), made);
     }

@@ -19,6 +19,8 @@ use crate::span::{Evidence, SpanId};
 use agent_common::record::{FIBER_EVENT, FIBER_OBJECT, FIBER_THREAD, FIBER_VIRTUAL};
 use agent_common::runtime::SOCKET;
 use foldhash::{HashMap, HashSet};
+use smallvec::{SmallVec, smallvec};
+use std::collections::hash_map::Entry;
 
 /// Most units that are remembered as event loops while they handle nothing: the end of a thread
 /// is not reported, only that of its process.
@@ -118,7 +120,8 @@ const fn fiber_of_thread(tid: u32) -> u64 {
 /// What a unit is doing.
 #[derive(Default)]
 struct Work {
-    open: Vec<(NodeId, SpanId)>,
+    /// One, for most.
+    open: SmallVec<[(NodeId, SpanId); 1]>,
     event_loop: bool,
 }
 
@@ -197,7 +200,7 @@ impl Handlers {
             self.forget_idle();
         }
         let work = Work {
-            open: vec![(node, id)],
+            open: smallvec![(node, id)],
             event_loop: false,
         };
         self.units.insert(unit, work);
@@ -271,10 +274,11 @@ impl Handlers {
             self.lasting.remove(&node);
         }
         let unit = handler.unit();
-        if let Some(work) = self.units.get_mut(&unit) {
+        if let Entry::Occupied(mut entry) = self.units.entry(unit) {
+            let work = entry.get_mut();
             work.open.retain(|(open, _)| *open != node);
             if work.open.is_empty() && !work.event_loop {
-                self.units.remove(&unit);
+                entry.remove();
             }
         }
         if let Some(open) = self.processes.get_mut(&handler.task.tgid) {

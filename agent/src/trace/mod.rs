@@ -20,4 +20,5 @@ pub mod parent;
 pub mod secured;
 pub mod streams;
 pub mod supposed;
+mod trees;
 pub mod waiting;

@@ -223,7 +223,7 @@ impl Assembly {
             return None;
         }
         let id = entry.tree;
-        let count = count(self.trees.get_mut(&id)?);
+        let count = count(self.trees.find_mut(id)?);
         if value {
             *count += 1;
         } else {
@@ -545,7 +545,7 @@ impl Assembly {
     /// Puts the tree of `node` into the trace of a request that has left; answers its span.
     fn rejoin(&mut self, node: NodeId, gone: Gone) -> Option<SpanId> {
         let id = self.node(node)?.tree;
-        let tree = self.trees.get_mut(&id)?;
+        let tree = self.trees.find_mut(id)?;
         if tree.trace.is_some_and(|trace| trace != gone.trace) {
             return None;
         }

@@ -193,24 +193,23 @@ fn waiting(bytes: &[u8], method: &[u8], form: Form) -> Start<RequestLine<'static
 
 /// Reads `HTTP/1.x` and then `after`.
 fn minor(bytes: &[u8], after: &[u8]) -> Start<u8> {
-    const NAME: &[u8] = b"HTTP/1.";
-    let common = NAME.len().min(bytes.len());
-    if bytes.get(..common) != NAME.get(..common) {
+    const NAME: [u8; 7] = *b"HTTP/1.";
+    // Nearly always all of it is there, and is compared as two numbers.
+    let Some((name, rest)) = bytes.split_first_chunk() else {
+        return match NAME.starts_with(bytes) {
+            true => Start::Partial,
+            false => Start::Bad,
+        };
+    };
+    if *name != NAME {
         return Start::Bad;
     }
-    match bytes.get(NAME.len()) {
+    match rest.split_first() {
         None => Start::Partial,
-        Some(digit @ b'0'..=b'9') => {
-            let rest = bytes.get(NAME.len() + 1..).unwrap_or(b"");
-            let common = after.len().min(rest.len());
-            if rest.get(..common) != after.get(..common) {
-                Start::Bad
-            } else if common < after.len() {
-                Start::Partial
-            } else {
-                Start::Whole(digit - b'0', NAME.len() + 1 + common)
-            }
+        Some((digit @ b'0'..=b'9', rest)) if rest.starts_with(after) => {
+            Start::Whole(digit - b'0', NAME.len() + 1 + after.len())
         }
+        Some((b'0'..=b'9', rest)) if after.starts_with(rest) => Start::Partial,
         Some(_) => Start::Bad,
     }
 }
