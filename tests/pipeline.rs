@@ -88,6 +88,7 @@ const OPEN_AT_ONCE: [(&str, &str, usize); 18] = [
     ("streams", "task", 252),
     ("express", "task", 111),
     ("axum", "task", 111),
+    ("taken", "task", 123),
     ("nginx", "task", 72),
     ("haproxy", "task", 72),
     ("java", "task", 50),
