@@ -90,10 +90,18 @@ pub struct Taken {
 #[map]
 pub static TAKEN: LruHashMap<InProcess, Taken> = LruHashMap::with_max_entries(4096, 0);
 
-/// Table of functions of a type of tokio's tasks → where in a task of that type the key of its stream is.
-/// Writer: runtime probes. Full: the least recently used one is forgotten, and looked for anew.
+/// Where in tasks of a type of tokio's their id is, and the key of their stream.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Holding {
+    pub id: u64,
+    pub key: u64,
+}
+
+/// Table of functions of such a type → that. Writer: runtime probes. Full: the least recently used one is
+/// forgotten, and looked for anew.
 #[map]
-pub static HOLDING: LruHashMap<InProcess, u64> = LruHashMap::with_max_entries(1024, 0);
+pub static HOLDING: LruHashMap<InProcess, Holding> = LruHashMap::with_max_entries(1024, 0);
 
 /// Words of a task that are looked through.
 pub const TASK_WORDS: usize = 514;

@@ -3,20 +3,21 @@
 //! Attached as those of `runtime`, at a branch that the kernel emulates and before which the first
 //! two arguments do not change.
 
-use agent_common::record::HANDED;
+use agent_common::record::{HANDED, LINKED};
 use agent_common::runtime::{Runtime, THREAD_LOCAL, thread_local};
 use aya_ebpf::macros::uprobe;
 use aya_ebpf::programs::ProbeContext;
 
 use crate::kernel::read_user;
+use crate::probes::tokio::Made;
 use crate::probes::{fiber, native, tokio};
 
 /// tokio: `fn TaskHooks::spawn(&self, meta: &TaskMeta)`, which every spawned task passes in the
 /// context of its maker; `meta` in rsi begins with the new task's id.
 #[uprobe]
 pub fn tokio_task_spawned(ctx: ProbeContext) -> u32 {
-    if let Some(new) = spawned(&ctx, read_user) {
-        handles(&ctx, &new);
+    if let Some(new) = new(&ctx, read_user) {
+        spawned(&ctx, &new);
     }
     0
 }
@@ -25,7 +26,9 @@ pub fn tokio_task_spawned(ctx: ProbeContext) -> u32 {
 /// context of its maker; `task` in rsi begins with the address of its head.
 #[uprobe]
 pub fn tokio_blocking_spawned(ctx: ProbeContext) -> u32 {
-    spawned(&ctx, tokio::id);
+    if let Some(new) = new(&ctx, tokio::id) {
+        fiber::tell(LINKED, new.task, new.maker);
+    }
     0
 }
 
@@ -38,16 +41,14 @@ struct New {
 
 /// The current task has made the one that `id` finds at the second argument.
 #[inline(always)]
-fn spawned(ctx: &ProbeContext, id: impl FnOnce(u64) -> Option<u64>) -> Option<New> {
+fn new(ctx: &ProbeContext, id: impl FnOnce(u64) -> Option<u64>) -> Option<New> {
     let runtime = fiber::runtime(THREAD_LOCAL)?;
     // SAFETY: the context of a uprobe is the registers of the probed thread.
     let made = unsafe { (*ctx.regs).rsi };
     let maker = native::thread_local_word(runtime)?;
-    let task = id(made)?;
-    fiber::made(task, maker);
     Some(New {
         runtime,
-        task,
+        task: id(made)?,
         maker,
     })
 }
@@ -55,21 +56,21 @@ fn spawned(ctx: &ProbeContext, id: impl FnOnce(u64) -> Option<u64>) -> Option<Ne
 /// The new task may handle a stream of HTTP/2. Its address is at hand for those who will run it, in one of the
 /// registers that functions leave as they were.
 #[inline(always)]
-fn handles(ctx: &ProbeContext, new: &New) {
-    if !tokio::takes(new.runtime, new.maker) {
-        return;
-    }
+fn spawned(ctx: &ProbeContext, new: &New) {
     // SAFETY: as above.
     let kept = unsafe {
         let regs = &*ctx.regs;
         [regs.rbx, regs.r15, regs.r14, regs.r12, regs.r13, regs.rbp]
     };
-    if let Some(head) = kept
-        .into_iter()
-        .find(|head| tokio::is_head(*head, new.task))
-    {
-        tokio::made(head, new.task, new.maker);
+    for head in kept {
+        match tokio::made(new.runtime, head, new.task, new.maker) {
+            Made::Elsewhere => {}
+            Made::Alone => break,
+            Made::Told => return,
+        }
     }
+    // Ids are never used again: nothing else is known of the task.
+    fiber::tell(LINKED, new.task, new.maker);
 }
 
 /// h2: `fn Recv::take_request(&mut self, stream: &mut store::Ptr) -> Request<()>`, which the task that reads a

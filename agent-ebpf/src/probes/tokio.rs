@@ -9,7 +9,7 @@ use agent_common::record::STREAM_TAKEN;
 use agent_common::runtime::{NOWHERE, Runtime, thread_local};
 
 use crate::kernel::{copy_user, opaque, read_user};
-use crate::maps::{HOLDING, InProcess, TAKEN, TASK, TASK_WORDS, Taken};
+use crate::maps::{HOLDING, Holding, InProcess, TAKEN, TASK, TASK_WORDS, Taken};
 use crate::probes::fiber::in_process;
 use crate::probes::{go, native};
 
@@ -64,55 +64,75 @@ pub fn take(runtime: &Runtime, stream: u64) -> Option<()> {
     Some(())
 }
 
-/// Does the current task, `maker`, serve streams?
-#[inline(always)]
-pub fn takes(runtime: &Runtime, maker: u64) -> bool {
-    // SAFETY: a map value that is not read.
-    runtime.at[thread_local::STORE] != NOWHERE && unsafe { TAKEN.get(in_process(maker)) }.is_some()
+/// What the current task has made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// The head of another task is there.
+    Elsewhere,
+    /// A task that has no stream.
+    Alone,
+    /// A task that was told to have one.
+    Told,
 }
 
-/// Is the head of task `made` at `head`?
+/// `maker`, the current task, has made the task `made`, which has not run yet and whose head may be at `head`.
 #[inline(always)]
-pub fn is_head(head: u64, made: u64) -> bool {
-    head != 0 && head & (ALIGNMENT - 1) == 0 && id(head) == Some(made)
-}
-
-/// `maker` has made the task `made`, whose head is at `head` and which has not run yet.
-#[inline(always)]
-pub fn made(head: u64, made: u64, maker: u64) {
-    let number = tokio_stream_of(head, maker);
-    if number != 0 {
-        go::tell(STREAM_TAKEN, maker, number as u32, made);
+pub fn made(runtime: &Runtime, head: u64, made: u64, maker: u64) -> Made {
+    if runtime.at[thread_local::STORE] == NOWHERE {
+        return Made::Alone;
+    }
+    match tokio_task_made(head, made, maker) {
+        ELSEWHERE => Made::Elsewhere,
+        ALONE => Made::Alone,
+        number => {
+            go::tell(STREAM_TAKEN, maker, number as u32, made);
+            Made::Told
+        }
     }
 }
 
-/// Number of the stream that `maker` took last, if the task at `head` holds a reference to it; or 0. A
-/// function of its own, as there are many ways through it.
+/// Streams of clients have odd numbers.
+const ELSEWHERE: u64 = 0;
+const ALONE: u64 = 2;
+
+/// Number of the stream that `maker` took last, if the task `made` is at `head` and holds a reference to it; or
+/// one of the two above. A function of its own, as there are many ways through it.
 #[inline(never)]
 #[unsafe(no_mangle)]
-extern "C" fn tokio_stream_of(head: u64, maker: u64) -> u64 {
-    stream_of(head, maker).unwrap_or(0)
-}
-
-#[inline(always)]
-fn stream_of(head: u64, maker: u64) -> Option<u64> {
+extern "C" fn tokio_task_made(head: u64, made: u64, maker: u64) -> u64 {
     // SAFETY: a map value read once.
-    let taken = *unsafe { TAKEN.get(in_process(maker)) }?;
-    let table: u64 = read_user(head.wrapping_add(VTABLE))?;
+    let Some(taken) = (unsafe { TAKEN.get(in_process(maker)) }) else {
+        return ALONE;
+    };
+    let taken = *taken;
+    if head == 0 || head & (ALIGNMENT - 1) != 0 {
+        return ELSEWHERE;
+    }
+    let Some(table) = read_user(head.wrapping_add(VTABLE)) else {
+        return ELSEWHERE;
+    };
     let kind = in_process(table);
     // SAFETY: as above.
     if let Some(known) = unsafe { HOLDING.get(kind) } {
-        if refers(&taken, head, *known) {
-            return Some(taken.number);
+        let known = *known;
+        if refers(&taken, head, known.key) {
+            let is_it = read_user(head.wrapping_add(known.id)) == Some(made);
+            return if is_it { taken.number } else { ELSEWHERE };
         }
     }
-    search(&taken, head, table, kind)
+    if id(head) != Some(made) {
+        return ELSEWHERE;
+    }
+    match search(&taken, head, table, kind) {
+        Some(()) => taken.number,
+        None => ALONE,
+    }
 }
 
-/// The same, where it is not known where tasks of that kind hold it: the first ones, and those of kinds
-/// that only may hold one.
+/// Does the task at `head` hold a reference? Only of the first ones of its kind, and of those that may hold
+/// none, or another one, that is not known.
 #[inline(always)]
-fn search(taken: &Taken, head: u64, table: u64, kind: InProcess) -> Option<u64> {
+fn search(taken: &Taken, head: u64, table: u64, kind: InProcess) -> Option<()> {
     let offsets: [u64; 3] = read_user(table.wrapping_add(TRAILER_OFFSET))?;
     let (end, start) = (offsets[0], offsets[2]);
     if start >= HEAD || end <= start {
@@ -138,13 +158,13 @@ fn search(taken: &Taken, head: u64, table: u64, kind: InProcess) -> Option<u64> 
     while first < PARTS * PART {
         let found = tokio_reference(first);
         if found != 0 {
-            let place = start + 8 * found;
+            let (id, key) = (start, start + 8 * found);
             // Another task may have been copied there meanwhile.
-            if !refers(taken, head, place) {
+            if !refers(taken, head, key) {
                 return None;
             }
-            let _ = HOLDING.insert(kind, place, 0);
-            return Some(taken.number);
+            let _ = HOLDING.insert(kind, Holding { id, key }, 0);
+            return Some(());
         }
         first += PART;
     }
