@@ -34,10 +34,9 @@ pub const LEFT: u32 = 13;
 pub const PLAIN: u32 = 14;
 /// By what the connection of a TLS session can be found.
 pub const SECURED: u32 = 15;
+// 16 stands in older record logs, for libraries that were loaded: not to be given anew.
 /// Bytes that were reported of one key of a TLS connection are of a session.
 pub const JOINED: u32 = 18;
-/// A watched process has loaded libraries, or unloaded some.
-pub const LOADED: u32 = 16;
 /// Which of a runtime's tasks has to do with a stream of a connection that many share.
 pub const STREAM: u32 = 17;
 /// A runtime's own thread, a task with [`FIBER_THREAD`], ended.
@@ -318,11 +317,11 @@ pub struct Executed {
     pub fresh: u32,
 }
 
-/// A process ended, or only a thread of it; or it has loaded libraries.
+/// A process ended, or only a thread of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Exited {
-    /// Kind [`EXITED`], [`LEFT`] or [`LOADED`].
+    /// Kind [`EXITED`] or [`LEFT`].
     pub header: Header,
 }
 

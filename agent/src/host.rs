@@ -72,14 +72,26 @@ pub(crate) fn return_memory_soon() {
 }
 
 /// Has the kernel give memory in pages of 4 KiB only: pieces of 2 MiB, which the allocator asks for,
-/// would be half empty for good (12 of 42 MiB after the start). Children inherit it, so it comes
-/// after the one that is started on behalf of the user.
+/// would be half empty for good (12 of 42 MiB after the start).
 pub(crate) fn use_small_pages() {
-    // SAFETY: takes no pointer; concerns only what is asked for later (prctl(2)).
-    let done = unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0) };
-    if done != 0 {
+    if !set_small_pages(true) {
         tracing::debug!("memory may come in huge pages");
     }
+}
+
+/// Starts a child, which shall have its memory as it would have without this program: it inherits how
+/// pages are given.
+pub(crate) fn with_any_pages<R>(start: impl FnOnce() -> R) -> R {
+    set_small_pages(false);
+    let started = start();
+    set_small_pages(true);
+    started
+}
+
+fn set_small_pages(small: bool) -> bool {
+    let small = libc::c_ulong::from(small);
+    // SAFETY: takes no pointer; concerns only what is asked for later (prctl(2)).
+    unsafe { libc::prctl(libc::PR_SET_THP_DISABLE, small, 0, 0, 0) == 0 }
 }
 
 /// Gives memory that is free back to the system. Reading the kernel's types at the start takes

@@ -341,7 +341,6 @@ impl Pipeline {
                 let over = self.calls.returned(at, task, &returned);
                 self.over(over);
             }
-            Event::Loaded => {}
             Event::Exited => self.exited(at, task, out),
         }
     }

@@ -203,3 +203,27 @@ fn command_is_traced() {
     let (code, ..) = run(&mut command(&["run", "--output", "none", "--", "false"]));
     assert_eq!(code, Some(1), "the command failed");
 }
+
+/// The agent's memory comes in small pages, that of a command that it starts as ever.
+#[test]
+fn command_has_its_memory_as_ever() {
+    let what = "a command's memory";
+    if !able(what) {
+        return;
+    }
+    let huge = |status: &str| {
+        let line = status.lines().find(|line| line.starts_with("THP_enabled"));
+        line.map(str::to_owned)
+    };
+    let here = fs::read_to_string("/proc/self/status").expect("every process has one");
+    let script = "cat /proc/self/status /proc/$PPID/status";
+    let words = ["run", "--output", "none", "--", "sh", "-c", script];
+    let (code, shown, said) = run(&mut command(&words));
+    assert_eq!(code, Some(0), "{said}");
+    let own = shown.find("Name:\tweft").expect("the agent is its parent");
+    let (of_command, of_agent) = shown.split_at(own);
+    assert_eq!(huge(of_command), huge(&here));
+    if huge(&here).is_some() {
+        assert_eq!(huge(of_agent).as_deref(), Some("THP_enabled:\t0"));
+    }
+}

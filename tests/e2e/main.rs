@@ -10,6 +10,7 @@ mod faults;
 mod handed;
 mod http2;
 mod life;
+mod loaded;
 mod maze;
 mod messages;
 mod parents;

@@ -32,7 +32,6 @@ const NAMES: &[&str] = &[
     "SSL_get_client_random",
     "gnutls_record_send",
     "gnutls_record_recv",
-    "_dl_debug_state",
     "runtime.newproc.func1",
     "runtime.runqput",
     "net/http.serverHandler.ServeHTTP",

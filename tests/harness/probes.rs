@@ -62,7 +62,7 @@ impl Probes {
     /// Probes the TLS libraries of this host; answers whether there are any and all is probed.
     pub fn probe_libraries(&mut self) -> bool {
         let parts = libraries();
-        parts.len() > 1 && self.loaded.probe_parts(0, &parts) == Reach::Whole
+        !parts.is_empty() && self.loaded.probe_parts(0, &parts) == Reach::Whole
     }
 
     /// How far `parts` can be probed for process `pid`, and how many files are probed then.
@@ -78,7 +78,6 @@ impl Probes {
         let libraries = Finder::default().of_process(&proc, pid, &mappings(&proc, pid));
         let parts: Vec<Part> = libraries
             .into_iter()
-            .filter(|library| !library.is_linker())
             .filter_map(|library| library.part.ok())
             .collect();
         !parts.is_empty() && self.loaded.probe_parts(pid, &parts) == Reach::Whole

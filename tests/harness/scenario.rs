@@ -462,7 +462,6 @@ pub fn check_table(frames: &[Owned]) {
             | Event::Joined(_)
             | Event::Called(_)
             | Event::Returned(_)
-            | Event::Loaded
             | Event::Stream(_)
             | Event::Left
             | Event::Allocates { .. }

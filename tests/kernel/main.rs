@@ -2,6 +2,7 @@
 //! exactly what went over the sockets. Needs root; skips loudly without.
 
 mod life;
+mod mappings;
 mod rustls;
 mod sockets;
 mod tls;

@@ -251,8 +251,8 @@ ROWS = {
 
 # Kinds of frames, and of records those of the life of processes, which every process has.
 RECORD, SERVICE, UNWATCHED = 1, 2, 5
-SPAWNED, EXECUTED, EXITED, LEFT, LOADED = 4, 5, 6, 13, 16
-LIFE = {SPAWNED, EXECUTED, EXITED, LEFT, LOADED}
+SPAWNED, EXECUTED, EXITED, LEFT = 4, 5, 6, 13
+LIFE = {SPAWNED, EXECUTED, EXITED, LEFT}
 # Offsets in an `Executed` record: header, comm, command, its length.
 COMMAND, COMMAND_LEN = 24 + 16, 24 + 16 + 256
 NEUTRAL = {

@@ -108,6 +108,12 @@ const SERVICES: &[Need] = &[
         elsewhere: "your system's wrk",
     },
     Need {
+        what: "valgrind, beside which the agent runs",
+        present: || workspace::program("valgrind").is_some(),
+        packages: &["valgrind"],
+        elsewhere: "your system's valgrind",
+    },
+    Need {
         what: "ip, for network namespaces",
         present: || workspace::program("ip").is_some(),
         packages: &["iproute2"],

@@ -5,16 +5,14 @@
 //! stack pointer. A file is shared with processes that are not watched: each filters.
 
 use agent_common::loss::Loss;
-use agent_common::record::{Exited, LOADED};
-use agent_common::watch::WATCH;
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::bpf_get_attach_cookie;
 use aya_ebpf::macros::{uprobe, uretprobe};
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 
-use crate::emit::{emit, header, lost};
-use crate::kernel::{read_user, setting, tgid};
-use crate::maps::{TlsCall, WATCHED};
+use crate::emit::lost;
+use crate::kernel::{read_user, setting};
+use crate::maps::TlsCall;
 use crate::probes::plain;
 use crate::probes::tls::{self, NEITHER, RECEIVES, Random, SENDS};
 
@@ -211,19 +209,4 @@ fn inited(ctx: &RetProbeContext) -> Option<()> {
         plain::begun(object);
     }
     Some(())
-}
-
-/// The dynamic linker's `_dl_debug_state`, where it tells debuggers that the list of libraries has
-/// changed or is about to.
-#[uprobe]
-pub fn libraries_loaded(_: ProbeContext) -> u32 {
-    // SAFETY: a map value read once.
-    if let Some(flags) = unsafe { WATCHED.get(tgid()) } {
-        if *flags & WATCH != 0 {
-            emit(&Exited {
-                header: header(LOADED, size_of::<Exited>()),
-            });
-        }
-    }
-    0
 }

@@ -4,6 +4,7 @@
 //! and nothing is queued between a record and its trace.
 
 use super::discover::{Discoverer, Discovery, Found};
+use super::heard::Heard;
 use crate::discovery::procs::Proc;
 use crate::discovery::select::Rules;
 use crate::host::{release_code, release_memory};
@@ -74,6 +75,7 @@ pub struct Capture {
     control: Control,
     pipeline: Pipeline,
     discoverer: Discoverer,
+    heard: Heard,
     executed: Executed,
     log: Option<RecordLog>,
     next_clock: Nanos,
@@ -214,6 +216,7 @@ impl Capture {
         let reader = Reader::new(loaded.ring()?)?;
         let mut control = loaded.control()?;
         let discovery = Discovery::new(plan.rules, plan.switches);
+        let (heard, later) = Heard::start(plan.probes.tls);
         let identifier = discovery.identifier.clone();
         for tgid in discovery.ignored() {
             control.watch(tgid, IGNORE)?;
@@ -234,7 +237,8 @@ impl Capture {
             Box::new(move |tgid, comm, command| identifier.from_command(tgid, comm, command)),
         );
         Ok(Self {
-            discoverer: Discoverer::start(discovery, known, plan.probes.tls, reader.waker()?),
+            discoverer: Discoverer::start(discovery, known, later, reader.waker()?),
+            heard,
             loaded,
             reader,
             control,
@@ -268,6 +272,7 @@ impl Capture {
         }
         self.compare_clocks()?;
         self.rest();
+        self.heard.hand_on(&self.control, &mut self.discoverer);
         self.take_identities()?;
         for _ in 0..TURN {
             self.hear_of_losses()?;
@@ -338,7 +343,6 @@ impl Capture {
                     executed.note(record.task.tgid, record.at);
                     discoverer.ask(record.task.tgid);
                 }
-                Event::Loaded => discoverer.loaded(record.task.tgid),
                 Event::Exited => loaded.uprobes.gone(record.task.tgid),
                 Event::Spawned(child) if child.tgid != record.task.tgid => {
                     discoverer.ask(child.tgid);
@@ -421,6 +425,12 @@ impl Capture {
         self.missed
     }
 
+    /// Mappings that the kernel did not tell of: those of TLS libraries were found by looking.
+    #[must_use]
+    pub fn unheard(&self) -> u64 {
+        self.heard.lost()
+    }
+
     /// All processes that were there at the start are known by name and runtime.
     #[must_use]
     pub const fn identified(&self) -> bool {
@@ -452,6 +462,7 @@ impl Capture {
         }
         self.next_clock = now + CLOCK;
         self.missed = missed();
+        self.heard.follow();
         let clock = Clock::read();
         if let Some(log) = &mut self.log {
             log.write(&Frame::Clock(clock.offset))?;
@@ -463,8 +474,12 @@ impl Capture {
     /// Probes what a process runs.
     fn probe(&mut self, found: &Found) {
         let tgid = found.tgid;
-        if self.loaded.probe_parts(tgid, &found.tls) == Reach::InPart {
-            tracing::warn!(tgid, "a TLS library is not probed whole");
+        match self.loaded.probe_parts(tgid, &found.tls) {
+            Reach::Whole => {}
+            Reach::InPart => tracing::warn!(tgid, "a TLS library is not probed whole"),
+            // Java's libraries remove what they have unpacked as soon as it is loaded.
+            Reach::Gone if !found.again => self.discoverer.once_more(tgid),
+            Reach::Gone => tracing::debug!(tgid, "a TLS library is out of reach"),
         }
         let Some(plan) = &found.tasks else { return };
         let reach = self.loaded.probe(tgid, plan);

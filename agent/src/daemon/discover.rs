@@ -12,7 +12,7 @@ use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
 use crate::probe::ring::Waker;
 use crate::probe::runtime::{Part, Plan, Planner, Refusal, Switches};
-use crate::probe::tls::{Finder, Library};
+use crate::probe::tls::Finder;
 use crate::record::Nanos;
 use crate::stream::time::monotonic;
 use std::collections::{HashMap, HashSet};
@@ -50,6 +50,8 @@ pub struct Found {
     pub tasks: Option<Plan>,
     /// Its TLS libraries.
     pub tls: Vec<Part>,
+    /// They were looked for once more, as they were out of reach.
+    pub again: bool,
 }
 
 /// How processes are found, identified and chosen. Shared by the verbs that only look.
@@ -145,6 +147,7 @@ impl Discovery {
             recalled: false,
             tasks: None,
             tls: Vec::new(),
+            again: false,
         })
     }
 }
@@ -237,21 +240,49 @@ impl Outgoing {
 enum Request {
     /// Who that is.
     Who(u32),
-    /// What it has loaded.
-    Loaded(u32),
+    /// It has mapped files.
+    Mapped(u32, Kind),
+    /// Any process may have.
+    Missed,
+    /// Its libraries were out of reach.
+    Again(u32),
+}
+
+/// Which files a process has mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One of them is named like a TLS library.
+    Tls,
+    /// Others: they matter only where a part of a runtime is waited for.
+    Other,
+}
+
+/// How it becomes known that processes load libraries after they have started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Later {
+    /// The kernel tells.
+    Told,
+    /// Nobody tells: all are looked at again and again.
+    Sought,
+    /// TLS is not looked for.
+    Ignored,
 }
 
 /// Plans for the tasks of processes, and their TLS libraries. Libraries that hold a runtime or a part of it are mapped a
-/// while after their program starts: such processes are looked at again when their dynamic linker
-/// tells that they have loaded something, and anyhow, each time after a longer wait.
+/// while after their program starts: such processes are looked at again when they have mapped
+/// something, and anyhow, each time after a longer wait.
 struct Tasks {
     planner: Planner,
     finder: Finder,
-    /// Dynamic linkers are probed.
-    linkers: bool,
+    later: Later,
     early: Vec<Early>,
-    /// Processes that have loaded libraries, and when to look at them.
+    /// Processes that have mapped TLS libraries, and when to look at them.
     loading: HashMap<u32, Instant>,
+    /// Those of them whose libraries were out of reach.
+    again: HashSet<u32>,
+    /// When all were last looked at, and when they are next.
+    looked: Instant,
+    everybody: Option<Instant>,
     /// TLS libraries that were told, by process.
     told: HashMap<u32, usize>,
     /// Why tasks could not be told apart, as far as that was told.
@@ -271,15 +302,25 @@ struct Early {
     files: usize,
 }
 
-/// A program that loads a library mostly loads more: they are looked at together.
+/// A program that loads a library mostly loads more, and makes it ready: they are looked at together,
+/// but for libraries of TLS, whose functions are probed before they are ready and first used.
 const LOADING: Duration = Duration::from_millis(50);
+
+/// All processes are looked at no more often than this because something was missed, and as often as
+/// that where nobody tells what they load.
+const MISSED: Duration = Duration::from_secs(1);
+const SOUGHT: Duration = Duration::from_secs(10);
 
 /// What the thread that makes plans is asked for.
 enum Wanted {
     /// A plan for this process, which is watched.
     Plan(Box<Found>),
-    /// What this process has loaded.
-    Loaded(u32),
+    /// This process has mapped files.
+    Mapped(u32, Kind),
+    /// Any process may have.
+    Missed,
+    /// Its libraries once more.
+    Again(u32),
     /// Those of the start have all been asked for.
     Last,
 }
@@ -299,22 +340,14 @@ impl Tasks {
         discovery: Discovery,
         outgoing: Outgoing,
         done: Arc<AtomicBool>,
-        linkers: bool,
+        later: Later,
     ) -> SyncSender<Wanted> {
         let (wanted, incoming) = sync_channel(QUEUE);
         let spawned = thread::Builder::new()
             .name("weft-plan".to_owned())
             .spawn(move || {
                 let tell = |found| outgoing.tell(found);
-                let mut tasks = Self {
-                    planner: Planner::new(discovery.switches.clone()),
-                    finder: Finder::default(),
-                    linkers,
-                    early: Vec::new(),
-                    loading: HashMap::new(),
-                    told: HashMap::new(),
-                    refused: HashSet::new(),
-                };
+                let mut tasks = Self::new(&discovery, later);
                 let mut last = false;
                 loop {
                     let first = match incoming.recv_timeout(tasks.next()) {
@@ -326,7 +359,9 @@ impl Tasks {
                         match wanted {
                             Wanted::Last => last = true,
                             Wanted::Plan(found) => tasks.ask(*found),
-                            Wanted::Loaded(tgid) => tasks.loaded(tgid),
+                            Wanted::Mapped(tgid, kind) => tasks.mapped(tgid, kind),
+                            Wanted::Missed => tasks.missed(MISSED),
+                            Wanted::Again(tgid) => tasks.once_more(tgid),
                         }
                     }
                     if !tasks.again(&discovery, tell) || !tasks.look(&discovery, tell) {
@@ -346,6 +381,25 @@ impl Tasks {
         wanted
     }
 
+    fn new(discovery: &Discovery, later: Later) -> Self {
+        let mut new = Self {
+            planner: Planner::new(discovery.switches.clone()),
+            finder: Finder::default(),
+            later,
+            early: Vec::new(),
+            loading: HashMap::new(),
+            again: HashSet::new(),
+            looked: Instant::now(),
+            everybody: None,
+            told: HashMap::new(),
+            refused: HashSet::new(),
+        };
+        if later == Later::Sought {
+            new.missed(SOUGHT);
+        }
+        new
+    }
+
     fn ask(&mut self, found: Found) {
         // Of the program that it ran before.
         self.told.remove(&found.tgid);
@@ -362,52 +416,91 @@ impl Tasks {
         }
     }
 
-    /// Process `tgid` has loaded libraries.
-    fn loaded(&mut self, tgid: u32) {
-        let due = Instant::now() + LOADING;
+    /// Process `tgid` has mapped files.
+    fn mapped(&mut self, tgid: u32, kind: Kind) {
+        let now = Instant::now();
         let early = self.early.iter_mut().find(|early| early.found.tgid == tgid);
-        if let Some(early) = early {
-            early.due = early.due.min(due);
-        } else if self.loading.len() < QUEUE {
-            self.loading.entry(tgid).or_insert(due);
+        match (early, kind) {
+            (Some(early), Kind::Tls) => early.due = early.due.min(now),
+            (Some(early), Kind::Other) => early.due = early.due.min(now + LOADING),
+            (None, Kind::Tls) if self.loading.len() < QUEUE => {
+                self.loading.entry(tgid).or_insert(now);
+            }
+            (None, Kind::Tls) => self.missed(MISSED),
+            (None, Kind::Other) => {}
         }
     }
 
-    /// The TLS libraries of process `tgid`, if there are more than were told; and whether its
-    /// dynamic linker tells of more.
-    fn libraries(&mut self, proc: &Proc, tgid: u32, maps: &[Mapping]) -> (Vec<Part>, bool) {
+    /// The libraries of process `tgid` were out of reach: removed, maybe, since they were found.
+    fn once_more(&mut self, tgid: u32) {
+        if self.loading.len() < QUEUE {
+            self.told.remove(&tgid);
+            self.again.insert(tgid);
+            self.loading.insert(tgid, Instant::now());
+        }
+    }
+
+    /// Any process may have mapped anything: all are looked at, if the last time is `interval` ago.
+    fn missed(&mut self, interval: Duration) {
+        self.everybody.get_or_insert(self.looked + interval);
+    }
+
+    /// The TLS libraries of process `tgid`, if there are more than were told.
+    fn libraries(&mut self, proc: &Proc, tgid: u32, maps: &[Mapping]) -> Vec<Part> {
         let found = self.finder.of_process(proc, tgid, maps);
-        let tells = self.linkers && found.iter().any(Library::is_linker);
         let parts: Vec<Part> = found
             .into_iter()
             .filter_map(|library| library.part.ok())
             .collect();
         if self.told.len() >= QUEUE {
+            let gone = |tgid: &u32| !proc.path(*tgid, "maps").exists();
+            self.told.retain(|tgid, _| !gone(tgid));
+        }
+        if self.told.len() >= QUEUE {
             self.told.clear();
         }
         let told = self.told.insert(tgid, parts.len());
-        let news = if told == Some(parts.len()) {
+        if told == Some(parts.len()) {
             Vec::new()
         } else {
             parts
-        };
-        (news, tells)
+        }
     }
 
     /// Looks what processes have loaded whose time has come.
     fn look(&mut self, discovery: &Discovery, tell: impl Fn(Found) -> bool) -> bool {
         let now = Instant::now();
+        if self.everybody.is_some_and(|due| due <= now) {
+            self.everybody = None;
+            self.looked = now;
+            let known = self.told.keys().map(|tgid| (*tgid, now));
+            self.loading.extend(known);
+            if self.later == Later::Sought {
+                self.missed(SOUGHT);
+            }
+        }
         let due = self.loading.extract_if(|_, due| *due <= now);
         let due: Vec<u32> = due.map(|(tgid, _)| tgid).collect();
         due.into_iter().all(|tgid| {
+            let again = self.again.remove(&tgid);
             let maps = mappings(&discovery.proc, tgid);
-            let (tls, _) = self.libraries(&discovery.proc, tgid, &maps);
+            if maps.is_empty() {
+                self.told.remove(&tgid);
+                return true;
+            }
+            let tls = self.libraries(&discovery.proc, tgid, &maps);
             if tls.is_empty() {
                 return true;
             }
             let found = discovery.find_one(tgid);
             let found = found.filter(|found| found.decision.watch);
-            found.is_none_or(|found| tell(Found { tls, ..found }))
+            found.is_none_or(|found| {
+                tell(Found {
+                    tls,
+                    again,
+                    ..found
+                })
+            })
         })
     }
 
@@ -419,20 +512,19 @@ impl Tasks {
         if maps.is_empty() {
             return None;
         }
-        let (tls, tells) = self.libraries(proc, found.tgid, &maps);
-        found.tls = tls;
+        found.tls = self.libraries(proc, found.tgid, &maps);
         let runtime = found.service.runtime;
         match self.planner.plan(proc, &found.process, &maps, runtime) {
             Ok(plan) => {
                 if plan.awaited {
                     let files = plan.files.len();
-                    self.wait_for(Early { files, ..early }, tells);
+                    self.wait_for(Early { files, ..early });
                 }
                 found.tasks = Some(plan);
             }
             Err(Refusal::None | Refusal::Off(_)) => {}
             Err(Refusal::Early) if early.since.elapsed() < PATIENCE => {
-                self.wait_for(early, tells);
+                self.wait_for(early);
             }
             Err(Refusal::Early) => {
                 tracing::debug!(found.tgid, "tasks are not told apart: too early")
@@ -455,13 +547,13 @@ impl Tasks {
         }
     }
 
-    /// Looks at a process again; it `tells` itself when it has loaded something.
-    fn wait_for(&mut self, early: Early, tells: bool) {
+    /// Looks at a process again, later each time where the kernel tells of what it loads.
+    fn wait_for(&mut self, early: Early) {
         let now = Instant::now();
         let age = now - early.since;
         if age < PATIENCE && self.early.len() < QUEUE {
             let wait = (early.wait * 2).max(EARLY);
-            let often = age < START && !tells;
+            let often = age < START && self.later != Later::Told;
             let wait = if often { wait.min(SOON) } else { wait };
             self.early.push(Early {
                 due: now + wait,
@@ -474,7 +566,8 @@ impl Tasks {
     /// When the next process is to be looked at again.
     fn next(&self) -> Duration {
         let early = self.early.iter().map(|early| early.due);
-        let next = early.chain(self.loading.values().copied()).min();
+        let next = early.chain(self.loading.values().copied());
+        let next = next.chain(self.everybody).min();
         next.map_or(RESCAN, |due| due.saturating_duration_since(Instant::now()))
             .min(RESCAN)
     }
@@ -508,11 +601,11 @@ pub struct Discoverer {
 }
 
 impl Discoverer {
-    /// Starts the thread; `known` is what is there already. Where dynamic `linkers` are probed,
-    /// [`Self::loaded`] tells of what processes load. Whoever takes what is found out is woken for what
-    /// is to be probed.
+    /// Starts the thread; `known` is what is there already. Where what they load `later` is told, that
+    /// is by [`Self::mapped`] and [`Self::missed`]. Whoever takes what is found out is woken for what is to
+    /// be probed.
     #[must_use]
-    pub fn start(discovery: Discovery, known: Vec<u32>, linkers: bool, waker: Waker) -> Self {
+    pub fn start(discovery: Discovery, known: Vec<u32>, later: Later, waker: Waker) -> Self {
         let (requests, incoming) = sync_channel(QUEUE);
         let (sender, found) = sync_channel(QUEUE);
         let outgoing = Outgoing { sender, waker };
@@ -522,7 +615,7 @@ impl Discoverer {
         let spawned = thread::Builder::new().name(name).spawn(move || {
             let tell = |found| outgoing.tell(found);
             let looked = Arc::clone(&done);
-            let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked, linkers);
+            let tasks = Tasks::start(discovery.clone(), outgoing.clone(), looked, later);
             let name = |found: Found| {
                 let watched = found.decision.watch.then(|| Box::new(found.clone()));
                 let heard = tell(found);
@@ -540,6 +633,8 @@ impl Discoverer {
                 done.store(true, Ordering::Release);
             }
             let mut listening = Listening::default();
+            // Its queue was full: it is told as soon as there is room.
+            let mut missed = false;
             loop {
                 let first = match incoming.recv_timeout(RESCAN) {
                     Ok(first) => Some(first),
@@ -550,11 +645,16 @@ impl Discoverer {
                 for request in first.into_iter().chain(incoming.try_iter()) {
                     match request {
                         Request::Who(tgid) => asked.push(tgid),
-                        Request::Loaded(tgid) => {
-                            let _ = tasks.try_send(Wanted::Loaded(tgid));
+                        Request::Mapped(tgid, kind) => {
+                            missed |= tasks.try_send(Wanted::Mapped(tgid, kind)).is_err();
+                        }
+                        Request::Missed => missed = true,
+                        Request::Again(tgid) => {
+                            missed |= tasks.try_send(Wanted::Again(tgid)).is_err();
                         }
                     }
                 }
+                missed = missed && tasks.try_send(Wanted::Missed).is_err();
                 // A process that forks and becomes another program is asked for twice.
                 asked.sort_unstable();
                 asked.dedup();
@@ -589,10 +689,20 @@ impl Discoverer {
         }
     }
 
-    /// Asks what `tgid` has loaded.
-    pub fn loaded(&mut self, tgid: u32) {
-        // Full: it is looked at when it loads something else.
-        let _ = self.requests.try_send(Request::Loaded(tgid));
+    /// Tells that `tgid` has mapped files of this `kind`; answers whether that is heard.
+    pub fn mapped(&mut self, tgid: u32, kind: Kind) -> bool {
+        self.requests.try_send(Request::Mapped(tgid, kind)).is_ok()
+    }
+
+    /// Has the libraries of `tgid` looked for once more.
+    pub fn once_more(&mut self, tgid: u32) {
+        // Full: as for a process that ends while it is looked at.
+        let _ = self.requests.try_send(Request::Again(tgid));
+    }
+
+    /// Tells that any process may have mapped something; answers whether that is heard.
+    pub fn missed(&mut self) -> bool {
+        self.requests.try_send(Request::Missed).is_ok()
     }
 
     /// What was found out and not taken yet, the oldest.
@@ -605,6 +715,49 @@ impl Discoverer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// No process has this id.
+    const GONE: u32 = u32::MAX;
+
+    #[test]
+    fn who_maps_a_tls_library_is_looked_at() {
+        let discovery = Discovery::new(Rules::default(), Switches::new(|_| None));
+        let mut tasks = Tasks::new(&discovery, Later::Told);
+        let look = |tasks: &mut Tasks| {
+            tasks.told.insert(GONE, 1);
+            assert!(tasks.look(&discovery, |_| true));
+            // What is gone is forgotten once it was looked at.
+            tasks.told.is_empty()
+        };
+        assert!(!look(&mut tasks));
+        tasks.mapped(GONE, Kind::Other);
+        assert!(!look(&mut tasks));
+        tasks.mapped(GONE, Kind::Tls);
+        assert!(look(&mut tasks));
+        assert!(!look(&mut tasks), "once");
+        tasks.missed(Duration::ZERO);
+        assert!(look(&mut tasks));
+        assert!(!look(&mut tasks), "once");
+        tasks.missed(PATIENCE);
+        assert!(!look(&mut tasks), "not too often");
+        assert!(tasks.everybody.is_some(), "but then");
+    }
+
+    #[test]
+    fn all_are_looked_at_where_nobody_tells() {
+        let discovery = Discovery::new(Rules::default(), Switches::new(|_| None));
+        for (later, sought) in [
+            (Later::Told, false),
+            (Later::Sought, true),
+            (Later::Ignored, false),
+        ] {
+            let mut tasks = Tasks::new(&discovery, later);
+            assert_eq!(tasks.everybody.is_some(), sought, "{later:?}");
+            tasks.everybody = Some(Instant::now());
+            tasks.look(&discovery, |_| true);
+            assert_eq!(tasks.everybody.is_some(), sought, "{later:?} again");
+        }
+    }
 
     #[test]
     fn processes_are_asked_once_for_the_same_sockets() {

@@ -9,6 +9,7 @@ use crate::discovery::procs::Proc;
 use crate::discovery::sockets::Listeners;
 use crate::metadata::container::Container;
 use crate::probe::attach;
+use crate::probe::mappings::Mappings;
 use crate::probe::object::{self, Error, Loaded};
 use crate::probe::runtime::{Extent, Plan, Planner, Probed, Refusal, probed};
 use crate::probe::tls::{Finder, Library};
@@ -21,7 +22,8 @@ pub(super) fn check(config: &Config) -> Check {
     match object::load(&plan::probes(config, false)) {
         Ok(mut loaded) => {
             facts.extend(libraries(&mut loaded));
-            let hooks = loaded.reports.iter().flat_map(hooks).collect();
+            let mut hooks: Vec<Hook> = loaded.reports.iter().flat_map(hooks).collect();
+            hooks.push(mappings_told(config.capture.tls));
             let missing = loaded.missing();
             let hopeless = missing
                 .first()
@@ -43,7 +45,6 @@ pub(super) fn check(config: &Config) -> Check {
 /// TLS libraries that are where libraries are, and whether they can be probed.
 fn libraries(loaded: &mut Loaded) -> Vec<Fact> {
     let found = Finder::default().standard(&Proc::at("/proc"));
-    let found = found.into_iter().filter(|library| !library.is_linker());
     let fact = |library: Library| {
         let state = match &library.part {
             Ok(part) if loaded.probe_parts(0, std::slice::from_ref(part)) == Reach::Whole => {
@@ -57,7 +58,7 @@ fn libraries(loaded: &mut Loaded) -> Vec<Fact> {
             value: format!("{} in {}: {state}", library.name, library.path),
         }
     };
-    found.map(fact).collect()
+    found.into_iter().map(fact).collect()
 }
 
 fn one_line(error: &Error) -> String {
@@ -82,6 +83,37 @@ fn hooks(report: &attach::Report) -> Vec<Hook> {
             },
         })
         .collect()
+}
+
+/// Whether the kernel tells which libraries are loaded into running processes.
+fn mappings_told(tls: bool) -> Hook {
+    let (state, remedy) = match Mappings::open() {
+        _ if !tls => (State::Off("capture.tls is off".to_owned()), None),
+        Ok(_) => (State::Active, None),
+        Err(error) => {
+            let why = format!("{error}: TLS libraries are looked for every 10 s instead");
+            (State::Refused(why), Some(events_remedy()))
+        }
+    };
+    Hook {
+        subject: "libraries".to_owned(),
+        name: "perf_mmap".to_owned(),
+        state,
+        remedy,
+    }
+}
+
+/// What would make the kernel tell of all processes.
+fn events_remedy() -> String {
+    const PARANOID: &str = "/proc/sys/kernel/perf_event_paranoid";
+    let paranoid = fs::read_to_string(PARANOID).ok();
+    match paranoid.and_then(|text| text.trim().parse::<i32>().ok()) {
+        // The kernels of some distributions know more than the two of others.
+        Some(above @ 3..) => format!(
+            "sysctl kernel.perf_event_paranoid=2, as this kernel asks for CAP_SYS_ADMIN at {above}"
+        ),
+        _ => "root or CAP_PERFMON, where nothing else forbids perf_event_open(2)".to_owned(),
+    }
 }
 
 /// What would make a refused hook work.
@@ -237,9 +269,6 @@ pub(super) fn explain(config: &Config, pid: u32) -> Result<Vec<Fact>, Exit> {
     }
     let maps = mappings(&discovery.proc, pid);
     for library in Finder::default().of_process(&discovery.proc, pid, &maps) {
-        if library.is_linker() {
-            continue;
-        }
         let state = match &library.part {
             Ok(_) if !config.capture.tls => "not probed: capture.tls is off".to_owned(),
             Ok(_) => "probed while weft runs".to_owned(),

@@ -6,7 +6,7 @@ use super::{plan, replay as replaying};
 use crate::cli::{Exit, RecordJob, ReplayJob, RunJob};
 use crate::config::Tasks;
 use crate::discovery::procs::Proc;
-use crate::host::{return_memory_soon, use_small_pages};
+use crate::host::{return_memory_soon, use_small_pages, with_any_pages};
 use crate::metadata::ResourceValue;
 use crate::metadata::host::Host;
 use crate::metadata::service::Identifier;
@@ -36,12 +36,12 @@ const AFTERGLOW: Duration = Duration::from_millis(300);
 
 /// Traces until a signal, the end of the command, or the end of the time.
 pub(super) fn run(job: RunJob, log: Option<RecordLog>) -> Result<(), Exit> {
+    use_small_pages();
     return_memory_soon();
     let stats = Arc::new(Stats::default());
     let host = Host::of(&Proc::at("/proc"));
     let mut exports = Exports::open(&job.config, &own_resource(&host), &stats)?;
-    let mut command = start_command(&job.command)?;
-    use_small_pages();
+    let mut command = with_any_pages(|| start_command(&job.command))?;
     let only = command.as_ref().map(|command| vec![command.id()]);
     let mut capture = match Capture::start(plan::capture(&job.config, only, log)?) {
         Ok(capture) => capture,

@@ -70,6 +70,7 @@ impl Meters {
         lost("undecodable", capture.undecodable());
         lost("program_missed", capture.missed());
         lost("unidentified_process", capture.unasked());
+        lost("mapping", capture.unheard());
         if counts.assembly.hurried > 0 {
             let hurried = self.stats.counter(&SPANS_HURRIED, &[]);
             hurried.raise_to(counts.assembly.hurried);

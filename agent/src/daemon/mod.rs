@@ -14,6 +14,7 @@
 pub mod capture;
 pub mod discover;
 mod exports;
+mod heard;
 mod inspect;
 mod live;
 mod meters;

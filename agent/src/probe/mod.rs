@@ -7,6 +7,7 @@ pub mod attach;
 pub mod btf;
 pub mod hooks;
 pub mod lease;
+pub mod mappings;
 pub mod misses;
 pub mod multi;
 pub mod object;

@@ -304,6 +304,13 @@ impl Control {
         Ok(self.watched.insert(tgid, flags | FIBERS, EXISTING)?)
     }
 
+    /// Is this process watched?
+    #[must_use]
+    pub fn watches(&self, tgid: u32) -> bool {
+        let flags = self.watched.get(&tgid, 0);
+        flags.is_ok_and(|flags| flags & WATCH != 0)
+    }
+
     /// Forgets a process: its next program is judged anew.
     pub fn forget(&mut self, tgid: u32) {
         // Gone already: the exit probe was faster.

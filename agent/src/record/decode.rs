@@ -63,7 +63,6 @@ pub fn decode(bytes: &[u8]) -> Result<Record<'_>, Error> {
             })
         }
         raw::JOINED => joined(&view(bytes).ok_or_else(short)?)?,
-        raw::LOADED => Event::Loaded,
         raw::CALLED => {
             let head: raw::Called = view(bytes).ok_or_else(short)?;
             let body = bytes.get(size_of::<raw::Called>()..).unwrap_or_default();

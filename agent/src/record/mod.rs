@@ -139,8 +139,6 @@ pub enum Event<'a> {
     Called(Box<Called<'a>>),
     /// A database has answered, or the call has failed.
     Returned(Box<Returned>),
-    /// A process has loaded libraries, or unloaded some.
-    Loaded,
     /// A thread ended, and others of its process go on.
     Left,
     /// A runtime's thread allocates in this part of its heap from now on.

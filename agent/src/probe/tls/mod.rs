@@ -2,8 +2,8 @@
 //!
 //! In: a process and its files, or the folders where libraries are. Out: a [`Part`] for each library
 //! that is found, by name or, in the program itself, by its symbols. A part is probed once per file,
-//! for every process that uses it now or later. What a process loads later is told by its dynamic
-//! linker, which is probed, too. One file per family of libraries.
+//! for every process that uses it now or later. That a process has mapped one later is told by the kernel
+//! (`probe/mappings.rs`). One file per family of libraries.
 
 mod gnutls;
 mod openssl;
@@ -78,8 +78,6 @@ enum Kind {
     Library,
     /// A program, which may have one of its own.
     Program,
-    /// The dynamic linker.
-    Linker,
 }
 
 /// Beginnings of names of libraries that hold TLS, their own or a copy of another's.
@@ -98,9 +96,6 @@ const NAMES: &[&str] = &[
 
 /// Wrappers around GnuTLS, without any of its own.
 const WRAPPERS: &[&str] = &["libgnutls-openssl.", "libgnutls-dane."];
-
-/// Beginnings of names of dynamic linkers: glibc's of today, of yesterday, musl's.
-const LINKERS: &[&str] = &["ld-linux", "ld-2.", "ld-musl-"];
 
 /// Where libraries are, below the root of the host.
 const FOLDERS: &[&str] = &[
@@ -126,7 +121,7 @@ impl Finder {
         };
         let mut found: Vec<Library> = Vec::new();
         for folder in FOLDERS {
-            for (file, path) in entries(&root.join(folder), |name| kind_of(name).is_some()) {
+            for (file, path) in entries(&root.join(folder), names_library) {
                 let known = found
                     .iter()
                     .filter_map(|library| library.part.as_ref().ok());
@@ -134,11 +129,9 @@ impl Finder {
                     continue;
                 }
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
-                if let Some(kind) = kind_of(&name) {
-                    let shown = format!("/{folder}/{name}");
-                    let library = self.library(file, &path, shown, kind);
-                    found.extend(library.ok().flatten());
-                }
+                let shown = format!("/{folder}/{name}");
+                let library = self.library(file, &path, shown, Kind::Library);
+                found.extend(library.ok().flatten());
             }
         }
         found
@@ -147,9 +140,20 @@ impl Finder {
     /// Libraries among the files `maps` of process `tgid`, and its own.
     pub fn of_process(&mut self, proc: &Proc, tgid: u32, maps: &[Mapping]) -> Vec<Library> {
         let all = maps.iter().enumerate().filter_map(|(index, mapping)| {
-            let kind = kind_of(mapping.name()).or((index == 0).then_some(Kind::Program))?;
+            let kind = if names_library(mapping.name()) {
+                Kind::Library
+            } else if index == 0 {
+                Kind::Program
+            } else {
+                return None;
+            };
             let path = mapping.host_path(proc, tgid);
             let found = self.library(mapping.file, &path, mapping.path.clone(), kind);
+            let found = found.or_else(|_| {
+                // It may have been removed in this moment.
+                let path = mapping.host_path(proc, tgid);
+                self.library(mapping.file, &path, mapping.path.clone(), kind)
+            });
             found.unwrap_or_else(|why| {
                 let hidden = || hides(mapping.path.clone(), mapping.blame(why), false);
                 (kind == Kind::Library).then(hidden)
@@ -157,10 +161,7 @@ impl Finder {
         });
         let mut all: Vec<Library> = all.collect();
         // A program that is linked to a library names it, too.
-        if all
-            .iter()
-            .any(|known| known.part.is_ok() && !known.is_linker())
-        {
+        if all.iter().any(|known| known.part.is_ok()) {
             all.retain(|known| known.part.is_ok() || known.within);
         }
         all
@@ -198,14 +199,6 @@ fn hides(path: String, why: String, within: bool) -> Library {
     }
 }
 
-impl Library {
-    /// It is the dynamic linker, which only tells of others.
-    #[must_use]
-    pub fn is_linker(&self) -> bool {
-        self.name == LINKER
-    }
-}
-
 impl Sites {
     fn part(&self, file: FileId, path: PathBuf) -> Part {
         Part {
@@ -218,29 +211,20 @@ impl Sites {
     }
 }
 
-/// What a file of this name is looked at for.
-fn kind_of(name: &str) -> Option<Kind> {
+/// Is a file of this name, without its folder, looked at for a TLS library?
+#[must_use]
+pub fn names_library(name: &str) -> bool {
     let begins = |with: &[&str]| with.iter().any(|with| name.starts_with(with));
-    if begins(LINKERS) && name.contains(".so") {
-        Some(Kind::Linker)
-    } else if begins(NAMES) && name.contains(".so") && !begins(WRAPPERS) {
-        Some(Kind::Library)
-    } else {
-        None
-    }
+    begins(NAMES) && name.contains(".so") && !begins(WRAPPERS)
 }
 
 /// What programs with rustls say of themselves.
 const RUSTLS: &str = "rustls";
-/// [`Library::name`] of the dynamic linker.
-const LINKER: &str = "dynamic linker";
-/// Called whenever the list of libraries has changed, for debuggers.
-const CHANGED: &str = "_dl_debug_state";
 
 /// Looks for a TLS library in one file; answers how many places it would be probed at.
 #[must_use]
 pub fn examine(sections: &Sections) -> usize {
-    let kinds = [Kind::Library, Kind::Program, Kind::Linker];
+    let kinds = [Kind::Library, Kind::Program];
     let all = kinds.map(|kind| match within(sections, Path::new(""), kind) {
         Found::Here(sites) => sites.sites.len(),
         Found::Hidden(_) | Found::Within(_) | Found::Nothing => 0,
@@ -256,9 +240,6 @@ fn look(file: File, path: &Path, kind: Kind) -> Found {
 }
 
 fn within(sections: &Sections, path: &Path, kind: Kind) -> Found {
-    if kind == Kind::Linker {
-        return linker(sections);
-    }
     let wanted: Vec<&str> = [openssl::NAMES, gnutls::NAMES].concat();
     let found = symbols::find(sections, &wanted);
     let library = openssl::look(sections, &found, path).or_else(|| gnutls::look(sections, &found));
@@ -300,25 +281,6 @@ fn both(one: Option<Sites>, other: Option<Sites>) -> Option<Sites> {
             cookie: one.cookie,
         }),
         (one, other) => one.or(other),
-    }
-}
-
-fn linker(sections: &Sections) -> Found {
-    let found = symbols::find(sections, &[CHANGED]);
-    let site = found.get(CHANGED).and_then(|symbol| {
-        Some(Site {
-            program: "libraries_loaded",
-            offset: sections.file_offset(symbol.address)?,
-            returns: false,
-        })
-    });
-    match site {
-        Some(site) => Found::Here(Sites {
-            name: LINKER.to_owned(),
-            sites: [site].into(),
-            cookie: 0,
-        }),
-        None => Found::Nothing,
     }
 }
 
@@ -398,10 +360,7 @@ mod tests {
             ("_ssl.cpython-311-x86_64-linux-gnu.so", true),
             ("libc.so.6", false),
         ] {
-            assert_eq!(kind_of(name) == Some(Kind::Library), library, "{name}");
-        }
-        for linker in ["ld-linux-x86-64.so.2", "ld-2.31.so", "ld-musl-x86_64.so.1"] {
-            assert!(kind_of(linker) == Some(Kind::Linker), "{linker}");
+            assert_eq!(names_library(name), library, "{name}");
         }
     }
 
@@ -417,14 +376,5 @@ mod tests {
         let library = look(File::open(path).unwrap(), path, Kind::Library);
         assert!(matches!(library, Found::Hidden(_)));
         assert!(matches!(found(Path::new("/etc/passwd")), Found::Nothing));
-    }
-
-    #[test]
-    fn the_dynamic_linker_tells_of_libraries() {
-        let proc = Proc::at("/proc");
-        let own = std::process::id();
-        let found = Finder::default().of_process(&proc, own, &mappings(&proc, own));
-        let linker = found.iter().find(|library| library.is_linker()).unwrap();
-        assert_eq!(linker.part.as_ref().unwrap().sites.len(), 1);
     }
 }
