@@ -240,7 +240,8 @@ mod tests {
         let (mut server, _) = listener.accept()?;
         let asked = connection.send("/a")?;
         server.write_all(answer)?;
-        drop(server);
+        // Not closed: what it has not read would reset the connection.
+        server.shutdown(std::net::Shutdown::Write)?;
         let outcome = asked.recv().map_err(io::Error::other)?.map_err(|_| ());
         assert_eq!(outcome, want, "{answer:?}");
         Ok(())
