@@ -78,7 +78,7 @@ fn numbered_requests_find_their_parents() -> Result<()> {
 
 /// Of each evidence and each runtime in which it is found, one recording with 64 requests open at once,
 /// whose paths carry an id: story, evidence of its calls, and how many of them have it.
-const OPEN_AT_ONCE: [(&str, &str, usize); 18] = [
+const OPEN_AT_ONCE: [(&str, &str, usize); 19] = [
     ("aiohttp", "task", 111),
     ("uvloop", "task", 100),
     ("gevent", "task", 111),
@@ -88,6 +88,7 @@ const OPEN_AT_ONCE: [(&str, &str, usize); 18] = [
     ("streams", "task", 252),
     ("express", "task", 111),
     ("axum", "task", 111),
+    ("taken", "task", 123),
     ("nginx", "task", 72),
     ("haproxy", "task", 72),
     ("java", "task", 50),

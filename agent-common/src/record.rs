@@ -349,6 +349,9 @@ pub const STREAM_WRITER: u32 = 3;
 pub const STREAM_HEARD: u32 = 4;
 /// The task, an event of a loop, answers the request of this stream; who writes that does so for all.
 pub const STREAM_ANSWERED: u32 = 5;
+/// The task holds what the stream is answered by; [`Stream::conn`] is the task that reads its connection, which
+/// made it.
+pub const STREAM_TAKEN: u32 = 6;
 
 /// A task of a runtime and a stream.
 #[repr(C)]
@@ -356,7 +359,7 @@ pub const STREAM_ANSWERED: u32 = 5;
 pub struct Stream {
     /// Kind [`STREAM`].
     pub header: Header,
-    /// The connection as in [`Chunk::conn`], or the TLS session that it carries.
+    /// The connection as in [`Chunk::conn`], or the TLS session that it carries; or what the role says.
     pub conn: u64,
     /// The task, as in [`Chunk::fiber`].
     pub fiber: u64,

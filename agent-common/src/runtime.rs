@@ -143,6 +143,13 @@ pub mod thread_local {
     pub const ENDPOINT: usize = 6;
     /// `connection.handle.fd`.
     pub const FD: usize = 7;
+    /// h2: where in a `store::Ptr` the address of a connection's store of streams is; `NOWHERE` where it
+    /// is not told who handles a stream.
+    pub const STORE: usize = 8;
+    /// `Ptr.key`, two numbers of 32 bits.
+    pub const KEY: usize = 9;
+    /// Bits of that below `Key.stream_id`.
+    pub const STREAM: usize = 10;
 }
 
 /// Indices of [`Runtime::at`] for [`RUBY`].

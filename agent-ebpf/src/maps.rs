@@ -73,6 +73,52 @@ pub struct Served {
 #[map]
 pub static SERVED: LruHashMap<InProcess, Served> = LruHashMap::with_max_entries(16384, 0);
 
+/// A stream of HTTP/2 that a server by the crate h2 takes up.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Taken {
+    /// Where its connection keeps all streams.
+    pub store: u64,
+    /// What references to it hold: its place there, and its number.
+    pub key: u64,
+    /// Its number.
+    pub number: u64,
+}
+
+/// Task of tokio's that reads a connection → the stream that it took last. Writer: runtime probes. Full: the
+/// least recently used one is forgotten, and nobody is told to handle that stream.
+#[map]
+pub static TAKEN: LruHashMap<InProcess, Taken> = LruHashMap::with_max_entries(4096, 0);
+
+/// Where in tasks of a type of tokio's their id is, and the key of their stream.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Holding {
+    pub id: u64,
+    pub key: u64,
+}
+
+/// Table of functions of such a type → that. Writer: runtime probes. Full: the least recently used one is
+/// forgotten, and looked for anew.
+#[map]
+pub static HOLDING: LruHashMap<InProcess, Holding> = LruHashMap::with_max_entries(1024, 0);
+
+/// Words of a task that are looked through.
+pub const TASK_WORDS: usize = 514;
+
+/// The beginning of what a task will do, and what is looked for in it.
+#[repr(C)]
+pub struct TaskWords {
+    pub words: [u64; TASK_WORDS],
+    /// How many of them are this task's.
+    pub count: u64,
+    pub taken: Taken,
+}
+
+/// Where tasks are looked through: too big for the stack of a program.
+#[map]
+pub static TASK: PerCpuArray<TaskWords> = PerCpuArray::with_max_entries(1, 0);
+
 /// Thread, and address of bytes that a task wrote to a uvloop stream → that task. Writer:
 /// runtime probes; taken out by the call that sends them. Full: the oldest is forgotten, and
 /// nothing is known of who sent it.

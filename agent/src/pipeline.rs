@@ -675,6 +675,7 @@ const fn of(task: Task, stream: &Stream) -> Of {
         Way::Writer => Of::Writer(task.tgid, stream.fiber),
         Way::Heard => Of::Heard(stream.conn, stream.number),
         Way::Answered => Of::Answered(stream.conn, stream.number),
+        Way::Taken(reader) => Of::Taken(task.tgid, reader, stream.number),
     }
 }
 

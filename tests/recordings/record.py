@@ -239,6 +239,7 @@ ROWS = {
     "express-concurrent": "node-express",
     "axum-concurrent": "axum",
     "blocking-concurrent": "axum-ureq",
+    "taken-concurrent": "axum-h2c",
     "nginx-concurrent": "nginx-proxy",
     "haproxy-concurrent": "haproxy",
     "threads-concurrent": "c-threads",

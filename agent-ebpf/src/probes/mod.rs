@@ -19,3 +19,4 @@ pub mod rustls;
 pub mod socket_io;
 pub mod storage;
 pub mod tls;
+pub mod tokio;

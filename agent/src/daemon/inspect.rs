@@ -354,7 +354,8 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
         ),
         Runtime::Rust => gaps.push(
             "tokio's tasks are told apart where the program has its symbols; calls of blocking \
-             clients, and of other async runtimes, have no parent"
+             clients, of clients that share a connection of HTTP/2, of actix-web's handlers over \
+             HTTP/2, and of other async runtimes, have no parent"
                 .to_owned(),
         ),
         Runtime::Java => gaps.push(

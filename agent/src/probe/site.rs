@@ -473,6 +473,38 @@ pub fn fields_of(code: &[u8], argument: Register, bytes: usize) -> Vec<u64> {
     fields
 }
 
+/// The field of 32 bits of what `argument` points to that `code` compares with others of that size in memory,
+/// before it first calls another function: its offset, if it is the only one.
+#[must_use]
+pub fn compared_field(code: &[u8], argument: Register) -> Option<u64> {
+    let mut loaded: HashMap<Register, u64> = HashMap::new();
+    let mut compared = Vec::new();
+    follow(code, argument, |found, held| {
+        let is_word = found.memory_size().size() == size_of::<u32>();
+        if found.mnemonic() == Mnemonic::Cmp && is_word {
+            let operands = [found.op0_register(), found.op1_register()];
+            let fields = operands.map(|with| loaded.get(&with.full_register()).copied());
+            compared.extend(fields.into_iter().flatten());
+        }
+        if found.op0_kind() != OpKind::Register || is_only_read(found) {
+            return;
+        }
+        let to = found.op0_register().full_register();
+        loaded.remove(&to);
+        let loads = found.mnemonic() == Mnemonic::Mov
+            && found.op1_kind() == OpKind::Memory
+            && found.memory_index() == Register::None;
+        if loads && is_word && held.contains(&found.memory_base()) {
+            loaded.insert(to, found.memory_displacement64());
+        }
+    });
+    compared.dedup();
+    match compared[..] {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
 /// The offset at which `code`, a function of C, stores its second argument in what the first one
 /// points to, before it first calls another.
 #[must_use]
@@ -498,7 +530,7 @@ fn follow(code: &[u8], argument: Register, mut each: impl FnMut(&Instruction, &[
     let decoder = Decoder::with_ip(64, code, 0, DecoderOptions::NONE);
     for found in decoder {
         let ends = matches!(found.mnemonic(), Mnemonic::Call | Mnemonic::Ret);
-        if found.is_invalid() || ends || held.is_empty() {
+        if found.is_invalid() || ends {
             return;
         }
         each(&found, &held);

@@ -100,6 +100,15 @@ fn fields_of_an_argument_are_read_from_code() {
     ] {
         assert_eq!(fields_of(&code, argument, bytes), expected, "{argument:?}");
     }
+    // mov ecx, [rdi+12]; mov eax, [rdi+8]; cmp [rsi+16], ecx; cmp [rsi+24], rax
+    let code = [
+        0x8b, 0x4f, 0x0c, 0x8b, 0x47, 0x08, 0x39, 0x4e, 0x10, 0x48, 0x39, 0x46, 0x18,
+    ];
+    assert_eq!(compared_field(&code, Register::RDI), Some(12));
+    // The other way round, and both.
+    assert_eq!(compared_field(&code[3..], Register::RDI), None);
+    let both = [&code[..], &[0x39, 0x46, 0x10]].concat();
+    assert_eq!(compared_field(&both, Register::RDI), None);
     // push rbx; mov rdx, [rdi+32]; mov rbx, rdi; mov [rdi+40], rsi
     let code = [
         0x53, 0x48, 0x8b, 0x57, 0x20, 0x48, 0x89, 0xfb, 0x48, 0x89, 0x77, 0x28,

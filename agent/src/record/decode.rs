@@ -259,6 +259,7 @@ fn stream(record: &raw::Stream) -> Result<Event<'static>, Error> {
         raw::STREAM_WRITER => Way::Writer,
         raw::STREAM_HEARD => Way::Heard,
         raw::STREAM_ANSWERED => Way::Answered,
+        raw::STREAM_TAKEN => Way::Taken(record.conn),
         _ => return Err(Error::Field("role of a task")),
     };
     Ok(Event::Stream(Stream {

@@ -367,6 +367,8 @@ pub enum Way {
     Heard,
     /// It is an event of a loop, and answers the request.
     Answered,
+    /// It holds what the stream is answered by. The connection is not known, but this task that reads it.
+    Taken(u64),
 }
 
 /// End of a connection.

@@ -240,9 +240,9 @@ impl Assembly {
 
     /// Entries of every map and queue, by name: all must be bounded by the number of nodes.
     #[must_use]
-    pub fn sizes(&self) -> [(&'static str, usize); 16] {
+    pub fn sizes(&self) -> [(&'static str, usize); 17] {
         let [handlers, processes] = self.handlers.sizes();
-        let [told, streams, calls] = self.streams.sizes();
+        let [told, streams, calls, readers] = self.streams.sizes();
         [
             ("nodes", self.len()),
             ("open", self.open.len()),
@@ -260,6 +260,7 @@ impl Assembly {
             ("told", told),
             ("streams", streams),
             ("stream_calls", calls),
+            ("stream_readers", readers),
         ]
     }
 

@@ -3,7 +3,8 @@
 //! A connection of tokio's hyper client is a task of its own: a request reaches it by a channel on
 //! which it waits, and who sends it wakes it. It waits there before it is lent to anybody, and it is
 //! lent to one at a time, so the one wake-up since its last request came from the asker. Several
-//! by different tasks, or none, tell nothing. Once a task was given anything, who made it does not
+//! by different tasks, or none, tell nothing. None, if its task was running and took the request before the asker,
+//! which was stopped there, got to waking it: then the next wake-up may still be that one. Once a task was given anything, who made it does not
 //! matter any more.
 
 use foldhash::HashMap;
@@ -25,6 +26,8 @@ enum Waking {
     Several,
     /// What it was given is done.
     Spent,
+    /// It did something before it was known who gave it that.
+    Early,
 }
 
 impl Handed {
@@ -37,7 +40,7 @@ impl Handed {
         let known = self.young.get(&key).or_else(|| self.old.get(&key));
         let next = match known.copied() {
             Some(Waking::By(other)) if other != by => Waking::Several,
-            Some(Waking::Several) => Waking::Several,
+            Some(Waking::Several | Waking::Early) => Waking::Several,
             _ => Waking::By(by),
         };
         self.young.insert(key, next);
@@ -52,7 +55,11 @@ impl Handed {
         };
         match std::mem::replace(found, Waking::Spent) {
             Waking::By(by) => Some(by),
-            Waking::Several | Waking::Spent => Some(0),
+            Waking::Several => Some(0),
+            Waking::Spent | Waking::Early => {
+                *found = Waking::Early;
+                Some(0)
+            }
         }
     }
 
@@ -89,6 +96,19 @@ mod tests {
         check(&[5, 5], Some(5), Some(0));
         check(&[5, 6], Some(0), Some(0));
         check(&[0], Some(0), Some(0));
+    }
+
+    /// The asker of the second request is told of after it, and that of the third one, too.
+    #[test]
+    fn a_late_waker_asks_for_nothing_else() {
+        let mut handed = Handed::default();
+        handed.push(1, 7, 5);
+        assert_eq!(handed.take(1, 7), Some(5));
+        assert_eq!(handed.take(1, 7), Some(0));
+        handed.push(1, 7, 6);
+        assert_eq!(handed.take(1, 7), Some(0));
+        handed.push(1, 7, 8);
+        assert_eq!(handed.take(1, 7), Some(8));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::{Assembly, NodeId};
 use crate::record::{ConnId, Nanos, Task};
+use crate::span::SpanId;
 use crate::trace::events::Purpose;
 use crate::trace::handlers::{Handler, Threading};
 use crate::trace::parent::Refusal;
@@ -24,6 +25,10 @@ impl Assembly {
                 self.streams.push(of, told);
                 return;
             }
+            Of::Taken(tgid, reader, stream) => {
+                self.taken((tgid, reader), stream, told);
+                return;
+            }
         };
         // What its maker does is none of its business any more, nor is what it handled before: it
         // is as good as a new one, also while its stream is still to come.
@@ -32,6 +37,46 @@ impl Assembly {
             Some((node, _)) => self.handled(node, told),
             None => self.streams.push(of, told),
         }
+    }
+
+    /// A task was told to hold what a stream is answered by, of the connection that `reader` reads, and has not
+    /// run yet.
+    fn taken(&mut self, (tgid, reader): (u32, u64), stream: u32, told: Told) {
+        self.handlers.made(tgid, told.fiber, 0, told.at);
+        let conn = self.streams.read_by(tgid, reader);
+        match conn.and_then(|conn| self.streams.find(conn, stream)) {
+            Some(request) => self.held(request, told),
+            None => self.streams.push(Of::Taken(tgid, reader, stream), told),
+        }
+    }
+
+    /// The task that was told holds a reference to the stream of `request`: it handles it, or it works for who
+    /// does, such as one that reads its body.
+    fn held(&mut self, request: (NodeId, SpanId), told: Told) {
+        let (node, tgid) = (request.0, told.task.tgid);
+        match self.node(node).filter(|entry| entry.told) {
+            Some(entry) => {
+                let handler = entry.handler.fiber;
+                let fibers = &mut self.handlers.fibers;
+                fibers.works(tgid, told.fiber, handler, Some(request), told.at);
+            }
+            None => self.handled(node, told),
+        }
+    }
+
+    /// The task that was told, maybe before it was known of what, to hold what the server's request `node` is
+    /// answered by, on stream `stream` of `conn`.
+    fn take_holder(&mut self, node: NodeId, conn: ConnId, stream: u32) -> Option<Told> {
+        let entry = self.node(node)?;
+        let (tgid, reader, start) = (entry.tgid, entry.handler, entry.start());
+        if !reader.is_task() || reader.is_event() {
+            return None;
+        }
+        self.streams.read(tgid, reader.fiber, conn);
+        self.streams.read_by(tgid, reader.fiber)?;
+        let of = Of::Taken(tgid, reader.fiber, stream);
+        // Before this one came it was of another connection's.
+        self.streams.take(of).filter(|told| told.at >= start)
     }
 
     /// An event was told to hear of a stream: of the request that is open there, or of the answer to the
@@ -126,7 +171,8 @@ impl Assembly {
             return;
         };
         self.streams.opened(conn, stream, (node, entry.id));
-        if let Some(told) = self.streams.take(Of::Served(conn, stream)) {
+        let told = self.streams.take(Of::Served(conn, stream));
+        if let Some(told) = told.or_else(|| self.take_holder(node, conn, stream)) {
             self.handled(node, told);
         }
     }

@@ -230,6 +230,100 @@ fn a_task_of_a_connection_writes_for_all() {
     check(&ends(&by_itself), "[1] [2 3<2:task]");
 }
 
+/// A request that task `reader` of tokio's reads, on stream 1 of a connection of its own.
+fn taken_in(conn: u64, reader: u64) -> Step {
+    In(
+        Migrating,
+        on_stream(server(conn, conn as u16, 100).on(reader)),
+    )
+}
+
+/// `fiber` holds stream 1 of the connection that `reader` reads, which made it.
+fn holds(reader: u64, fiber: u64) -> [Step; 2] {
+    [Made(fiber, reader), Told(Of::Taken(1, reader, 1), fiber)]
+}
+
+/// Another server is asked on a connection that is nobody else's.
+fn asked_by(fiber: u64) -> Step {
+    In(Migrating, client(3, 3, 100).on(fiber))
+}
+
+#[test]
+fn who_holds_a_stream_handles_it() {
+    let begun = [
+        &[taken_in(1, READER), taken_in(2, WRITER)][..],
+        &holds(READER, 7),
+        &holds(WRITER, 8),
+    ]
+    .concat();
+    for (more, by, expected) in [
+        (None, 7, "[1 3<1:task] [2]"),
+        (None, 8, "[1] [2 3<2:task]"),
+        (Some(Made(9, 8)), 9, "[1] [2 3<2:task]"),
+    ] {
+        let steps = begun.iter().copied().chain(more).chain([asked_by(by)]);
+        check(&ends(&steps.collect::<Vec<_>>()), expected);
+    }
+    // Whom the reader makes otherwise is nobody's.
+    for by in [9, READER] {
+        let steps = [&begun[..], &[Made(9, READER), asked_by(by)]].concat();
+        refuses(&steps, 1);
+    }
+}
+
+/// So many calls of these steps have no parent, once all is answered.
+fn refuses(steps: &[Step], expected: u64) {
+    let mut world = World::new(LIMITS);
+    for (at, step) in (0..).zip(ends(steps)) {
+        world.step(10 * at, step);
+    }
+    assert_eq!(world.assembly.counts.refused[1], expected);
+    assert_eq!(world.assembly.counts.joined, [0; 4]);
+}
+
+/// What reads the body may be a task of its own, made before the one that answers, or behind it.
+#[test]
+fn all_who_hold_a_stream_work_for_it() {
+    for by in [7, 9] {
+        let steps = [
+            &[taken_in(1, READER), taken_in(2, WRITER)][..],
+            &holds(READER, 7),
+            &holds(READER, 9),
+            &[asked_by(by)],
+        ]
+        .concat();
+        check(&ends(&steps), "[1 3<1:task] [2]");
+    }
+}
+
+/// A server may read all connections in one task: then its number does not say which stream is meant.
+#[test]
+fn who_reads_several_connections_does_not_tell_streams() {
+    let both = [taken_in(1, READER), taken_in(2, READER)];
+    let one_by_one = [both[0], Answered(1), both[1]];
+    for steps in [
+        [&both[..], &holds(READER, 7), &[asked_by(7)]].concat(),
+        [&one_by_one[..], &holds(READER, 7), &[asked_by(7)]].concat(),
+        [&holds(READER, 7), &both[..], &[asked_by(7)]].concat(),
+    ] {
+        refuses(&steps, 1);
+    }
+}
+
+/// Bytes before a request may be late; what was taken before it came was another's stream.
+#[test]
+fn a_stream_is_taken_when_it_has_come() {
+    for (taken_at, refused) in [(5, 0), (3, 1)] {
+        let mut world = World::new(LIMITS);
+        world.step(taken_at, Told(Of::Taken(1, READER, 1), 7));
+        world.step(4, taken_in(1, READER));
+        for (at, step) in [(6, asked_by(7)), (7, Answered(1)), (8, Answered(3))] {
+            world.step(at, step);
+        }
+        assert_eq!(world.assembly.counts.refused[1], refused, "{taken_at}");
+    }
+}
+
 /// A goroutine that is made to write one request works for its maker.
 #[test]
 fn a_writer_of_one_stream_is_believed() {

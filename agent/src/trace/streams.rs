@@ -9,6 +9,9 @@
 //! Where a loop serves all streams, an event of it hears of one stream after the other: of a request, or
 //! of the answer to a call, for which those that were asked for are remembered.
 //!
+//! Where a probe does not know the connection, it tells which task reads it: then it is the one connection of
+//! which that task has ever read requests.
+//!
 //! Numbers of streams are never used again on a connection, nor are those of connections. What was
 //! told and not asked for is forgotten by generations.
 
@@ -44,6 +47,8 @@ pub enum Of {
     Heard(ConnId, u32),
     /// It is an event that answers the request of this stream.
     Answered(ConnId, u32),
+    /// It holds what this stream is answered by, of the connection that a task of this process reads.
+    Taken(u32, u64, u32),
 }
 
 /// All that was told, and requests that wait to be told of.
@@ -56,6 +61,9 @@ pub struct Streams {
     /// Calls that somebody was told to ask for, by their streams, also when they are over.
     calls: HashMap<(ConnId, u32), (NodeId, SpanId)>,
     old_calls: HashMap<(ConnId, u32), (NodeId, SpanId)>,
+    /// The connection of which a task reads requests, by its process; `None` when it reads several.
+    readers: HashMap<(u32, u64), Option<ConnId>>,
+    old_readers: HashMap<(u32, u64), Option<ConnId>>,
 }
 
 impl Streams {
@@ -90,6 +98,31 @@ impl Streams {
         }
     }
 
+    /// The task `fiber` of process `tgid` read a request on `conn`. Its identity is never another's.
+    pub fn read(&mut self, tgid: u32, fiber: u64, conn: ConnId) {
+        let reader = (tgid, fiber);
+        let known = self.known(reader);
+        if known == Some(Some(conn)) {
+            return;
+        }
+        if self.readers.len() >= GENERATION {
+            self.old_readers = std::mem::take(&mut self.readers);
+        }
+        let only = known.is_none().then_some(conn);
+        self.readers.insert(reader, only);
+    }
+
+    fn known(&self, reader: (u32, u64)) -> Option<Option<ConnId>> {
+        let young = self.readers.get(&reader);
+        young.or_else(|| self.old_readers.get(&reader)).copied()
+    }
+
+    /// The one connection of which the task `fiber` of process `tgid` has read requests.
+    #[must_use]
+    pub fn read_by(&self, tgid: u32, fiber: u64) -> Option<ConnId> {
+        self.known((tgid, fiber)).flatten()
+    }
+
     /// A call that was asked for is there.
     pub fn called(&mut self, conn: ConnId, stream: u32, call: (NodeId, SpanId)) {
         if self.calls.len() >= GENERATION {
@@ -102,6 +135,8 @@ impl Streams {
     pub fn exited(&mut self, tgid: u32) {
         self.young.retain(|_, told| told.task.tgid != tgid);
         self.old.retain(|_, told| told.task.tgid != tgid);
+        self.readers.retain(|(process, _), _| *process != tgid);
+        self.old_readers.retain(|(process, _), _| *process != tgid);
     }
 
     /// The call of a stream, which may have left.
@@ -114,13 +149,14 @@ impl Streams {
             .copied()
     }
 
-    /// Entries that are kept: what was told, open requests, and calls.
+    /// Entries that are kept: what was told, open requests, calls, and readers.
     #[must_use]
-    pub fn sizes(&self) -> [usize; 3] {
+    pub fn sizes(&self) -> [usize; 4] {
         [
             self.young.len() + self.old.len(),
             self.open.len(),
             self.calls.len() + self.old_calls.len(),
+            self.readers.len() + self.old_readers.len(),
         ]
     }
 }
@@ -163,9 +199,31 @@ mod tests {
         let mut streams = Streams::default();
         streams.push(Of::Writer(1, 2), told(2));
         streams.exited(1);
-        assert_eq!(streams.sizes(), [1, 0, 0]);
+        assert_eq!(streams.sizes(), [1, 0, 0, 0]);
         streams.exited(Task::default().tgid);
-        assert_eq!(streams.sizes(), [0, 0, 0]);
+        assert_eq!(streams.sizes(), [0; 4]);
+    }
+
+    #[test]
+    fn a_task_reads_one_connection_or_none_is_known() {
+        let mut streams = Streams::default();
+        streams.read(1, 7, ConnId(3));
+        streams.read(1, 7, ConnId(3));
+        assert_eq!(streams.read_by(1, 7), Some(ConnId(3)));
+        for (tgid, fiber) in [(2, 7), (1, 8)] {
+            assert_eq!(streams.read_by(tgid, fiber), None, "{tgid} {fiber}");
+        }
+        // Not even when it goes on with the first.
+        for conn in [4, 3] {
+            streams.read(1, 7, ConnId(conn));
+            assert_eq!(streams.read_by(1, 7), None, "{conn}");
+        }
+        streams.exited(1);
+        assert_eq!(streams.sizes(), [0; 4]);
+        for fiber in 0..5 * GENERATION as u64 {
+            streams.read(1, fiber, ConnId(fiber));
+        }
+        assert!(streams.sizes()[3] <= 2 * GENERATION);
     }
 
     #[test]
@@ -176,7 +234,7 @@ mod tests {
         streams.closed(ConnId(1), 1, SpanId([2; 8]));
         assert_eq!(streams.find(ConnId(1), 1), Some(request(1)));
         streams.closed(ConnId(1), 1, SpanId([1; 8]));
-        assert_eq!(streams.sizes(), [0, 0, 0]);
+        assert_eq!(streams.sizes(), [0; 4]);
     }
 
     #[test]

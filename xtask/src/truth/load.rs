@@ -1,5 +1,5 @@
-//! The client: the requests of a plan over so many kept connections at once. Only statuses are
-//! looked at. Connections that the server closes are opened anew.
+//! The client: the requests of a plan over so many kept connections at once, or that many at once over a few
+//! that they share. Only statuses are looked at. Connections that the server closes are opened anew.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -9,23 +9,47 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::plan::Plan;
+use super::shared;
 
 /// The longest that one answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// How often a request is sent again that found its kept connection closed.
 const TRIES: usize = 3;
 /// Failures that are told; the others are counted.
 const TOLD: usize = 3;
 
-/// Sends all requests of a plan from `connections` threads.
+/// Connections that requests share.
+const SHARED: usize = 2;
+
+/// What requests go over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Over {
+    /// Connections of HTTP/1, each of one request at a time.
+    #[default]
+    Kept,
+    /// Connections of HTTP/2 in the clear, for such requests.
+    Shared(shared::Request),
+}
+
+/// Sends all requests of a plan from `many` threads.
 ///
 /// # Errors
 /// When any was not answered with 200.
-pub(super) fn send(port: u16, plan: &Plan, connections: usize) -> Result<()> {
+pub(super) fn send(port: u16, over: Over, plan: &Plan, many: usize) -> Result<()> {
     let next = AtomicUsize::new(0);
+    let many = many.max(1);
+    let connections = match over {
+        Over::Kept => Vec::new(),
+        Over::Shared(request) => (0..many.min(SHARED))
+            .map(|_| shared::Connection::open(port, request))
+            .collect::<io::Result<_>>()?,
+    };
     let failures: Vec<String> = std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..connections.max(1))
-            .map(|_| scope.spawn(|| worker(port, plan, &next)))
+        let workers: Vec<_> = (0..many)
+            .map(|number| {
+                let (next, shared) = (&next, connections.get(number % SHARED));
+                scope.spawn(move || worker(port, plan, next, shared))
+            })
             .collect();
         workers
             .into_iter()
@@ -44,7 +68,12 @@ pub(super) fn send(port: u16, plan: &Plan, connections: usize) -> Result<()> {
     )
 }
 
-fn worker(port: u16, plan: &Plan, next: &AtomicUsize) -> Vec<String> {
+fn worker(
+    port: u16,
+    plan: &Plan,
+    next: &AtomicUsize,
+    shared: Option<&shared::Connection>,
+) -> Vec<String> {
     let mut failures = Vec::new();
     let mut kept = None;
     loop {
@@ -53,7 +82,11 @@ fn worker(port: u16, plan: &Plan, next: &AtomicUsize) -> Vec<String> {
             return failures;
         }
         let path = plan.path(number);
-        match ask(port, &path, &mut kept) {
+        let answer = match shared {
+            Some(connection) => connection.ask(&path),
+            None => ask(port, &path, &mut kept),
+        };
+        match answer {
             Ok(200) => {}
             Ok(status) => failures.push(format!("{path}: {status}")),
             Err(error) => failures.push(format!("{path}: {error}")),

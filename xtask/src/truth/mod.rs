@@ -16,6 +16,7 @@ mod plan;
 mod refusals;
 mod report;
 pub(crate) mod rows;
+mod shared;
 mod table;
 
 use std::collections::BTreeMap;
@@ -267,7 +268,7 @@ impl Bench {
             &watched,
             Some(&self.refusals.endpoint()),
         )?;
-        let sent = load::send(port, plan, connections);
+        let sent = load::send(port, row.over, plan, connections);
         let judge = |spans: &[Span]| {
             let made = Calls {
                 upstream: self.calls(plan),
@@ -301,7 +302,7 @@ impl Bench {
             let file = dir.join(format!("{}-{connections}.log", row.name));
             let watched = self.watched(pid)?;
             let recorder = Recorder::start(&self.weft, &self.dir, &file, &watched)?;
-            let sent = load::send(port, &plan, *connections);
+            let sent = load::send(port, row.over, &plan, *connections);
             std::thread::sleep(QUIET);
             drop(recorder);
             sent?;
@@ -332,7 +333,7 @@ impl Bench {
         let start = Instant::now();
         for attempt in 0.. {
             let plan = Plan::new(&row.paths, WARM_UP, &format!("w{attempt}p{pid}"))?;
-            match load::send(port, &plan, 2) {
+            match load::send(port, row.over, &plan, 2) {
                 Ok(()) => break,
                 // some say that they listen a moment before their workers are there
                 Err(error) if start.elapsed() > START_LIMIT / 4 => {

@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use super::load::Over;
+use super::shared::Request;
 use crate::{survey, workspace};
 
 /// A service in one configuration.
@@ -32,6 +34,8 @@ pub(super) struct Row {
     pub(super) statements: usize,
     /// Least recall in `cargo xtask test`, %.
     pub(super) recall: Option<f64>,
+    /// What it is asked over.
+    pub(super) over: Over,
     /// It is measured only by its name, and has no place in the tables.
     pub(super) asked: bool,
 }
@@ -74,10 +78,20 @@ pub(super) fn all() -> Result<Vec<Row>> {
             hops: row.hops,
             statements: row.statements,
             recall: row.recall,
+            over: over(&row.over),
             asked: manifest.asked,
         }));
     }
     Ok(rows)
+}
+
+/// As manifests name it.
+fn over(name: &str) -> Over {
+    match name {
+        "h2c" => Over::Shared(Request::Get),
+        "grpc" => Over::Shared(Request::Call),
+        _ => Over::Kept,
+    }
 }
 
 /// What the row runs on, in one line.

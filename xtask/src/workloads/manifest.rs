@@ -86,6 +86,8 @@ pub(crate) struct Row {
     pub(crate) paths: Vec<String>,
     /// How often it calls itself, one behind the other, before it calls the upstream.
     pub(crate) hops: usize,
+    /// What the service is asked over: `h2c`, `grpc`, or HTTP/1.
+    pub(crate) over: String,
     /// Statements that it gives to a database for each call.
     pub(crate) statements: usize,
     /// The least recall in `cargo xtask test`, %; no check there when absent.
@@ -210,6 +212,7 @@ fn row(json: &Value) -> Row {
         variables: variables(json),
         paths: words(json, "paths"),
         hops: number(json, "hops"),
+        over: word(json, "over"),
         statements: number(json, "statements"),
         recall: json["recall"].as_f64(),
     }

@@ -90,7 +90,7 @@ pub fn serve(port: u16, upstream: String) -> std::io::Result<()> {
                 .service(handle)
         })
         .workers(2)
-        .bind(("127.0.0.1", port))?;
+        .bind_auto_h2c(("127.0.0.1", port))?;
         println!("listening on {port}");
         server.run().await
     })

@@ -89,7 +89,8 @@ impl Calls {
     }
 }
 
-async fn job(calls: &Arc<Calls>, verb: &str, id: &str) -> Result<(), Failure> {
+/// What a request asks for.
+pub async fn job(calls: &Arc<Calls>, verb: &str, id: &str) -> Result<(), Failure> {
     match verb {
         "work" => {
             calls.fetch(format!("/leaf/{id}/1")).await?;

@@ -4,9 +4,12 @@
 //! it stands is read from the code of the one function that sets it. Probes tell who spawned which
 //! task, on a thread for blocking work, too, and who woke a task that waited for a message: a connection
 //! of hyper's client is a task of its own, which gets each request by a channel. Not told: calls by
-//! reqwest's blocking client, whose own runtime takes requests from a queue of all callers.
+//! reqwest's blocking client, whose own runtime takes requests from a queue of all callers. Streams of HTTP/2
+//! have a file of their own.
 //!
 //! Programs without a table of symbols are left alone.
+
+mod http2;
 
 use super::{Found, Site, Way, at_entry_of_c, code_of};
 use crate::discovery::elf::Sections;
@@ -58,9 +61,16 @@ fn look(sections: &Sections, _: &Process) -> Result<Found, String> {
     } else {
         &[]
     };
+    let streams = http2::look(sections);
+    at.iter_mut()
+        .zip(streams.at)
+        .filter(|(_, known)| *known != NOWHERE)
+        .for_each(|(at, known)| *at = known);
+    let sites = sites(sections, &found).into_iter().chain(streams.sites);
     Ok(Found {
-        sites: sites(sections, &found).into(),
+        sites: sites.collect(),
         addresses,
+        lacks: streams.lacks,
         ..Found::new(sections, THREAD_LOCAL, at)
     })
 }
