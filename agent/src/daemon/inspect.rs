@@ -116,13 +116,17 @@ fn events_remedy() -> String {
     }
 }
 
-/// What would make a refused hook work.
+/// What would make a hook work that was refused because of `why`, and that kernels have since `since`.
 fn remedy(why: &str, since: &str) -> String {
     let why = why.to_ascii_lowercase();
     if why.contains("permission") || why.contains("not permitted") {
         "run as root, or with CAP_BPF and CAP_PERFMON".to_owned()
     } else if why.contains("tracefs") || why.contains("/sys/kernel") {
         "mount -t tracefs tracefs /sys/kernel/tracing".to_owned()
+    } else if why.contains("bpf_probe_read") {
+        // The verifier knows no such helper then (`LOCKDOWN_BPF_READ_KERNEL`).
+        "no lockdown, or lockdown=integrity: at confidentiality BPF may not read the kernel's memory"
+            .to_owned()
     } else {
         format!("a kernel from {since} on; the next candidate does without")
     }
@@ -376,4 +380,30 @@ fn gaps(service: &crate::metadata::Service) -> Vec<String> {
         _ => {}
     }
     gaps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(why: &str, expected: &str) {
+        let remedy = remedy(why, "5.5");
+        assert!(remedy.contains(expected), "{why}: {remedy}");
+    }
+
+    #[test]
+    fn what_is_refused_has_a_remedy() {
+        check("sys_exit: Operation not permitted (os error 1)", "CAP_BPF");
+        check(
+            "no such file: /sys/kernel/tracing/events",
+            "mount -t tracefs",
+        );
+        // 6.1, booted with lockdown=confidentiality.
+        check(
+            "sys_exit: refused at load: Invalid argument (os error 22) (unknown func bpf_probe_read#4 | \
+             verification time 8732 usec)",
+            "lockdown=integrity",
+        );
+        check("unknown BTF type `btf_trace_sock_recv_length`", "5.5");
+    }
 }
